@@ -1,0 +1,5 @@
+"""`python -m greedymm`."""
+
+from greedymm.cli import main
+
+main()

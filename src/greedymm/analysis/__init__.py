@@ -1,0 +1,1 @@
+"""Checkpoint + batches -> numbers -> tables, figures and the report."""

@@ -1,0 +1,107 @@
+"""Results of all runs -> tables: one row per run, and estimates over seeds per dataset and method."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from greedymm.analysis.statistics import Estimate, estimate
+from greedymm.errors import GreedymmError
+from greedymm.files import whole
+from greedymm.runs import Run
+
+GROUP = ["dataset", "method"]
+IDENTITY = [*GROUP, "seed", "run"]
+DECIMALS = 6  # beyond what any accuracy resolves: keeps tables the same across platforms
+HEADLINE = {
+    "test_accuracy": "test accuracy",
+    "val_accuracy": "validation accuracy",
+    "test_d_util": "d_util (test)",
+    "d_speed": "d_speed",
+}
+
+
+def runs_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row per run: what it is, epochs, d_speed at the end, and per split accuracies and utilization.
+
+    Raises:
+        GreedymmError: if a result is missing or broken; the message names it.
+    """
+    return pd.DataFrame([_row(run) for run in runs])
+
+
+def _row(run: Run) -> dict[str, Any]:
+    path = run.evaluation_folder / "rates.json"
+    try:
+        rates = json.loads(path.read_text(encoding="utf-8"))
+        history = pd.read_csv(run.folder / "history.csv")
+    except FileNotFoundError as error:
+        raise GreedymmError(f"{error.filename} is missing; make it with: snakemake --cores 2 all") from None
+    except ValueError as error:
+        raise GreedymmError(f"{path} is broken ({error}).\n  Delete it and run again.") from None
+    row = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
+    row |= {"epochs": len(history), "best_epoch": rates["best_epoch"]}
+    if "d_speed" in history:
+        row["d_speed"] = history["d_speed"].iloc[-1]
+    return row | {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items()}
+
+
+def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Estimates over seeds: one row per dataset, method and measure, in the order of the runs."""
+    measures = [c for c in runs.columns if c not in IDENTITY]
+    rows = [
+        [dataset, method, measure, *_estimate(group[measure])]
+        for (dataset, method), group in runs.groupby(GROUP, sort=False)
+        for measure in measures
+        if group[measure].notna().any()
+    ]
+    return pd.DataFrame(rows, columns=[*GROUP, "measure", *Estimate._fields])
+
+
+def _estimate(values: "pd.Series[Any]") -> Estimate:
+    return estimate([float(v) for v in values.dropna()])
+
+
+def headline(summary: pd.DataFrame) -> pd.DataFrame:
+    """The main table: a row per dataset and method, `mean [low, high]` of what matters most."""
+    chosen = summary[summary["measure"].isin(HEADLINE)]
+    text = chosen.assign(text=[_text(r) for r in chosen.itertuples()])
+    table = text.pivot_table(index=GROUP, columns="measure", values="text", aggfunc="first", sort=False)
+    table = table.reindex(columns=[m for m in HEADLINE if m in table]).rename(columns=HEADLINE)
+    seeds = summary.groupby(GROUP, sort=False)["n"].max().rename("seeds")
+    return seeds.to_frame().join(table).fillna("").reset_index()
+
+
+def _text(row: Any) -> str:
+    percent = row.measure.endswith("accuracy")
+    factor, digits = (100, 1) if percent else (1, 2)
+    unit = " %" if percent else ""
+    mean = f"{factor * row.mean:.{digits}f}{unit}"
+    if row.n == 1:
+        return mean
+    return f"{mean} [{factor * row.low:.{digits}f}, {factor * row.high:.{digits}f}]"
+
+
+def metrics(summary: pd.DataFrame) -> dict[str, Any]:
+    """Means as a nested dict, dataset -> method -> measure, for `dvc metrics`."""
+    nested: dict[str, Any] = {}
+    for row in summary.itertuples():
+        nested.setdefault(row.dataset, {}).setdefault(row.method, {})[row.measure] = round(row.mean, DECIMALS)
+    return nested
+
+
+def curves_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Mean over seeds of every epoch's history: a row per dataset, method and epoch."""
+    histories = pd.concat(
+        [pd.read_csv(r.folder / "history.csv").assign(dataset=r.dataset, method=r.method) for r in runs]
+    )
+    return histories.groupby([*GROUP, "epoch"], sort=False).mean().reset_index()
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write a table, the same bytes for the same content."""
+    with whole(path) as beside:
+        table.round(DECIMALS).to_csv(beside, index=False)
+

@@ -1,0 +1,84 @@
+"""A trained network + batches -> predictions, un-cut and cut -> accuracies and utilization rates."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from greedymm.analysis.metrics.utilization import conditional_utilization_rate
+from greedymm.models.multistream import MultiStream, prediction
+
+log = logging.getLogger(__name__)
+
+Batch = tuple[list[Tensor], Tensor]
+CUT = "_cut"
+
+
+@torch.no_grad()
+def predictions(model: MultiStream, batches: Iterable[Batch], modalities: Sequence[str], *, cut: bool) -> pd.DataFrame:
+    """Predicted classes: a row per sample, a column `mean` and one per modality; with `cut`, named `..._cut`."""
+    model.eval()
+    predicted = [
+        torch.stack([prediction(logits), *logits]).argmax(dim=2).T.cpu()  # (B, 1 + M)
+        for logits in (model(inputs, cut=cut) for inputs, _ in batches)
+    ]
+    names = [name + CUT * cut for name in ("mean", *modalities)]
+    return pd.DataFrame(torch.cat(predicted).numpy().astype(np.int16), columns=names)
+
+
+def samples(
+    model: MultiStream,
+    batches: Iterable[Batch],
+    labels: Sequence[int],
+    ids: Sequence[str],
+    split: str,
+    modalities: Sequence[str],
+) -> pd.DataFrame:
+    """One row per sample of a split: split, id, label, and all predictions, un-cut and, for M > 1, cut."""
+    frame = pd.DataFrame({"split": split, "id": ids, "label": np.asarray(labels, dtype=np.int16)})
+    ways = (False, True) if len(modalities) > 1 else (False,)
+    return pd.concat([frame, *(predictions(model, batches, modalities, cut=cut) for cut in ways)], axis=1)
+
+
+def rates(frame: pd.DataFrame, modalities: Sequence[str]) -> dict[str, Any]:
+    """Accuracies and utilization of one split.
+
+    Args:
+        frame: as `samples` gives it.
+        modalities: M names, m0 first.
+
+    Returns:
+        accuracy of the mean. For M > 1 also of each branch, un-cut and cut, `utilization_<m>` of the branch of each
+        modality (what it owes to the others: u(others | m)) and their difference d_util. A rate is None where it is
+        undefined: the branch is right on no sample.
+    """
+    correct = {name: (frame[name] == frame["label"]).to_numpy() for name in frame.columns[3:]}
+    if len(modalities) == 1:
+        return {"accuracy": float(correct["mean"].mean())}
+    result: dict[str, Any] = {"accuracy": float(correct["mean"].mean())}
+    for m in modalities:
+        result[f"accuracy_{m}"] = float(correct[m].mean())
+        result[f"accuracy_{m}{CUT}"] = float(correct[m + CUT].mean())
+    utilization = [_rate(correct[m], correct[m + CUT], m) for m in modalities]
+    result |= {f"utilization_{m}": u for m, u in zip(modalities, utilization, strict=True)}
+    return result | {"d_util": _difference(utilization)}
+
+
+def _rate(correct: np.ndarray, correct_cut: np.ndarray, modality: str) -> float | None:
+    try:
+        return conditional_utilization_rate(correct, correct_cut)
+    except ValueError as error:
+        log.warning("utilization of the branch of %s is undefined: %s", modality, error)
+        return None
+
+
+def _difference(utilization: Sequence[float | None]) -> float | None:
+    """d_util: u(m1|m0) - u(m0|m1) for two modalities, the largest - the smallest for more."""
+    known = [u for u in utilization if u is not None]
+    if len(known) < len(utilization):
+        return None
+    return known[0] - known[1] if len(known) == 2 else max(known) - min(known)

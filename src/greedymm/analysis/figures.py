@@ -1,0 +1,155 @@
+"""Tables and samples -> figures, the same bytes for the same content."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from greedymm.data.hdf5 import DataFile
+from greedymm.files import whole
+
+mpl.use("Agg")
+mpl.rcParams.update(
+    {
+        "figure.dpi": 150,
+        "savefig.bbox": "tight",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.alpha": 0.3,
+        "legend.frameon": False,
+    }
+)
+
+# Okabe and Ito 2008: told apart by colour-blind readers. The same colour for the same method in every figure.
+METHOD_COLOURS = {"greedy": "#D55E00", "balanced": "#0072B2", "random": "#009E73"}
+OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SAMPLES_PER_CLASS = 3
+
+
+def colours(methods: Sequence[str]) -> dict[str, str]:
+    """A colour for each method."""
+    others = cycle(OTHER_COLOURS)
+    return {m: METHOD_COLOURS.get(m) or next(others) for m in methods}
+
+
+def label(method: str) -> str:
+    """Name of a method, as a reader would write it."""
+    return f"{method.removeprefix('unimodal_')} alone" if method.startswith("unimodal_") else method
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG and close it."""
+    with whole(path) as beside:
+        figure.savefig(beside, format="png", metadata={"Software": None})
+    plt.close(figure)
+
+
+def accuracy(runs: pd.DataFrame, summary: pd.DataFrame) -> Figure:
+    """Test accuracy: a dot per run, the mean over seeds and its 95 % interval; a panel per dataset."""
+    datasets = list(runs["dataset"].unique())
+    figure, axes = plt.subplots(1, len(datasets), figsize=(4.8 * len(datasets), 3), squeeze=False)
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        part = runs[runs["dataset"] == dataset]
+        methods = list(part["method"].unique())
+        for x, (method, colour) in enumerate(colours(methods).items()):
+            values = 100 * part.loc[part["method"] == method, "test_accuracy"]
+            ax.plot(np.full(len(values), x - 0.18), values, "o", color=colour, alpha=0.5, markersize=4)
+            _interval(ax, x, summary, dataset, method, "test_accuracy", colour, factor=100)
+        ax.set_xticks(range(len(methods)), [label(m) for m in methods], rotation=20, ha="right")
+        ax.set(title=dataset, ylabel="test accuracy (%)", xlim=(-0.6, len(methods) - 0.4))
+    return figure
+
+
+def _interval(
+    ax: Axes, x: float, summary: pd.DataFrame, dataset: str, method: str, measure: str, colour: str, factor: float = 1
+) -> None:
+    of = (summary["dataset"] == dataset) & (summary["method"] == method) & (summary["measure"] == measure)
+    for row in summary[of].itertuples():
+        mean, low, high = (factor * float(v) for v in (row.mean, row.low, row.high))
+        error = None if np.isnan(low) else [[mean - low], [high - mean]]
+        ax.errorbar(x, mean, yerr=error, fmt="s", color=colour, capsize=4, markersize=6)
+
+
+def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str]) -> Figure:
+    """Conditional utilization rate of each modality's branch on the test split, per method, with 95 % intervals."""
+    measures = [f"test_utilization_{m}" for m in modalities]
+    of = (summary["dataset"] == dataset) & summary["measure"].isin(measures)
+    methods = list(summary.loc[of, "method"].unique())
+    figure, ax = plt.subplots(figsize=(1.2 + 1.6 * len(modalities), 3))
+    width = 0.7 / max(1, len(methods))
+    for i, (method, colour) in enumerate(colours(methods).items()):
+        for k, measure in enumerate(measures):
+            x = k + (i - (len(methods) - 1) / 2) * width
+            _interval(ax, x, summary, dataset, method, measure, colour)
+        ax.plot([], [], "s", color=colour, label=label(method))
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set_xticks(range(len(modalities)), [f"u(others | {m})" for m in modalities])
+    ax.set(title=f"{dataset}, test split", ylabel="conditional utilization rate", xlim=(-0.5, len(modalities) - 0.5))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def d_speed(curves: pd.DataFrame, dataset: str) -> Figure:
+    """d_speed at the end of each epoch, mean over seeds, per method."""
+    figure, ax = plt.subplots(figsize=(4.8, 3))
+    part = curves[curves["dataset"] == dataset].dropna(subset=["d_speed"])
+    for method, colour in colours(list(part["method"].unique())).items():
+        line = part[part["method"] == method]
+        ax.plot(line["epoch"], line["d_speed"], color=colour, marker="o", markersize=3, label=label(method))
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set(title=dataset, xlabel="epoch", ylabel="d_speed (units of log10)")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def run_curves(history: pd.DataFrame, title: str) -> Figure:
+    """One run over its epochs: accuracies of the mean and the branches, and d_speed."""
+    has_speed = "d_speed" in history
+    figure, axes = plt.subplots(1, 1 + has_speed, figsize=(4.8 * (1 + has_speed), 3), squeeze=False)
+    for column in (c for c in history if c.startswith(("train_accuracy", "val_accuracy"))):
+        style = "--" if column.startswith("train") else "-"
+        axes[0, 0].plot(history["epoch"], 100 * history[column], style, label=column.replace("_", " "))
+    axes[0, 0].set(title=title, xlabel="epoch", ylabel="accuracy (%)")
+    axes[0, 0].legend()
+    if has_speed:
+        axes[0, 1].plot(history["epoch"], history["d_speed"], color="black")
+        axes[0, 1].axhline(0, color="black", linewidth=0.8)
+        axes[0, 1].set(xlabel="epoch", ylabel="d_speed (units of log10)")
+    figure.tight_layout()
+    return figure
+
+
+def samples(file: DataFile, title: str) -> Figure:
+    """A few samples of every class, in all modalities, of training and of testing."""
+    rows = [(split, m) for split in ("train", "test") for m in file.modalities]
+    classes = file.facts.classes
+    size = (1.1 * len(classes), 0.6 * len(rows) + 0.4)
+    figure, axes = plt.subplots(len(rows), len(classes), figsize=size, squeeze=False)
+    for line, (split, modality) in zip(axes, rows, strict=True):
+        labels = file.labels(split)
+        for ax, c in zip(line, range(len(classes)), strict=True):
+            chosen = file.images(split, modality)[np.flatnonzero(labels == c)[:SAMPLES_PER_CLASS]]
+            ax.imshow(_strip(chosen), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+        line[0].set_ylabel(f"{split}\n{modality}")
+    for ax, name in zip(axes[0], classes, strict=True):
+        ax.set_title(name)
+    figure.suptitle(f"{title} (generated data)" if file.facts.generated else title)
+    figure.tight_layout(w_pad=0.2, h_pad=0.2)
+    return figure
+
+
+def _strip(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Pictures (n, C, H, W) side by side, as an image (H, n * W, 3) or (H, n * W)."""
+    strip = np.concatenate(list(pictures.transpose(0, 2, 3, 1)), axis=1)
+    return strip[..., 0] if strip.shape[2] == 1 else strip

@@ -1,0 +1,104 @@
+"""Tables and figures -> one self-contained HTML page."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from greedymm.data.hdf5 import DataFile
+from greedymm.files import write_text
+from greedymm.params import Params
+from greedymm.runs import data_settings, planned
+
+
+class Picture(NamedTuple):
+    """A figure of the report: a PNG file, and what to see in it."""
+
+    path: Path
+    caption: str
+
+    @property
+    def address(self) -> str:
+        """The picture itself, as an address."""
+        return f"data:image/png;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+
+
+class Content(NamedTuple):
+    """All that the page shows."""
+
+    headline: pd.DataFrame
+    runs: pd.DataFrame
+    datasets: list[dict[str, Any]]  # name, generated, source, licence, modalities, file
+    pictures: list[Picture]
+    facts: dict[str, str]  # whatever says how it was made
+    settings: str
+
+
+def collect(params: Params, tables: Path, figures: Path) -> Content:
+    """Gather the page's content from the tables and figures of these params."""
+    headline, runs = (pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "runs"))
+    return Content(
+        headline=headline,
+        runs=runs,
+        datasets=[_dataset(params, name) for name in params.datasets],
+        pictures=list(_pictures(params, figures)),
+        facts=_facts(params),
+        settings=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False),
+    )
+
+
+def _dataset(params: Params, name: str) -> dict[str, Any]:
+    path = data_settings(params, name).path
+    with DataFile(path) as file:
+        facts = {n: getattr(file.facts, n) for n in ("generated", "source", "licence")}
+        return {"name": name, "modalities": ", ".join(file.modalities), "file": path} | facts
+
+
+def _pictures(params: Params, folder: Path) -> Iterator[Picture]:
+    yield Picture(
+        folder / "accuracy.png",
+        "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean over"
+        " seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each alone.",
+    )
+    for name in params.datasets:
+        yield Picture(
+            folder / f"utilization-{name}.png",
+            f"{name}: share of each branch's accuracy that it owes to the other modality. Bars of unequal height: the"
+            " network uses its modalities unequally. Below zero: the other modality misleads the branch.",
+        )
+        yield Picture(
+            folder / f"d_speed-{name}.png",
+            f"{name}: difference of the conditional learning speeds over training, mean over seeds. Far from zero: the"
+            " network learns from one modality faster than from the other.",
+        )
+        yield Picture(folder / f"samples-{name}.png", f"{name}: three samples of each class, training and test.")
+
+
+def _facts(params: Params) -> dict[str, str]:
+    runs = planned(params)
+    record = json.loads((runs[0].folder / "record.json").read_text(encoding="utf-8"))
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    return {
+        "runs": f"{len(runs)}, seeds {', '.join(map(str, params.seeds))}",
+        "commit": record["commit"] or "not in a repository",
+        "code of the keys": f"pinned to commit {params.code}" if params.code else "as it is",
+        "machine": f"{record['machine']}, device {record['device']}, Python {record['python']}",
+        "versions": versions,
+    }
+
+
+def write(path: Path, content: Content) -> None:
+    """Write the page."""
+    environment = Environment(
+        loader=PackageLoader("greedymm", "analysis"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    write_text(path, environment.get_template("report.html.j2").render(content._asdict()))

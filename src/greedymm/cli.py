@@ -1,0 +1,103 @@
+"""Command line: one subcommand per step of the workflow, and a few for people."""
+
+import argparse
+import errno
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from greedymm import __version__, params, steps
+from greedymm.errors import GreedymmError
+from greedymm.params import Execution, Params, Tracking
+from greedymm.runs import DataSettings, Run
+
+REMEDIES = {
+    errno.ENOSPC: "The disk is full. Free some space and run again: whole epochs are kept.",
+    errno.EDQUOT: "The quota is used up. Free some space and run again: whole epochs are kept.",
+    errno.EROFS: "The file system is read-only. Make it writable, or work in another folder.",
+    errno.EACCES: "Writing there is not permitted. Change the permissions, or work in another folder.",
+}
+
+
+def main() -> None:
+    """Run one subcommand; an error that a user can mend is shown without a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    arguments = vars(_parser().parse_args())
+    command = arguments.pop("command")
+    try:
+        command(**arguments)
+    except GreedymmError as error:
+        sys.exit(f"greedymm: {error}")
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        sys.exit(f"greedymm: {error}\n  {REMEDIES[error.errno]}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("greedymm", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    data = _add(commands, steps.data)
+    data.add_argument("--settings", type=DataSettings.model_validate_json, required=True, help="JSON")
+    data.add_argument("--raw", type=Path, required=True, help="folder of what is downloaded or put there by hand")
+    data.add_argument("--output", type=Path, required=True, help="HDF5 file")
+
+    train = _add(commands, steps.train)
+    train.add_argument("--tracking", type=Tracking.model_validate_json, required=True, help="JSON")
+    for of_a_run in (train, _add(commands, steps.utilization)):
+        of_a_run.add_argument("--run", type=Run.model_validate_json, required=True, help="JSON")
+        of_a_run.add_argument("--execution", type=Execution.model_validate_json, required=True, help="JSON")
+
+    tables, figures, report = (_add(commands, step) for step in (steps.tables, steps.figures, steps.report))
+    for step in (tables, figures):
+        step.add_argument("--folder", type=Path, required=True, help="where to write")
+    for step in (figures, report):
+        step.add_argument("--tables", type=Path, required=True, help="folder of the tables")
+    report.add_argument("--figures", type=Path, required=True, help="folder of the figures")
+    report.add_argument("--page", type=Path, required=True, help="HTML file")
+    for step in (tables, figures, report):
+        step.add_argument("--stamp", type=Path, required=True, help="its name says what the files are made from")
+
+    track, prune, summary = _add(commands, steps.track), _add(commands, _prune, "prune"), _add(commands, _summary, "summary")
+    track.add_argument("--note", type=Path, help="write what was done here, and take a store that is down for no error")
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    for step in (tables, figures, report, track, prune, summary):
+        step.add_argument(
+            "--params", type=_params, default="params.yaml", help="YAML file, or JSON; default: %(default)s"
+        )
+    _add(commands, _schema, "schema")
+    return parser
+
+
+def _add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", step: Callable[..., object], name: str = "") -> argparse.ArgumentParser:
+    described = (step.__doc__ or "").splitlines()[0]
+    parser = commands.add_parser(name or step.__name__, help=described, description=described)
+    parser.set_defaults(command=step)
+    return parser
+
+
+def _params(text: str) -> Params:
+    return Params.model_validate_json(text) if text.startswith("{") else params.load(Path(text))
+
+
+def _prune(params: Params, *, dry_run: bool) -> None:
+    """Remove data and runs that params no longer name."""
+    for path in steps.prune(params, dry_run=dry_run):
+        sys.stdout.write(f"{path}\n")
+
+
+def _summary(params: Params) -> None:
+    """Show where the report is, and the main table."""
+    import pandas as pd
+
+    table = pd.read_csv("results/tables/headline.csv", keep_default_na=False)
+    sys.stdout.write(f"{table.to_string(index=False)}\n\nReport: {Path('results/report/index.html').resolve()}\n")
+
+
+def _schema() -> None:
+    """Write the JSON schema of params.yaml."""
+    sys.stdout.write(json.dumps(params.json_schema(), indent=2) + "\n")

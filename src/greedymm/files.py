@@ -1,0 +1,43 @@
+"""A file that is there is whole: written beside its place, then renamed."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield a path beside `path`; rename it to `path` when the block ends well, remove it when it does not.
+
+    Raises:
+        OSError: if the folder cannot be written or the disk is full; what was at `path` before is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())  # a rename may reach the disk before the bytes do
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole."""
+    with whole(path) as beside:
+        beside.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a binary file whole."""
+    with whole(path) as beside:
+        beside.write_bytes(content)
+
+
+def write_json(content: Any, path: Path) -> None:
+    """Write JSON that people can read and `diff` can compare."""
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""Batches -> logits; knows no files and no training."""

@@ -1,0 +1,1 @@
+"""Fusions: one module each, found by its name. A module has `build(settings, channels) -> Fusion`."""

@@ -1,0 +1,311 @@
+"""Schema of params.yaml: every knob, its range and its meaning.
+
+No torch here: Snakemake imports this module at each start.
+"""
+
+import pkgutil
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from greedymm.errors import GreedymmError
+
+
+class Strict(BaseModel):
+    """A section whose unknown keys are errors, so that a typo cannot pass silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Named(Strict):
+    """A section that says by its name which plug-in it belongs to."""
+
+    name: str
+
+
+# -- Settings of the plug-ins that need torch ---------------------------------------------------------------
+
+
+class Cnn(Named):
+    """Branch `cnn`: 3 x 3 convolutions, one a stage; all stages but the last halve the image."""
+
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(32, 32, 64, 64), min_length=1, max_length=5, description="channels of each stage"
+    )
+
+
+class Mmtm(Named):
+    """Fusion `mmtm` (Joze et al., CVPR 2020)."""
+
+    ratio: int = Field(default=4, ge=1, description="the joint vector has 2 * (sum of channels) / ratio elements")
+    official_gates: bool = Field(
+        default=False,
+        description="as in the authors' code, every running mean is that of the first modality's gate",
+    )
+
+
+class Greedy(Strict):
+    """Method `greedy`: every step is regular."""
+
+
+class Balanced(Strict):
+    """Method `balanced`: balanced multi-modal learning (Wu et al. 2022)."""
+
+    tolerance: float = Field(
+        default=0.01, gt=0, description="alpha, in units of log10: |d_speed| that opens a re-balancing window"
+    )
+    window: int = Field(default=5, ge=1, description="Q: steps in one re-balancing window")
+
+
+class Random(Strict):
+    """Method `random`: each step after the warm-up epoch is drawn from regular and re-balancing for each modality."""
+
+
+# A plug-in that is not listed here has a class `Settings` in its own file.
+BUILT_IN: dict[str, dict[str, type[Strict]]] = {
+    "branch": {"cnn": Cnn},
+    "fusion": {"mmtm": Mmtm},
+    "method": {"greedy": Greedy, "balanced": Balanced, "random": Random},
+    "dataset": {},
+}
+PACKAGES = {
+    "branch": "greedymm.models.branches",
+    "fusion": "greedymm.models.fusion",
+    "method": "greedymm.training.methods",
+    "dataset": "greedymm.data",
+}
+# Modules of the package `data` that are no datasets.
+SHARED_BY_DATASETS = {"source", "hdf5", "batches", "samples"}
+
+
+def names_of(kind: str) -> list[str]:
+    """Names of the plug-ins of one kind: their files' names."""
+    path = import_module(PACKAGES[kind]).__path__
+    return sorted({m.name for m in pkgutil.iter_modules(path)} - SHARED_BY_DATASETS)
+
+
+def settings_class(kind: str, name: str) -> type[Strict]:
+    """Class of a plug-in's settings.
+
+    Raises:
+        ValueError: if there is no such plug-in; the message lists those that there are.
+    """
+    if name not in names_of(kind):
+        raise ValueError(f"unknown {kind} '{name}'; there are: {', '.join(names_of(kind))}")
+    built_in = BUILT_IN[kind].get(name)
+    return built_in or import_module(f"{PACKAGES[kind]}.{name}").Settings  # type: ignore[no-any-return]
+
+
+def modalities_of(dataset: str) -> tuple[str, ...]:
+    """Names of a dataset's modalities, m0 first."""
+    return tuple(import_module(f"{PACKAGES['dataset']}.{dataset}").MODALITIES)
+
+
+class Of(NamedTuple):
+    """Raw settings, and the plug-in that they belong to."""
+
+    name: str
+    raw: Any
+
+
+def plug_in(kind: str) -> Callable[[Any], Any]:
+    """Validator of the settings of a plug-in, named by its section's `name` or, with `Of`, by the key above it."""
+
+    def parse(value: Any) -> Any:
+        if isinstance(value, Of):
+            return settings_class(kind, value.name).model_validate({} if value.raw is None else value.raw)
+        if isinstance(value, dict):
+            if not isinstance(value.get("name"), str):
+                raise ValueError(f"the {kind} needs a name; there are: {', '.join(names_of(kind))}")
+            return settings_class(kind, value["name"]).model_validate(value)
+        return value
+
+    return parse
+
+
+# SerializeAsAny: typed as the base class alone, a plug-in's settings would dump as {} and never reach the key.
+Branch = Annotated[SerializeAsAny[Named], BeforeValidator(plug_in("branch"))]
+Fusion = Annotated[SerializeAsAny[Named], BeforeValidator(plug_in("fusion"))]
+Method = Annotated[SerializeAsAny[Strict], BeforeValidator(plug_in("method"))]
+Data = Annotated[SerializeAsAny[Strict], BeforeValidator(plug_in("dataset"))]
+
+
+class Model(Strict):
+    """A branch per modality, fused after some of the stages."""
+
+    branch: Branch = Field(description="name and settings of the branches")
+    fusion: Fusion = Field(description="name and settings of the fusion")
+    fuse_after: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=1, description="stages, counted from 1, after which the branches are fused"
+    )
+
+
+class Training(Strict):
+    """The budget and the optimiser, the same for every method and reference."""
+
+    epochs: int = Field(ge=1, description="at most so many")
+    batch_size: int = Field(ge=1, description="samples in one step")
+    learning_rate: float = Field(gt=0, description="of SGD")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(default=0.0, ge=0, description="of SGD")
+    factor: float = Field(default=0.3, gt=0, lt=1, description="ReduceLROnPlateau: of the learning rate")
+    patience: int = Field(default=10, ge=0, description="ReduceLROnPlateau: epochs without a better training loss")
+    threshold: float = Field(default=1e-3, ge=0, description="ReduceLROnPlateau: relative change that counts as better")
+    min_learning_rate: float = Field(default=1e-6, ge=0, description="ReduceLROnPlateau: the lowest rate")
+    perfect_epochs: int = Field(default=5, ge=1, description="stop after so many with a training accuracy of 100 %")
+
+
+class Dataset(Strict):
+    """One dataset: how it is made, and what is trained on it."""
+
+    data: Data = Field(description="settings of the dataset, as in its file")
+    model: Model
+    training: Training
+    methods: dict[str, Method] = Field(min_length=1, description="name of a method: its settings")
+    unimodal: bool = Field(default=True, description="train each modality alone, too: same branch, same budget")
+
+
+class Execution(Strict):
+    """Where and how it runs: nothing here changes a result, so nothing here is part of a key."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one")
+    threads: int = Field(default=1, ge=1, description="CPU threads of one run; many runs beat many threads")
+    resident_gb: float = Field(default=4.0, ge=0, description="a split larger than this is streamed from its file")
+    workers: int = Field(default=2, ge=0, description="processes that stream a split; 0: in the run's own")
+    memory_mb: int = Field(default=1000, ge=1, description="memory that one run asks the scheduler for")
+
+
+class Tracking(Strict):
+    """MLflow."""
+
+    enabled: bool = Field(default=True, description="send metrics while training")
+    uri: str = Field(default="sqlite:///mlflow.db", min_length=1, description="any MLflow tracking URI")
+
+
+class Params(Strict):
+    """All of params.yaml."""
+
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+        min_length=1, description="one run of every method and reference for each"
+    )
+    datasets: dict[str, Dataset] = Field(min_length=1, description="name of a dataset: what is done with it")
+    execution: Execution = Execution()
+    tracking: Tracking = Tracking()
+    code: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{7,40}$",
+        description="a commit whose code counts in the keys: for changes of code known to change no result",
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed stands twice: the same run would be counted twice")
+        return seeds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_plug_ins(cls, raw: Any) -> Any:
+        """Say of each dataset's and method's settings whose they are; drop what an overlay sets to null."""
+        datasets = raw.get("datasets") if isinstance(raw, dict) else None
+        if not isinstance(datasets, dict):
+            return raw
+        # null drops: an overlay can add to a mapping and change it, but not leave anything out.
+        return raw | {"datasets": {n: _name_plug_ins(n, d) for n, d in datasets.items() if d is not None}}
+
+
+def _name_plug_ins(dataset: str, raw: Any) -> Any:
+    if not isinstance(raw, dict):
+        return raw
+    methods = raw.get("methods")
+    if isinstance(methods, dict):
+        methods = {name: Of(name, settings) for name, settings in methods.items() if settings is not None}
+    return raw | {"data": Of(dataset, raw.get("data")), "methods": methods}
+
+
+def validate(raw: dict[str, Any]) -> Params:
+    """Params from a parsed params.yaml.
+
+    Raises:
+        GreedymmError: with one line for each thing that is wrong, and where it stands.
+    """
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise GreedymmError("params are not valid:\n" + "\n".join(_lines(error))) from None
+
+
+def _lines(error: ValidationError, above: tuple[int | str, ...] = ()) -> Iterator[str]:
+    for found in error.errors():
+        place = (*above, *found["loc"])
+        inner = found.get("ctx", {}).get("error")
+        if isinstance(inner, ValidationError):  # of a plug-in's settings
+            yield from _lines(inner, place)
+        elif found["type"] == "extra_forbidden":
+            yield f"  {_dotted(place)}: there is no such setting"
+        else:
+            got = f" (got {found['input']!r})" if isinstance(found["input"], str | int | float) else ""
+            yield f"  {_dotted(place)}: {found['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _dotted(place: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, place)) or "params"
+
+
+def load(path: Path) -> Params:
+    """Params from a YAML file.
+
+    Raises:
+        GreedymmError: if the file is no YAML mapping or not valid.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise GreedymmError(f"{path} is no YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise GreedymmError(f"{path} holds no mapping of settings")
+    return validate(raw)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of params.yaml with the plug-ins that come with the package, for editors."""
+    schema = Params.model_json_schema()
+    definitions = schema["$defs"]
+    for kind in PACKAGES:
+        for name in names_of(kind):
+            plug_in = settings_class(kind, name).model_json_schema()
+            definitions |= plug_in.pop("$defs", {})
+            definitions[f"{kind}_{name}"] = plug_in
+    model, dataset = definitions["Model"]["properties"], definitions["Dataset"]
+    for kind in ("branch", "fusion"):
+        model[kind] = {"anyOf": [{"$ref": f"#/$defs/{kind}_{n}"} for n in names_of(kind)]}
+    dataset["properties"]["methods"] |= _one_of_each("method")
+    schema["properties"]["datasets"] |= {
+        "properties": {n: _with_data(dataset, n) for n in names_of("dataset")},
+        "additionalProperties": False,
+    }
+    return schema
+
+
+def _one_of_each(kind: str) -> dict[str, Any]:
+    places = {n: {"$ref": f"#/$defs/{kind}_{n}"} for n in names_of(kind)}
+    return {"properties": places, "additionalProperties": False}
+
+
+def _with_data(dataset: dict[str, Any], name: str) -> dict[str, Any]:
+    own = dataset["properties"] | {"data": {"$ref": f"#/$defs/dataset_{name}"}}
+    return dataset | {"properties": own}

@@ -1,0 +1,182 @@
+"""Params -> the runs that they ask for, each with the key and the place of its results.
+
+A key is a hash over every setting that can change the result and over the code that makes it. So nothing is
+overwritten, and nothing stale can be taken for new.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from greedymm.fingerprint import fingerprint
+from greedymm.params import (
+    Branch,
+    Data,
+    Dataset,
+    Fusion,
+    Greedy,
+    Method,
+    Of,
+    Params,
+    Strict,
+    Training,
+    modalities_of,
+)
+
+KEY_DIGITS = 8
+
+
+def key_of(content: Any) -> str:
+    """Short hash of anything that JSON can hold: 8 hex digits."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+
+
+class DataSettings(Strict):
+    """Everything that can change a dataset's file."""
+
+    dataset: str
+    data: Data
+    code: str = Field(description="fingerprint of the code that makes it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_plug_ins(cls, raw: Any) -> Any:
+        return _named(raw, data="dataset")
+
+    @cached_property
+    def key(self) -> str:
+        return key_of(self.model_dump(mode="json"))
+
+    @property
+    def path(self) -> Path:
+        return Path("results/data", self.dataset, f"{self.key}.h5")
+
+
+class RunSettings(Strict):
+    """Everything that can change the result of one training run."""
+
+    dataset: str
+    data: Data
+    modalities: tuple[str, ...] = Field(min_length=1, description="m0 first; a single one: a unimodal reference")
+    branch: Branch
+    fusion: Fusion | None = Field(description="null for a unimodal reference")
+    fuse_after: tuple[int, ...]
+    training: Training
+    method: str
+    method_settings: Method
+    seed: int
+    code: str = Field(description="fingerprint of the code that makes it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_plug_ins(cls, raw: Any) -> Any:
+        return _named(raw, data="dataset", method_settings="method")
+
+    @property
+    def label(self) -> str:
+        """Name of the method in paths, tables and figures."""
+        return self.method if len(self.modalities) > 1 else f"unimodal_{self.modalities[0]}"
+
+
+def _named(raw: Any, **name_of: str) -> Any:
+    """Say of raw settings of a plug-in whose they are: that name stands in the place beside them."""
+    if not isinstance(raw, dict):
+        return raw
+    places = {p: Of(raw.get(n, ""), raw.get(p)) for p, n in name_of.items() if not isinstance(raw.get(p), Strict)}
+    return raw | places
+
+
+class Run(Strict):
+    """A planned run, and where its results are."""
+
+    settings: RunSettings
+    data_path: Path
+    evaluation: str = Field(description="fingerprint of the code that measures utilization")
+
+    @property
+    def dataset(self) -> str:
+        return self.settings.dataset
+
+    @property
+    def method(self) -> str:
+        return self.settings.label
+
+    @property
+    def seed(self) -> int:
+        return self.settings.seed
+
+    @cached_property
+    def key(self) -> str:
+        return key_of(self.settings.model_dump(mode="json"))
+
+    @property
+    def name(self) -> str:
+        return f"seed{self.seed}-{self.key}"
+
+    @property
+    def folder(self) -> Path:
+        return Path("results/runs", self.dataset, self.method, self.name)
+
+    @property
+    def evaluation_folder(self) -> Path:
+        """Utilization and predictions: beside the run, under a key of the code that measures."""
+        return self.folder / f"utilization-{self.evaluation[:KEY_DIGITS]}"
+
+
+def data_settings(params: Params, dataset: str) -> DataSettings:
+    """Settings of one dataset's file."""
+    code = fingerprint(frozenset({"greedymm.steps:data", f"greedymm.data.{dataset}"}), params.code)
+    return DataSettings(dataset=dataset, data=params.datasets[dataset].data, code=code)
+
+
+def planned(params: Params) -> list[Run]:
+    """All runs that params ask for: of each dataset, of each method and reference, of each seed."""
+    return [run for name, section in params.datasets.items() for run in _planned(params, name, section)]
+
+
+def _planned(params: Params, name: str, section: Dataset) -> Iterable[Run]:
+    modalities = modalities_of(name)
+    data_path = data_settings(params, name).path
+    evaluation = fingerprint(frozenset({"greedymm.steps:utilization"}), params.code)
+    references = [((m,), "greedy", Greedy()) for m in modalities] if section.unimodal else []
+    for which, method, own in [(modalities, m, s) for m, s in section.methods.items()] + references:
+        fused = len(which) > 1
+        for seed in params.seeds:
+            settings = RunSettings(
+                dataset=name,
+                data=section.data,
+                modalities=which,
+                branch=section.model.branch,
+                fusion=section.model.fusion if fused else None,
+                fuse_after=section.model.fuse_after if fused else (),
+                training=section.training,
+                method=method,
+                method_settings=own,
+                seed=seed,
+                code=fingerprint(_code_of_training(name, section, method, fused=fused), params.code),
+            )
+            yield Run(settings=settings, data_path=data_path, evaluation=evaluation)
+
+
+def _code_of_training(dataset: str, section: Dataset, method: str, *, fused: bool) -> frozenset[str]:
+    roots = {
+        "greedymm.steps:train",
+        f"greedymm.data.{dataset}",
+        f"greedymm.models.branches.{section.model.branch.name}",
+        f"greedymm.training.methods.{method}",
+    }
+    if fused:
+        roots.add(f"greedymm.models.fusion.{section.model.fusion.name}")
+    return frozenset(roots)
+
+
+def analysis_key(params: Params) -> str:
+    """Key of the tables, figures and the report: of the runs in them and of the code that draws them."""
+    code = fingerprint(frozenset(f"greedymm.steps:{s}" for s in ("tables", "figures", "report")), params.code)
+    return key_of([code, *(str(run.evaluation_folder) for run in planned(params))])

@@ -1,0 +1,190 @@
+"""The steps of the workflow, one function each: the only place where data meets models.
+
+Imports stand inside the functions: torch costs seconds, and a step's key counts only the code that it uses.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from greedymm.params import Execution, Params, Tracking
+    from greedymm.runs import DataSettings, Run
+
+log = logging.getLogger(__name__)
+
+
+def data(settings: DataSettings, raw: Path, output: Path) -> None:
+    """Step `data`: sources -> HDF5."""
+    from dataclasses import replace
+    from importlib import import_module
+
+    from greedymm.data import hdf5
+
+    splits, facts = import_module(f"greedymm.data.{settings.dataset}").make(settings.data, raw / settings.dataset)
+    hdf5.write(output, splits, replace(facts, settings=settings.model_dump(mode="json")))
+
+
+def train(run: Run, execution: Execution, tracking: Tracking) -> None:
+    """Step `train`: HDF5 -> batches -> network -> training -> checkpoint, history, timing, steps, record."""
+    from greedymm import checkpoint, record, seeding
+    from greedymm.data import batches
+    from greedymm.data.hdf5 import DataFile
+    from greedymm.device import describe, prepare
+    from greedymm.files import write_json
+    from greedymm.models.build import build
+    from greedymm.tracking import Tracker
+    from greedymm.training import fit, history
+
+    settings, folder = run.settings, run.folder
+    device = prepare(execution.device, execution.threads)
+    streams = seeding.seed_everything(settings.seed)
+    with DataFile(run.data_path) as file:
+        channels, classes = file.channels(settings.modalities), len(file.facts.classes)
+    model = build(settings.branch, settings.fusion, settings.fuse_after, channels, classes).to(device)
+    method = fit.make_method(
+        settings.method, settings.method_settings, len(settings.modalities), device, streams["method"]
+    )
+    load = batches.loader(run.data_path, settings.modalities, settings.training.batch_size, device, execution)
+    identity = settings.model_dump(mode="json")
+    state = folder / "resume.pt"
+    fitting = fit.Fit(model, method, settings.training, settings.modalities, streams, state, identity)
+    with Tracker(run, tracking) as tracker:
+        progress = fitting.run(load("train", streams["order"]), load("val"), tracker.epoch)
+    history.write_rows(folder / "history.csv", progress.history)
+    history.write_rows(folder / "timing.csv", progress.timing)
+    history.write_steps(folder / "steps.parquet", progress.steps, settings.modalities)
+    write_json({"settings": identity} | record.surroundings(describe(device)), folder / "record.json")
+    checkpoint.save(folder / "checkpoint.pt", checkpoint.stamped(identity) | {"best": progress.best})
+    state.unlink(missing_ok=True)
+
+
+def utilization(run: Run, execution: Execution) -> None:
+    """Step `utilization`: checkpoint + batches -> predictions, un-cut and cut -> utilization rates."""
+    import pandas as pd
+
+    from greedymm import checkpoint
+    from greedymm.analysis import evaluate
+    from greedymm.data import batches
+    from greedymm.data.hdf5 import DataFile
+    from greedymm.device import prepare
+    from greedymm.files import whole, write_json
+    from greedymm.models.build import build
+
+    settings = run.settings
+    device = prepare(execution.device, execution.threads)
+    best = checkpoint.load(run.folder / "checkpoint.pt", settings.model_dump(mode="json"), device)["best"]
+    load = batches.loader(run.data_path, settings.modalities, batches.EVALUATION, device, execution)
+    with DataFile(run.data_path) as file:
+        channels, classes = file.channels(settings.modalities), len(file.facts.classes)
+        names = {split: (file.labels(split), file.ids(split)) for split in ("val", "test")}
+    model = build(settings.branch, settings.fusion, settings.fuse_after, channels, classes).to(device)
+    model.load_state_dict(best["model"])
+    model.record_means(load("train"))
+    frames = {
+        split: evaluate.samples(model, load(split), *names[split], split, settings.modalities) for split in names
+    }
+    with whole(run.evaluation_folder / "predictions.parquet") as beside:
+        pd.concat(frames.values()).to_parquet(beside, index=False)
+    rates = {split: evaluate.rates(frame, settings.modalities) for split, frame in frames.items()}
+    write_json({"best_epoch": best["epoch"]} | rates, run.evaluation_folder / "rates.json")
+
+
+def tables(params: Params, folder: Path, stamp: Path) -> None:
+    """Step `tables`: results of all runs -> tables."""
+    from greedymm.analysis import aggregate
+    from greedymm.files import write_json
+    from greedymm.runs import planned
+
+    wanted = planned(params)
+    runs = aggregate.runs_table(wanted)
+    summary = aggregate.summary_table(runs)
+    aggregate.write_csv(runs, folder / "runs.csv")
+    aggregate.write_csv(summary, folder / "summary.csv")
+    aggregate.write_csv(aggregate.headline(summary), folder / "headline.csv")
+    aggregate.write_csv(aggregate.curves_table(wanted), folder / "curves.csv")
+    write_json(aggregate.metrics(summary), folder / "metrics.json")
+    replace_stamp(stamp)
+
+
+def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
+    """Step `figures`: tables and samples -> figures."""
+    import pandas as pd
+
+    from greedymm.analysis import figures as draw
+    from greedymm.data.hdf5 import DataFile
+    from greedymm.params import modalities_of
+    from greedymm.runs import data_settings
+
+    runs, summary, curves = (pd.read_csv(tables / f"{name}.csv") for name in ("runs", "summary", "curves"))
+    draw.save(draw.accuracy(runs, summary), folder / "accuracy.png")
+    for name in params.datasets:
+        draw.save(draw.utilization(summary, name, modalities_of(name)), folder / f"utilization-{name}.png")
+        draw.save(draw.d_speed(curves, name), folder / f"d_speed-{name}.png")
+        with DataFile(data_settings(params, name).path) as file:
+            draw.save(draw.samples(file, name), folder / f"samples-{name}.png")
+    replace_stamp(stamp)
+
+
+def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path) -> None:
+    """Step `report`: tables and figures -> one HTML page."""
+    from greedymm.analysis import report as html
+
+    html.write(page, html.collect(params, tables, figures))
+    replace_stamp(stamp)
+
+
+def replace_stamp(stamp: Path) -> None:
+    """Say by a file's name from which runs and code the files beside it were made.
+
+    So the workflow sees without any memory of its own, as in a fresh clone, whether they are those that it wants.
+    """
+    from greedymm.files import write_text
+
+    for old in stamp.parent.glob(f"*{stamp.suffix}"):
+        old.unlink()
+    write_text(stamp, "")
+
+
+def track(params: Params, note: Path | None) -> int:
+    """Step `track`: finished runs -> MLflow, whatever of them is not there yet; returns how many were sent.
+
+    Args:
+        note: where to write what was done, whether or not the store could be reached. None: a store that
+            cannot be reached is an error.
+
+    Raises:
+        GreedymmError: if the store cannot be reached and there is no note.
+    """
+    from greedymm import tracking
+    from greedymm.errors import GreedymmError
+    from greedymm.files import write_text
+    from greedymm.runs import planned
+
+    try:
+        sent = tracking.send_missing(planned(params), params.tracking.uri)
+        message = f"{sent} runs sent to {params.tracking.uri}"
+    except tracking.Unreachable as error:
+        sent, message = 0, f"{error}\n  Send them later with: greedymm track"
+        log.warning(message)
+        if note is None:
+            raise GreedymmError(message) from error
+    if note is not None:
+        write_text(note, message + "\n")
+    return sent
+
+
+def prune(params: Params, *, dry_run: bool) -> list[Path]:
+    """Remove the data and runs that params no longer name; returns their folders and files."""
+    import shutil
+
+    from greedymm.runs import data_settings, planned
+
+    keep = {run.folder for run in planned(params)} | {data_settings(params, name).path for name in params.datasets}
+    there = [*Path("results/runs").glob("*/*/*"), *Path("results/data").glob("*/*.h5")]
+    stale = sorted(set(there) - keep)
+    for path in [] if dry_run else stale:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return stale

@@ -1,0 +1,1 @@
+"""Model + batches -> checkpoint and history; is handed its batches."""

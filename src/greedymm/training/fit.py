@@ -1,0 +1,236 @@
+"""Epochs, stopping and resume: model + batches -> the best checkpoint, and the history of all epochs."""
+
+import copy
+import logging
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from greedymm import checkpoint
+from greedymm.errors import GreedymmError
+from greedymm.models.multistream import MultiStream
+from greedymm.params import PACKAGES, Strict, Training
+from greedymm.seeding import Streams
+from greedymm.training.epoch import Batch, Steps, evaluate, train_epoch
+from greedymm.training.methods.greedy import Greedy
+from greedymm.training.speed import ConditionalLearningSpeed
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, float]  # one line of a history
+
+
+class Epochs(Protocol):
+    """Batches of a split: as many in each pass, in an order of its own."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Any: ...
+
+
+class Best(TypedDict):
+    """The weights with the best validation accuracy so far."""
+
+    epoch: int
+    val_accuracy: float
+    model: dict[str, Tensor]
+
+
+@dataclass
+class Progress:
+    """What training has come to after some epochs."""
+
+    history: list[Row] = field(default_factory=list)  # fixed by the settings
+    timing: list[Row] = field(default_factory=list)  # not fixed: seconds, samples a second, memory
+    steps: list[Steps] = field(default_factory=list)  # of each epoch
+    best: Best | None = None
+
+
+def make_method(
+    name: str, settings: Strict, modalities: int, device: torch.device, draws: torch.Generator
+) -> Greedy:
+    """A training method, found by its name."""
+    method: Greedy = import_module(f"{PACKAGES['method']}.{name}").build(settings, modalities, device, draws)
+    return method
+
+
+class Fit:
+    """A training run, epoch by epoch.
+
+    Args:
+        model: with fresh weights.
+        method: chooses each step's mode.
+        settings: budget and optimiser.
+        modalities: names, for the history.
+        streams: all random streams of the run.
+        state: file that holds the state after the last whole epoch, and the settings it belongs to.
+        identity: the run's settings: a state of others is refused.
+    """
+
+    def __init__(
+        self,
+        model: MultiStream,
+        method: Greedy,
+        settings: Training,
+        modalities: Sequence[str],
+        streams: Streams,
+        state: Path,
+        identity: dict[str, Any],
+    ) -> None:
+        self.model, self.method, self.settings, self.modalities = model, method, settings, modalities
+        self.streams, self.state, self.identity = streams, state, identity
+        self.speed = ConditionalLearningSpeed(model) if len(modalities) > 1 else None
+        self.optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+        )
+        self.scheduler = ReduceLROnPlateau(
+            self.optimizer,
+            factor=settings.factor,
+            patience=settings.patience,
+            threshold=settings.threshold,
+            min_lr=settings.min_learning_rate,
+        )
+        self.progress = Progress()
+
+    def run(self, train: Epochs, val: Epochs, after_epoch: Callable[[Row, Row], None]) -> Progress:
+        """Train to the end, from the state of an earlier, interrupted run where there is one.
+
+        Args:
+            after_epoch: called with the epoch's lines of history and timing, once its state is safe.
+
+        Raises:
+            GreedymmError: if a loss is not finite.
+        """
+        if self.state.exists():
+            self.resume()
+        while not self.finished():
+            self.epoch(train, val)
+            self.save()
+            after_epoch(self.progress.history[-1], self.progress.timing[-1])
+        return self.progress
+
+    def finished(self) -> bool:
+        """Whether the budget is used up, or the last epochs all had a training accuracy of 100 %."""
+        history, enough = self.progress.history, self.settings.perfect_epochs
+        perfect = len(history) >= enough and all(row["train_accuracy"] == 1 for row in history[-enough:])
+        return perfect or len(history) >= self.settings.epochs
+
+    def epoch(self, train: Epochs, val: Epochs) -> None:
+        """One epoch of training, and one of validation."""
+        number, started = len(self.progress.history), time.perf_counter()
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        self.method.start_epoch(number, len(train))
+        steps = train_epoch(self.model, train, self.method, self.speed, self.optimizer)
+        seconds = time.perf_counter() - started
+        first = number * len(train)
+        check_finite(steps.loss, first, learning_rate)
+        val_loss, val_accuracy = evaluate(self.model, val)
+        row = self.row(steps) | {"val_loss": val_loss} | self.named("val_accuracy", val_accuracy)
+        row = {"epoch": number + 1, "learning_rate": learning_rate} | row
+        self.scheduler.step(row["train_loss"])
+        self.progress.history.append(row)
+        self.progress.timing.append(timing(number, time.perf_counter() - started, int(steps.samples.sum()) / seconds))
+        self.progress.steps.append(steps)
+        if self.progress.best is None or row["val_accuracy"] > self.progress.best["val_accuracy"]:
+            weights = copy.deepcopy(self.model.state_dict())
+            self.progress.best = {"epoch": number + 1, "val_accuracy": row["val_accuracy"], "model": weights}
+
+    def row(self, steps: Steps) -> Row:
+        """What an epoch's steps come to."""
+        samples = steps.samples.sum()
+        accuracy = (steps.correct.sum(dim=0) / samples).tolist()
+        counts = {"regular_steps": int((steps.mode == 0).sum())}
+        speeds = {}
+        if self.speed is not None:
+            counts |= {f"rebalancing_{m}": int((steps.mode == k + 1).sum()) for k, m in enumerate(self.modalities)}
+            speeds = {f"speed_{m}": float(s) for m, s in zip(self.modalities, steps.speeds[-1], strict=True)}
+            speeds["d_speed"] = float(steps.d_speed[-1])
+        loss = float((steps.loss * steps.samples).sum() / samples)
+        return {"train_loss": loss} | self.named("train_accuracy", accuracy) | speeds | counts
+
+    def named(self, measure: str, values: Sequence[float]) -> Row:
+        """Values of the mean and of each branch; of the one branch alone for a unimodal reference."""
+        names = [measure, *(f"{measure}_{m}" for m in self.modalities)]
+        return dict(zip(names, values, strict=True)) if self.speed is not None else {measure: values[0]}
+
+    def save(self) -> None:
+        """Keep all that the next epoch builds on."""
+        progress = self.progress
+        checkpoint.save(
+            self.state,
+            checkpoint.stamped(self.identity)
+            | {name: part.state_dict() for name, part in self._parts().items()}
+            | {"history": progress.history, "timing": progress.timing, "best": progress.best}
+            | {"steps": vars(Steps.joined(progress.steps))},
+        )
+
+    def resume(self) -> None:
+        """Go on where an interrupted run was after its last whole epoch.
+
+        Raises:
+            GreedymmError: if the state is broken or of other settings.
+        """
+        device = next(self.model.parameters()).device
+        state = checkpoint.load(self.state, self.identity, torch.device("cpu"))
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        best = state["best"] | {"model": {n: w.to(device) for n, w in state["best"]["model"].items()}}
+        self.progress = Progress(state["history"], state["timing"], [Steps(**state["steps"])], best)
+        log.info("resuming after epoch %d", len(self.progress.history))
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scheduler": self.scheduler,
+            "method": self.method,
+            "streams": self.streams,
+        }
+        return parts if self.speed is None else parts | {"speed": self.speed}
+
+
+def check_finite(losses: Tensor, first: int, learning_rate: float) -> None:
+    """Make sure that all losses of an epoch are finite.
+
+    Args:
+        losses: (N,).
+        first: number of steps before the epoch.
+
+    Raises:
+        GreedymmError: with the step, the last finite loss, and what to try.
+    """
+    bad = (~losses.isfinite()).nonzero()
+    if len(bad) == 0:
+        return
+    step = int(bad[0])
+    last = f"the last finite one was {float(losses[step - 1]):.4g}" if step else "it is the epoch's first"
+    raise GreedymmError(
+        f"the loss of step {first + step + 1} is {float(losses[step])}; {last}.\n"
+        f"  Try a lower training.learning_rate (now {learning_rate:g}), or a larger batch_size."
+    )
+
+
+def timing(epoch: int, seconds: float, rate: float) -> Row:
+    """What an epoch cost."""
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if torch.cuda.is_available():
+        gpu = torch.cuda.max_memory_allocated() / 2**20
+    else:
+        gpu = 0.0
+    return {
+        "epoch": epoch + 1,
+        "seconds": seconds,
+        "samples_per_second": rate,
+        "peak_memory_mb": memory,
+        "peak_gpu_memory_mb": gpu,
+    }

@@ -1,0 +1,33 @@
+"""What training has come to -> tables of its epochs and steps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from greedymm.files import whole
+from greedymm.training.epoch import Steps
+from greedymm.training.fit import Row
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write a CSV file with one line per epoch."""
+    with whole(path) as beside:
+        pd.DataFrame(rows).to_csv(beside, index=False)
+
+
+def write_steps(path: Path, steps: Sequence[Steps], modalities: Sequence[str]) -> None:
+    """Write a Parquet file with one row per step: epoch, loss, mode, and for M > 1 each speed and d_speed."""
+    joined = Steps.joined(steps)
+    frame = pd.DataFrame(
+        {
+            "step": range(1, len(joined.loss) + 1),
+            "loss": joined.loss.numpy(),
+            "mode": joined.mode.numpy().astype("int8"),
+        }
+    )
+    if len(modalities) > 1:
+        speeds = pd.DataFrame(joined.speeds.numpy(), columns=[f"speed_{m}" for m in modalities])
+        frame = pd.concat([frame, speeds.assign(d_speed=joined.d_speed.numpy())], axis=1)
+    with whole(path) as beside:
+        frame.to_parquet(beside, index=False)

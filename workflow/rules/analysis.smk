@@ -1,0 +1,43 @@
+rule utilization:
+    input:
+        data=lambda w: ancient(run_of(w).data_path),
+        checkpoint=ancient(rules.train.output.checkpoint),  # fixed, too, by the key of its folder
+    output:
+        rates="results/runs/{dataset}/{method}/{run}/utilization-{code}/rates.json",
+        predictions="results/runs/{dataset}/{method}/{run}/utilization-{code}/predictions.parquet",
+    log:
+        "results/logs/utilization/{dataset}-{method}-{run}-{code}.log",
+    benchmark:
+        "results/benchmarks/utilization/{dataset}-{method}-{run}-{code}.tsv"
+    threads: PARAMS.execution.threads
+    resources:
+        gpu=gpus,
+        mem_mb=PARAMS.execution.memory_mb,
+    params:
+        run=lambda w: run_of(w).model_dump_json(),
+        execution=PARAMS.execution.model_dump_json(),
+    shell:
+        "python -m greedymm utilization --run {params.run:q} --execution {params.execution:q} 2> {log}"
+
+
+rule tables:
+    input:
+        ancient([run.evaluation_folder / "rates.json" for run in RUNS]),
+    output:
+        "results/tables/runs.csv",
+        "results/tables/summary.csv",
+        "results/tables/headline.csv",
+        "results/tables/curves.csv",
+        "results/tables/metrics.json",
+        stamp=f"results/tables/{ANALYSIS}.key",
+    log:
+        f"results/logs/tables/{ANALYSIS}.log",
+    benchmark:
+        f"results/benchmarks/tables/{ANALYSIS}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm tables --params {params.params:q} --folder results/tables --stamp {output.stamp} 2> {log}"

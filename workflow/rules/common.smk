@@ -1,0 +1,46 @@
+"""Params, validated, and the runs that they ask for. No rules."""
+
+import os
+import sys
+from pathlib import Path
+
+# This clone's code, whichever clone is installed: the keys in the paths are those of the code beside the Snakefile.
+SOURCE = str(Path(workflow.basedir, "src"))
+sys.path.insert(0, SOURCE)
+os.environ["PYTHONPATH"] = SOURCE
+
+from greedymm import params as schema
+from greedymm.errors import GreedymmError
+from greedymm.runs import analysis_key, data_settings, planned
+from snakemake.exceptions import WorkflowError
+
+try:
+    PARAMS = schema.validate(config)
+    RUNS = planned(PARAMS)
+    ANALYSIS = analysis_key(PARAMS)
+except GreedymmError as error:
+    raise WorkflowError(str(error))
+
+RUN_OF = {str(run.folder): run for run in RUNS}
+
+
+wildcard_constraints:
+    dataset=r"\w+",
+    method=r"\w+",
+    run=r"seed\d+-[0-9a-f]{8}",
+    key=r"[0-9a-f]{8}",
+    code=r"[0-9a-f]{8}",
+
+
+def run_of(wildcards):
+    """The planned run that a job is for."""
+    folder = f"results/runs/{wildcards.dataset}/{wildcards.method}/{wildcards.run}"
+    if folder not in RUN_OF:
+        raise WorkflowError(f"{folder} is not a run of these params")
+    return RUN_OF[folder]
+
+
+def gpus(_):
+    """GPUs that a job takes from the pool; none where it will compute on the CPU, which the pool must not limit."""
+    has_gpu = Path("/dev/nvidiactl").exists()  # importing torch to ask it would cost seconds at every start
+    return int(PARAMS.execution.device == "cuda" or PARAMS.execution.device == "auto" and has_gpu)

@@ -1,0 +1,14 @@
+rule data:
+    output:
+        "results/data/{dataset}/{key}.h5",
+    log:
+        "results/logs/data/{dataset}-{key}.log",
+    benchmark:
+        "results/benchmarks/data/{dataset}-{key}.tsv"
+    threads: 1
+    resources:
+        mem_mb=PARAMS.execution.memory_mb,
+    params:
+        settings=lambda w: data_settings(PARAMS, w.dataset).model_dump_json(),
+    shell:
+        "python -m greedymm data --settings {params.settings:q} --raw data/raw --output {output} 2> {log}"

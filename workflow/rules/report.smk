@@ -1,0 +1,80 @@
+rule figures:
+    input:
+        ancient(rules.tables.output),
+        ancient([data_settings(PARAMS, name).path for name in PARAMS.datasets]),
+    output:
+        report(
+            "results/figures/accuracy.png",
+            caption="../report/accuracy.rst",
+            category="Accuracy",
+        ),
+        report(
+            expand("results/figures/utilization-{name}.png", name=PARAMS.datasets),
+            caption="../report/utilization.rst",
+            category="Utilization",
+        ),
+        report(
+            expand("results/figures/d_speed-{name}.png", name=PARAMS.datasets),
+            caption="../report/d_speed.rst",
+            category="Learning speed",
+        ),
+        report(
+            expand("results/figures/samples-{name}.png", name=PARAMS.datasets),
+            caption="../report/samples.rst",
+            category="Data",
+        ),
+        stamp=f"results/figures/{ANALYSIS}.key",
+    log:
+        f"results/logs/figures/{ANALYSIS}.log",
+    benchmark:
+        f"results/benchmarks/figures/{ANALYSIS}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm figures --params {params.params:q} --tables results/tables"
+        " --folder results/figures --stamp {output.stamp} 2> {log}"
+
+
+rule report:
+    input:
+        ancient(rules.figures.output),
+    output:
+        page=report(
+            "results/report/index.html",
+            caption="../report/page.rst",
+            category="Report",
+        ),
+        stamp=f"results/report/{ANALYSIS}.key",
+    log:
+        f"results/logs/report/{ANALYSIS}.log",
+    benchmark:
+        f"results/benchmarks/report/{ANALYSIS}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm report --params {params.params:q} --tables results/tables"
+        " --figures results/figures --page {output.page} --stamp {output.stamp} 2> {log}"
+
+
+rule track:
+    input:
+        ancient([run.evaluation_folder / "rates.json" for run in RUNS]),
+    output:
+        f"results/tracking/{ANALYSIS}.txt",
+    log:
+        f"results/logs/track/{ANALYSIS}.log",
+    benchmark:
+        f"results/benchmarks/track/{ANALYSIS}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm track --params {params.params:q} --note {output} 2> {log}"
