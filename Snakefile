@@ -38,4 +38,8 @@ for name in PARAMS.datasets:
         name:
             f"runs_{name}"
         input:
-            [run.evaluation_folder / "rates.json" for run in RUNS if run.dataset == name],
+            [
+                run.evaluation_folder / "rates.json"
+                for run in RUNS
+                if run.dataset == name
+            ],

@@ -62,18 +62,21 @@ def _parser() -> argparse.ArgumentParser:
     for step in (tables, figures, report):
         step.add_argument("--stamp", type=Path, required=True, help="its name says what the files are made from")
 
-    track, prune, summary = _add(commands, steps.track), _add(commands, _prune, "prune"), _add(commands, _summary, "summary")
+    track, prune = _add(commands, steps.track), _add(commands, _prune, "prune")
     track.add_argument("--note", type=Path, help="write what was done here, and take a store that is down for no error")
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    for step in (tables, figures, report, track, prune, summary):
+    for step in (tables, figures, report, track, prune):
         step.add_argument(
-            "--params", type=_params, default="params.yaml", help="YAML file, or JSON; default: %(default)s"
+            "--params", type=_params, default="params.yaml", help="YAML file or JSON; default: %(default)s"
         )
+    _add(commands, _summary, "summary")
     _add(commands, _schema, "schema")
     return parser
 
 
-def _add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", step: Callable[..., object], name: str = "") -> argparse.ArgumentParser:
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", step: Callable[..., object], name: str = ""
+) -> argparse.ArgumentParser:
     described = (step.__doc__ or "").splitlines()[0]
     parser = commands.add_parser(name or step.__name__, help=described, description=described)
     parser.set_defaults(command=step)
@@ -90,7 +93,7 @@ def _prune(params: Params, *, dry_run: bool) -> None:
         sys.stdout.write(f"{path}\n")
 
 
-def _summary(params: Params) -> None:
+def _summary() -> None:
     """Show where the report is, and the main table."""
     import pandas as pd
 

@@ -15,8 +15,7 @@ from greedymm.errors import GreedymmError
 SOURCE = Path(__file__).resolve().parents[1]
 # What these do is seen in the settings, or never in a result.
 NEUTRAL = {
-    f"greedymm.{name}"
-    for name in ("params", "runs", "errors", "files", "fingerprint", "record", "tracking", "cli")
+    f"greedymm.{name}" for name in ("params", "runs", "errors", "files", "fingerprint", "record", "tracking", "cli")
 }
 
 

@@ -106,7 +106,7 @@ def settings_class(kind: str, name: str) -> type[Strict]:
     if name not in names_of(kind):
         raise ValueError(f"unknown {kind} '{name}'; there are: {', '.join(names_of(kind))}")
     built_in = BUILT_IN[kind].get(name)
-    return built_in or import_module(f"{PACKAGES[kind]}.{name}").Settings  # type: ignore[no-any-return]
+    return built_in or import_module(f"{PACKAGES[kind]}.{name}").Settings
 
 
 def modalities_of(dataset: str) -> tuple[str, ...]:
@@ -129,7 +129,8 @@ def plug_in(kind: str) -> Callable[[Any], Any]:
             return settings_class(kind, value.name).model_validate({} if value.raw is None else value.raw)
         if isinstance(value, dict):
             if not isinstance(value.get("name"), str):
-                raise ValueError(f"the {kind} needs a name; there are: {', '.join(names_of(kind))}")
+                # A ValueError, which pydantic reports with its place.
+                raise ValueError(f"the {kind} needs a name; there are: {', '.join(names_of(kind))}")  # noqa: TRY004
             return settings_class(kind, value["name"]).model_validate(value)
         return value
 

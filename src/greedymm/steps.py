@@ -79,13 +79,11 @@ def utilization(run: Run, execution: Execution) -> None:
     load = batches.loader(run.data_path, settings.modalities, batches.EVALUATION, device, execution)
     with DataFile(run.data_path) as file:
         channels, classes = file.channels(settings.modalities), len(file.facts.classes)
-        names = {split: (file.labels(split), file.ids(split)) for split in ("val", "test")}
+        known = {split: file.known(split) for split in ("val", "test")}
     model = build(settings.branch, settings.fusion, settings.fuse_after, channels, classes).to(device)
     model.load_state_dict(best["model"])
     model.record_means(load("train"))
-    frames = {
-        split: evaluate.samples(model, load(split), *names[split], split, settings.modalities) for split in names
-    }
+    frames = {s: evaluate.samples(model, load(s), known[s], settings.modalities) for s in known}
     with whole(run.evaluation_folder / "predictions.parquet") as beside:
         pd.concat(frames.values()).to_parquet(beside, index=False)
     rates = {split: evaluate.rates(frame, settings.modalities) for split, frame in frames.items()}
@@ -124,15 +122,27 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
         draw.save(draw.utilization(summary, name, modalities_of(name)), folder / f"utilization-{name}.png")
         draw.save(draw.d_speed(curves, name), folder / f"d_speed-{name}.png")
         with DataFile(data_settings(params, name).path) as file:
-            draw.save(draw.samples(file, name), folder / f"samples-{name}.png")
+            rows = [(split, m) for split in ("train", "test") for m in file.modalities]
+            examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
+            title = f"{name} (generated data)" if file.facts.generated else name
+            draw.save(draw.samples(examples, file.facts.classes, title), folder / f"samples-{name}.png")
     replace_stamp(stamp)
 
 
 def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path) -> None:
     """Step `report`: tables and figures -> one HTML page."""
-    from greedymm.analysis import report as html
+    from dataclasses import asdict
 
-    html.write(page, html.collect(params, tables, figures))
+    from greedymm.analysis import report as html
+    from greedymm.data.hdf5 import DataFile
+    from greedymm.runs import data_settings
+
+    datasets = []
+    for name in params.datasets:
+        path = data_settings(params, name).path
+        with DataFile(path) as file:
+            datasets.append(asdict(file.facts) | {"name": name, "modalities": file.modalities, "file": path})
+    html.write(page, html.collect(params, datasets, tables, figures))
     replace_stamp(stamp)
 
 
@@ -166,7 +176,7 @@ def track(params: Params, note: Path | None) -> int:
     try:
         sent = tracking.send_missing(planned(params), params.tracking.uri)
         message = f"{sent} runs sent to {params.tracking.uri}"
-    except tracking.Unreachable as error:
+    except tracking.UnreachableError as error:
         sent, message = 0, f"{error}\n  Send them later with: greedymm track"
         log.warning(message)
         if note is None:

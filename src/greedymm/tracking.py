@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from greedymm.analysis import figures
 from greedymm.errors import GreedymmError
@@ -139,7 +139,7 @@ class Tracker:
         # A daemon, so that a store that hangs cannot keep the finished run from ending.
         self._thread = threading.Thread(target=self._send_all, daemon=True)
 
-    def __enter__(self) -> Tracker:
+    def __enter__(self) -> Self:
         if self.settings.enabled:
             self._thread.start()
         return self
@@ -161,7 +161,7 @@ class Tracker:
             run_id = store.open(self.run)
             while (row := self._rows.get()) is not None:
                 store.send(run_id, [row])
-        except Exception as error:  # whatever is wrong with the store must not cost the run
+        except Exception as error:  # noqa: BLE001 whatever is wrong with the store must not cost the run
             self._give_up(_first_line(error))
 
     def _give_up(self, reason: str) -> None:
@@ -172,7 +172,7 @@ class Tracker:
         )
 
 
-class Unreachable(GreedymmError):
+class UnreachableError(GreedymmError):
     """The tracking store cannot be reached or used."""
 
 
@@ -180,14 +180,14 @@ def send_missing(runs: Iterable[Run], uri: str) -> int:
     """Send whatever of the finished runs is not in the store yet; returns how many runs were concerned.
 
     Raises:
-        Unreachable: if the store cannot be reached or used.
+        UnreachableError: if the store cannot be reached or used.
     """
     finished = [run for run in runs if (run.evaluation_folder / "rates.json").exists()]
     try:
         store = Store(uri)
         return sum(_send_missing(store, run) for run in finished)
     except Exception as error:
-        raise Unreachable(f"tracking at {uri} failed: {_first_line(error)}") from error
+        raise UnreachableError(f"tracking at {uri} failed: {_first_line(error)}") from error
 
 
 def _send_missing(store: Store, run: Run) -> bool:
@@ -197,7 +197,7 @@ def _send_missing(store: Store, run: Run) -> bool:
     if store.is_complete(run_id):
         return False
     history = pd.read_csv(run.folder / "history.csv")
-    rows = history.merge(pd.read_csv(run.folder / "timing.csv"), on="epoch").to_dict("records")
+    rows: list[Any] = history.merge(pd.read_csv(run.folder / "timing.csv"), on="epoch").to_dict("records")
     there = store.epochs(run_id)
     store.send(run_id, [row for row in rows if row["epoch"] not in there])
     rates = json.loads((run.evaluation_folder / "rates.json").read_text(encoding="utf-8"))

@@ -9,6 +9,8 @@ rule utilization:
         "results/logs/utilization/{dataset}-{method}-{run}-{code}.log",
     benchmark:
         "results/benchmarks/utilization/{dataset}-{method}-{run}-{code}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
     threads: PARAMS.execution.threads
     resources:
         gpu=gpus,
@@ -34,6 +36,8 @@ rule tables:
         f"results/logs/tables/{ANALYSIS}.log",
     benchmark:
         f"results/benchmarks/tables/{ANALYSIS}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
     threads: 1
     resources:
         mem_mb=1000,

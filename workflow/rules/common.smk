@@ -1,13 +1,14 @@
 """Params, validated, and the runs that they ask for. No rules."""
 
-import os
+import shlex
 import sys
+from shutil import which
 from pathlib import Path
 
 # This clone's code, whichever clone is installed: the keys in the paths are those of the code beside the Snakefile.
 SOURCE = str(Path(workflow.basedir, "src"))
 sys.path.insert(0, SOURCE)
-os.environ["PYTHONPATH"] = SOURCE
+shell.prefix(f"export PYTHONPATH={shlex.quote(SOURCE)}; ")
 
 from greedymm import params as schema
 from greedymm.errors import GreedymmError
@@ -42,5 +43,11 @@ def run_of(wildcards):
 
 def gpus(_):
     """GPUs that a job takes from the pool; none where it will compute on the CPU, which the pool must not limit."""
-    has_gpu = Path("/dev/nvidiactl").exists()  # importing torch to ask it would cost seconds at every start
-    return int(PARAMS.execution.device == "cuda" or PARAMS.execution.device == "auto" and has_gpu)
+    has_gpu = (
+        which("nvidia-smi") is not None
+    )  # importing torch to ask it would cost seconds at every start
+    return int(
+        PARAMS.execution.device == "cuda"
+        or PARAMS.execution.device == "auto"
+        and has_gpu
+    )

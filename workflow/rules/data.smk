@@ -5,6 +5,8 @@ rule data:
         "results/logs/data/{dataset}-{key}.log",
     benchmark:
         "results/benchmarks/data/{dataset}-{key}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
     threads: 1
     resources:
         mem_mb=PARAMS.execution.memory_mb,

@@ -28,6 +28,8 @@ rule figures:
         f"results/logs/figures/{ANALYSIS}.log",
     benchmark:
         f"results/benchmarks/figures/{ANALYSIS}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -52,6 +54,8 @@ rule report:
         f"results/logs/report/{ANALYSIS}.log",
     benchmark:
         f"results/benchmarks/report/{ANALYSIS}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
     threads: 1
     resources:
         mem_mb=1000,
@@ -71,6 +75,8 @@ rule track:
         f"results/logs/track/{ANALYSIS}.log",
     benchmark:
         f"results/benchmarks/track/{ANALYSIS}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
     threads: 1
     resources:
         mem_mb=1000,

@@ -11,6 +11,8 @@ rule train:
         "results/logs/train/{dataset}-{method}-{run}.log",
     benchmark:
         "results/benchmarks/train/{dataset}-{method}-{run}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
     threads: PARAMS.execution.threads
     resources:
         gpu=gpus,

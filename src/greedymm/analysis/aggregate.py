@@ -87,8 +87,9 @@ def _text(row: Any) -> str:
 def metrics(summary: pd.DataFrame) -> dict[str, Any]:
     """Means as a nested dict, dataset -> method -> measure, for `dvc metrics`."""
     nested: dict[str, Any] = {}
-    for row in summary.itertuples():
-        nested.setdefault(row.dataset, {}).setdefault(row.method, {})[row.measure] = round(row.mean, DECIMALS)
+    for row in summary.to_dict("records"):
+        methods = nested.setdefault(row["dataset"], {})
+        methods.setdefault(row["method"], {})[row["measure"]] = round(row["mean"], DECIMALS)
     return nested
 
 
@@ -104,4 +105,3 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table, the same bytes for the same content."""
     with whole(path) as beside:
         table.round(DECIMALS).to_csv(beside, index=False)
-

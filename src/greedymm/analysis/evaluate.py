@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 Batch = tuple[list[Tensor], Tensor]
 CUT = "_cut"
+PAIR = 2
 
 
 @torch.no_grad()
@@ -31,17 +33,18 @@ def predictions(model: MultiStream, batches: Iterable[Batch], modalities: Sequen
 
 
 def samples(
-    model: MultiStream,
-    batches: Iterable[Batch],
-    labels: Sequence[int],
-    ids: Sequence[str],
-    split: str,
-    modalities: Sequence[str],
+    model: MultiStream, batches: Iterable[Batch], known: pd.DataFrame, modalities: Sequence[str]
 ) -> pd.DataFrame:
-    """One row per sample of a split: split, id, label, and all predictions, un-cut and, for M > 1, cut."""
-    frame = pd.DataFrame({"split": split, "id": ids, "label": np.asarray(labels, dtype=np.int16)})
+    """One row per sample of a split: what is known of it, and all predictions, un-cut and, for M > 1, cut.
+
+    Args:
+        model: trained, its means recorded.
+        batches: the split, in the order of `known`.
+        known: columns split, id and label.
+        modalities: M names, m0 first.
+    """
     ways = (False, True) if len(modalities) > 1 else (False,)
-    return pd.concat([frame, *(predictions(model, batches, modalities, cut=cut) for cut in ways)], axis=1)
+    return pd.concat([known, *(predictions(model, batches, modalities, cut=cut) for cut in ways)], axis=1)
 
 
 def rates(frame: pd.DataFrame, modalities: Sequence[str]) -> dict[str, Any]:
@@ -57,9 +60,9 @@ def rates(frame: pd.DataFrame, modalities: Sequence[str]) -> dict[str, Any]:
         undefined: the branch is right on no sample.
     """
     correct = {name: (frame[name] == frame["label"]).to_numpy() for name in frame.columns[3:]}
-    if len(modalities) == 1:
-        return {"accuracy": float(correct["mean"].mean())}
     result: dict[str, Any] = {"accuracy": float(correct["mean"].mean())}
+    if len(modalities) == 1:
+        return result
     for m in modalities:
         result[f"accuracy_{m}"] = float(correct[m].mean())
         result[f"accuracy_{m}{CUT}"] = float(correct[m + CUT].mean())
@@ -68,7 +71,7 @@ def rates(frame: pd.DataFrame, modalities: Sequence[str]) -> dict[str, Any]:
     return result | {"d_util": _difference(utilization)}
 
 
-def _rate(correct: np.ndarray, correct_cut: np.ndarray, modality: str) -> float | None:
+def _rate(correct: npt.NDArray[np.bool_], correct_cut: npt.NDArray[np.bool_], modality: str) -> float | None:
     try:
         return conditional_utilization_rate(correct, correct_cut)
     except ValueError as error:
@@ -81,4 +84,4 @@ def _difference(utilization: Sequence[float | None]) -> float | None:
     known = [u for u in utilization if u is not None]
     if len(known) < len(utilization):
         return None
-    return known[0] - known[1] if len(known) == 2 else max(known) - min(known)
+    return known[0] - known[1] if len(known) == PAIR else max(known) - min(known)

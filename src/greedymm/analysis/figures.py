@@ -1,6 +1,6 @@
 """Tables and samples -> figures, the same bytes for the same content."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from greedymm.data.hdf5 import DataFile
 from greedymm.files import whole
 
 mpl.use("Agg")
@@ -33,7 +32,6 @@ mpl.rcParams.update(
 # Okabe and Ito 2008: told apart by colour-blind readers. The same colour for the same method in every figure.
 METHOD_COLOURS = {"greedy": "#D55E00", "balanced": "#0072B2", "random": "#009E73"}
 OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
-SAMPLES_PER_CLASS = 3
 
 
 def colours(methods: Sequence[str]) -> dict[str, str]:
@@ -64,18 +62,17 @@ def accuracy(runs: pd.DataFrame, summary: pd.DataFrame) -> Figure:
         for x, (method, colour) in enumerate(colours(methods).items()):
             values = 100 * part.loc[part["method"] == method, "test_accuracy"]
             ax.plot(np.full(len(values), x - 0.18), values, "o", color=colour, alpha=0.5, markersize=4)
-            _interval(ax, x, summary, dataset, method, "test_accuracy", colour, factor=100)
+            of = {"dataset": dataset, "method": method, "measure": "test_accuracy"}
+            _interval(ax, x, summary, of, colour=colour, factor=100)
         ax.set_xticks(range(len(methods)), [label(m) for m in methods], rotation=20, ha="right")
         ax.set(title=dataset, ylabel="test accuracy (%)", xlim=(-0.6, len(methods) - 0.4))
     return figure
 
 
-def _interval(
-    ax: Axes, x: float, summary: pd.DataFrame, dataset: str, method: str, measure: str, colour: str, factor: float = 1
-) -> None:
-    of = (summary["dataset"] == dataset) & (summary["method"] == method) & (summary["measure"] == measure)
-    for row in summary[of].itertuples():
-        mean, low, high = (factor * float(v) for v in (row.mean, row.low, row.high))
+def _interval(ax: Axes, x: float, summary: pd.DataFrame, of: dict[str, str], *, colour: str, factor: float = 1) -> None:
+    """Draw one estimate of the summary: that whose columns have the values in `of`."""
+    chosen = summary[(summary[list(of)] == pd.Series(of)).all(axis=1)]
+    for mean, low, high in factor * chosen[["mean", "low", "high"]].to_numpy():
         error = None if np.isnan(low) else [[mean - low], [high - mean]]
         ax.errorbar(x, mean, yerr=error, fmt="s", color=colour, capsize=4, markersize=6)
 
@@ -83,14 +80,14 @@ def _interval(
 def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str]) -> Figure:
     """Conditional utilization rate of each modality's branch on the test split, per method, with 95 % intervals."""
     measures = [f"test_utilization_{m}" for m in modalities]
-    of = (summary["dataset"] == dataset) & summary["measure"].isin(measures)
-    methods = list(summary.loc[of, "method"].unique())
+    shown = (summary["dataset"] == dataset) & summary["measure"].isin(measures)
+    methods = list(summary.loc[shown, "method"].unique())
     figure, ax = plt.subplots(figsize=(1.2 + 1.6 * len(modalities), 3))
     width = 0.7 / max(1, len(methods))
     for i, (method, colour) in enumerate(colours(methods).items()):
         for k, measure in enumerate(measures):
             x = k + (i - (len(methods) - 1) / 2) * width
-            _interval(ax, x, summary, dataset, method, measure, colour)
+            _interval(ax, x, summary, {"dataset": dataset, "method": method, "measure": measure}, colour=colour)
         ax.plot([], [], "s", color=colour, label=label(method))
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xticks(range(len(modalities)), [f"u(others | {m})" for m in modalities])
@@ -116,7 +113,7 @@ def run_curves(history: pd.DataFrame, title: str) -> Figure:
     """One run over its epochs: accuracies of the mean and the branches, and d_speed."""
     has_speed = "d_speed" in history
     figure, axes = plt.subplots(1, 1 + has_speed, figsize=(4.8 * (1 + has_speed), 3), squeeze=False)
-    for column in (c for c in history if c.startswith(("train_accuracy", "val_accuracy"))):
+    for column in (c for c in map(str, history) if c.startswith(("train_accuracy", "val_accuracy"))):
         style = "--" if column.startswith("train") else "-"
         axes[0, 0].plot(history["epoch"], 100 * history[column], style, label=column.replace("_", " "))
     axes[0, 0].set(title=title, xlabel="epoch", ylabel="accuracy (%)")
@@ -129,22 +126,24 @@ def run_curves(history: pd.DataFrame, title: str) -> Figure:
     return figure
 
 
-def samples(file: DataFile, title: str) -> Figure:
-    """A few samples of every class, in all modalities, of training and of testing."""
-    rows = [(split, m) for split in ("train", "test") for m in file.modalities]
-    classes = file.facts.classes
-    size = (1.1 * len(classes), 0.6 * len(rows) + 0.4)
-    figure, axes = plt.subplots(len(rows), len(classes), figsize=size, squeeze=False)
-    for line, (split, modality) in zip(axes, rows, strict=True):
-        labels = file.labels(split)
-        for ax, c in zip(line, range(len(classes)), strict=True):
-            chosen = file.images(split, modality)[np.flatnonzero(labels == c)[:SAMPLES_PER_CLASS]]
-            ax.imshow(_strip(chosen), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Sequence[str], title: str) -> Figure:
+    """A few samples of every class; a row per split and modality.
+
+    Args:
+        examples: name of a row -> for each class uint8 (n, C, H, W), C 1 or 3.
+        classes: their names.
+        title: of the figure.
+    """
+    size = (1.1 * len(classes), 0.6 * len(examples) + 0.4)
+    figure, axes = plt.subplots(len(examples), len(classes), figsize=size, squeeze=False)
+    for line, (name, of_classes) in zip(axes, examples.items(), strict=True):
+        for ax, pictures in zip(line, of_classes, strict=True):
+            ax.imshow(_strip(pictures), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             ax.set(xticks=[], yticks=[])
-        line[0].set_ylabel(f"{split}\n{modality}")
+        line[0].set_ylabel(name)
     for ax, name in zip(axes[0], classes, strict=True):
         ax.set_title(name)
-    figure.suptitle(f"{title} (generated data)" if file.facts.generated else title)
+    figure.suptitle(title)
     figure.tight_layout(w_pad=0.2, h_pad=0.2)
     return figure
 

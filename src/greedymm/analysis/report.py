@@ -10,10 +10,9 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from greedymm.data.hdf5 import DataFile
 from greedymm.files import write_text
 from greedymm.params import Params
-from greedymm.runs import data_settings, planned
+from greedymm.runs import planned
 
 
 class Picture(NamedTuple):
@@ -39,24 +38,17 @@ class Content(NamedTuple):
     settings: str
 
 
-def collect(params: Params, tables: Path, figures: Path) -> Content:
+def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figures: Path) -> Content:
     """Gather the page's content from the tables and figures of these params."""
     headline, runs = (pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "runs"))
     return Content(
         headline=headline,
         runs=runs,
-        datasets=[_dataset(params, name) for name in params.datasets],
+        datasets=datasets,
         pictures=list(_pictures(params, figures)),
         facts=_facts(params),
         settings=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False),
     )
-
-
-def _dataset(params: Params, name: str) -> dict[str, Any]:
-    path = data_settings(params, name).path
-    with DataFile(path) as file:
-        facts = {n: getattr(file.facts, n) for n in ("generated", "source", "licence")}
-        return {"name": name, "modalities": ", ".join(file.modalities), "file": path} | facts
 
 
 def _pictures(params: Params, folder: Path) -> Iterator[Picture]:

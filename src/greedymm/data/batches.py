@@ -16,6 +16,8 @@ from greedymm.params import Execution
 
 EVALUATION = 200  # samples in one batch where nothing is learned: the size changes no result
 
+IMAGES = 4  # axes of a batch of images
+
 Rows = tuple[list[Tensor], Tensor]  # uint8 (B, C_k, *s_k) of each modality; int64 labels (B,)
 
 
@@ -43,9 +45,7 @@ class Resident:
 class Streamed(Dataset[Rows]):
     """A split read from its file, batch by batch, by worker processes."""
 
-    def __init__(
-        self, path: Path, split: str, modalities: Sequence[str], device: torch.device, workers: int
-    ) -> None:
+    def __init__(self, path: Path, split: str, modalities: Sequence[str], device: torch.device, workers: int) -> None:
         self.path, self.split, self.modalities = path, split, list(modalities)
         self.device, self.workers = device, workers
         self._index: list[Tensor] = []
@@ -89,14 +89,14 @@ class Batches:
 
     def __iter__(self) -> Iterator[Rows]:
         rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
-        for images, labels in self.store.batches(list(rows.split(self.size))):
+        for images, labels in self.store.batches(list(torch.split(rows, self.size))):
             yield [to_float(x) for x in images], labels
 
 
 def to_float(images: Tensor) -> Tensor:
     """Images, uint8 (B, C, *s), as floats in [-1, 1]; those of two axes with channels last, fast on a CPU."""
     scaled = images.float().div_(127.5).sub_(1)
-    return scaled.contiguous(memory_format=torch.channels_last) if scaled.dim() == 4 else scaled
+    return scaled.contiguous(memory_format=torch.channels_last) if scaled.dim() == IMAGES else scaled
 
 
 def loader(

@@ -32,6 +32,7 @@ COLOURS = {
     "maroon": (128, 0, 0),
 }
 
+IDX_BYTES = b"\0\0\x08"  # how an IDX file of unsigned bytes begins
 BLOCK = 4096  # digits coloured at a time
 
 # Images and labels of each part, with the MD5 of the download and of its content.
@@ -45,12 +46,8 @@ FILES = {
         ),
     ),
     "test": (
-        RemoteFile(
-            "t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"
-        ),
-        RemoteFile(
-            "t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"
-        ),
+        RemoteFile("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+        RemoteFile("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
     ),
 }
 MIRRORS = (
@@ -84,19 +81,14 @@ class Digits(NamedTuple):
 
 def make(settings: Settings, raw: Path) -> tuple[dict[str, Samples], Facts]:
     """Splits of the full MNIST: 60,000 training digits, some of them held out, and 10,000 test digits."""
-    train, test = (
-        Digits(*(read_idx(obtain(file, raw, MIRRORS), file.unpacked) for file in FILES[part]), ids=[])
-        for part in ("train", "test")
-    )
+    train, test = (_digits(part, raw) for part in FILES)
     hashes = {file.unpacked: file.content_md5 for files in FILES.values() for file in files}
-    named = (_with_ids(train, "train"), _with_ids(test, "test"))
-    return coloured(*named, settings), Facts(CLASSES, SOURCE, LICENCE, generated=False, hashes=hashes)
+    return coloured(train, test, settings), Facts(CLASSES, SOURCE, LICENCE, generated=False, hashes=hashes)
 
 
-def _with_ids(digits: Digits, part: str) -> Digits:
-    if len(digits.images) != len(digits.labels):
-        raise GreedymmError(f"MNIST has {len(digits.images)} {part} images, but {len(digits.labels)} labels")
-    return Digits(digits.images, digits.labels.astype(np.int64), [f"{part}-{i:05d}" for i in range(len(digits.labels))])
+def _digits(part: str, raw: Path) -> Digits:
+    images, labels = (read_idx(obtain(file, raw, MIRRORS), file.unpacked) for file in FILES[part])
+    return Digits(images, labels.astype(np.int64), [f"{part}-{i:05d}" for i in range(len(labels))])
 
 
 def read_idx(content: bytes, name: str) -> npt.NDArray[np.uint8]:
@@ -109,7 +101,7 @@ def read_idx(content: bytes, name: str) -> npt.NDArray[np.uint8]:
     Raises:
         GreedymmError: if the header is not that of such a file, or if the file is longer or shorter than it says.
     """
-    axes = content[3] if len(content) > 3 and content[:3] == b"\0\0\x08" else 0
+    axes = content[len(IDX_BYTES)] if content.startswith(IDX_BYTES) and len(content) > len(IDX_BYTES) else 0
     start = 4 + 4 * axes
     if not axes or len(content) < start:
         raise GreedymmError(f"{name} is no IDX file of unsigned bytes: it begins with {content[:4]!r}")
@@ -152,9 +144,7 @@ def _drawn(rng: np.random.Generator, digits: Digits) -> npt.NDArray[np.int64]:
     return rng.integers(len(CLASSES), size=len(digits.labels))
 
 
-def _samples(
-    digits: Digits, colour_class: npt.NDArray[np.int64], variance: float, rng: np.random.Generator
-) -> Samples:
+def _samples(digits: Digits, colour_class: npt.NDArray[np.int64], variance: float, rng: np.random.Generator) -> Samples:
     means = np.array(list(COLOURS.values()), dtype=np.float64) / 255
     colours = means[colour_class] + rng.normal(0, np.sqrt(variance), size=(len(colour_class), 3))
     colours = colours.clip(0, 1).astype(np.float32)

@@ -1,18 +1,21 @@
 """The HDF5 layout: written and read here only.
 
-    /<split>/<modality>   uint8 (N, C, *axes)      split: train, val, test
-    /<split>/labels       int64 (N,)
-    /<split>/ids          string (N,)
-    attributes of /       layout, classes, modalities, source, licence, generated, hashes, settings
+- `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val and test
+- `/<split>/labels`: int64 (N,)
+- `/<split>/ids`: strings (N,)
+- attributes of `/`: layout, classes, modalities, source, licence, generated, hashes, settings
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
 import h5py
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from greedymm.data.samples import SPLITS, Facts, Samples
 from greedymm.errors import GreedymmError
@@ -69,7 +72,7 @@ class DataFile:
         self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
         self.facts = Facts(**{name: json.loads(self._file.attrs[name]) for name in Facts.__dataclass_fields__})
 
-    def __enter__(self) -> "DataFile":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,13 +92,19 @@ class DataFile:
         """Channels C of each modality."""
         return [self.images("train", m).shape[1] for m in modalities]
 
-    def labels(self, split: str) -> np.ndarray:
+    def labels(self, split: str) -> npt.NDArray[np.int64]:
         """Labels of a split: int64 (N,)."""
         return np.asarray(self._file[split]["labels"])
 
-    def ids(self, split: str) -> list[str]:
-        """Names of the samples of a split."""
-        return list(self._file[split]["ids"].asstr()[:])
+    def examples(self, split: str, modality: str, count: int) -> list[npt.NDArray[np.uint8]]:
+        """Show the first `count` samples of each class: (count, C, *axes)."""
+        labels, images = self.labels(split), self.images(split, modality)
+        return [images[np.flatnonzero(labels == c)[:count]] for c in range(len(self.facts.classes))]
+
+    def known(self, split: str) -> pd.DataFrame:
+        """One row per sample of a split: split, id, label."""
+        ids = self._file[split]["ids"].asstr()[:]
+        return pd.DataFrame({"split": split, "id": ids, "label": self.labels(split).astype(np.int16)})
 
 
 def _open(path: Path) -> h5py.File:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+AT_LEAST = 2  # samples of a class: one for each part
 SPLITS = ("train", "val", "test")
 
 
@@ -55,7 +56,7 @@ def hold_out(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generat
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        if len(members) < 2:
+        if len(members) < AT_LEAST:
             raise ValueError(f"class {label} has {len(members)} sample; it takes two to hold one out")
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held[rng.permutation(members)[:count]] = True

@@ -29,4 +29,4 @@ def build(
 
 
 def _fast(model: MultiStream) -> MultiStream:
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return model.to(memory_format=torch.channels_last)

@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class Branch(nn.Module):
 class Fusion(Protocol):
     """What a fusion module has to offer; `mmtm.MMTM` says what each part means."""
 
-    def forward(self, features: list[Tensor], mode: Tensor | None = None, *, cut: bool = False) -> list[Tensor]: ...
+    def __call__(self, features: list[Tensor], mode: Tensor | None, *, cut: bool) -> list[Tensor]: ...
     def start_recording(self) -> None: ...
     def finish_recording(self) -> None: ...
     def side_parameters(self, branch: int) -> Iterable[nn.Parameter]: ...
@@ -62,8 +62,9 @@ class MultiStream(nn.Module):
             raise GreedymmError(f"fuse_after: the branches have stages 1 to {self.depth}, not {max(fuse_after)}")
         self.branches = nn.ModuleList(branches)
         self.fusions = nn.ModuleDict()
-        for stage in sorted(set(fuse_after)) if fuse else ():
-            self.fusions[str(stage)] = fuse([b.widths[stage - 1] for b in branches])
+        if fuse is not None:
+            for stage in sorted(set(fuse_after)):
+                self.fusions[str(stage)] = fuse([b.widths[stage - 1] for b in branches])
 
     def forward(self, inputs: Sequence[Tensor], mode: Tensor | None = None, *, cut: bool = False) -> list[Tensor]:
         """Logits of each branch, (B, classes).
@@ -75,29 +76,39 @@ class MultiStream(nn.Module):
         """
         features = list(inputs)
         for stage in range(1, self.depth + 1):
-            features = [b.stages[stage - 1](h) for b, h in zip(self.branches, features, strict=True)]
-            if str(stage) in self.fusions:
-                features = self.fusions[str(stage)](features, mode, cut=cut)
-        return [b.head(h) for b, h in zip(self.branches, features, strict=True)]
+            features = [b.stages[stage - 1](h) for b, h in zip(self.streams, features, strict=True)]
+            if stage in self.meetings:
+                features = self.meetings[stage](features, mode, cut=cut)
+        return [b.head(h) for b, h in zip(self.streams, features, strict=True)]
+
+    @property
+    def streams(self) -> list[Branch]:
+        """The branches, m0's first."""
+        return cast(list[Branch], list(self.branches))
+
+    @property
+    def meetings(self) -> dict[int, Fusion]:
+        """The fusions, by the stage after which they stand."""
+        return {int(stage): cast(Fusion, fusion) for stage, fusion in self.fusions.items()}
 
     def branch_parameters(self, branch: int) -> list[nn.Parameter]:
         """theta_k: all parameters of a branch, norm layers and head included."""
-        return list(self.branches[branch].parameters())
+        return list(self.streams[branch].parameters())
 
     def fusion_parameters(self, branch: int) -> list[nn.Parameter]:
         """theta_k': parameters of the fusions on the side of a branch, and those that all sides share."""
-        sides = ((f.side_parameters(branch), f.shared_parameters()) for f in self.fusions.values())
+        sides = ((f.side_parameters(branch), f.shared_parameters()) for f in self.meetings.values())
         return list(chain.from_iterable(chain.from_iterable(sides)))
 
     @torch.no_grad()
     def record_means(self, batches: Iterable[tuple[list[Tensor], Tensor]]) -> None:
         """Record, in one pass, what a cut branch will hear of the others; the batches are the training set."""
         self.eval()
-        for fusion in self.fusions.values():
+        for fusion in self.meetings.values():
             fusion.start_recording()
         for inputs, _ in batches:
             self(inputs)
-        for fusion in self.fusions.values():
+        for fusion in self.meetings.values():
             fusion.finish_recording()
 
 

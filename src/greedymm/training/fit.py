@@ -13,13 +13,14 @@ from typing import Any, Protocol, TypedDict
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
+from tqdm import tqdm
 
 from greedymm import checkpoint
 from greedymm.errors import GreedymmError
 from greedymm.models.multistream import MultiStream
 from greedymm.params import PACKAGES, Strict, Training
 from greedymm.seeding import Streams
-from greedymm.training.epoch import Batch, Steps, evaluate, train_epoch
+from greedymm.training.epoch import Steps, evaluate, train_epoch
 from greedymm.training.methods.greedy import Greedy
 from greedymm.training.speed import ConditionalLearningSpeed
 
@@ -53,9 +54,7 @@ class Progress:
     best: Best | None = None
 
 
-def make_method(
-    name: str, settings: Strict, modalities: int, device: torch.device, draws: torch.Generator
-) -> Greedy:
+def make_method(name: str, settings: Strict, modalities: int, device: torch.device, draws: torch.Generator) -> Greedy:
     """A training method, found by its name."""
     method: Greedy = import_module(f"{PACKAGES['method']}.{name}").build(settings, modalities, device, draws)
     return method
@@ -113,10 +112,18 @@ class Fit:
         """
         if self.state.exists():
             self.resume()
-        while not self.finished():
-            self.epoch(train, val)
-            self.save()
-            after_epoch(self.progress.history[-1], self.progress.timing[-1])
+        done = len(self.progress.history)
+        # disable=None: a bar on a terminal alone; a log gets a line per epoch
+        with tqdm(total=self.settings.epochs, initial=done, unit="epoch", disable=None) as bar:
+            while not self.finished():
+                self.epoch(train, val)
+                self.save()
+                row, timing = self.progress.history[-1], self.progress.timing[-1]
+                after_epoch(row, timing)
+                bar.update()
+                bar.set_postfix(loss=row["train_loss"], val_accuracy=row["val_accuracy"])
+                if bar.disable:
+                    log.info("%s", " ".join(f"{name}={value:.4g}" for name, value in (row | timing).items()))
         return self.progress
 
     def finished(self) -> bool:
@@ -139,7 +146,7 @@ class Fit:
         row = {"epoch": number + 1, "learning_rate": learning_rate} | row
         self.scheduler.step(row["train_loss"])
         self.progress.history.append(row)
-        self.progress.timing.append(timing(number, time.perf_counter() - started, int(steps.samples.sum()) / seconds))
+        self.progress.timing.append(cost(number, time.perf_counter() - started, int(steps.samples.sum()) / seconds))
         self.progress.steps.append(steps)
         if self.progress.best is None or row["val_accuracy"] > self.progress.best["val_accuracy"]:
             weights = copy.deepcopy(self.model.state_dict())
@@ -220,13 +227,10 @@ def check_finite(losses: Tensor, first: int, learning_rate: float) -> None:
     )
 
 
-def timing(epoch: int, seconds: float, rate: float) -> Row:
+def cost(epoch: int, seconds: float, rate: float) -> Row:
     """What an epoch cost."""
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    if torch.cuda.is_available():
-        gpu = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        gpu = 0.0
+    gpu = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0
     return {
         "epoch": epoch + 1,
         "seconds": seconds,

@@ -7,13 +7,15 @@ theta_k: parameters of branch k. theta_k': parameters of the fusions on the side
 share. The sums run from the first step, are never reset, and take regular steps only. Source: Wu et al., ICML 2022.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from greedymm.models.multistream import MultiStream
+
+PAIR = 2
 
 
 class ConditionalLearningSpeed:
@@ -32,7 +34,7 @@ class ConditionalLearningSpeed:
         self.sums += torch.where(regular, mu.double().view_as(self.sums), 0)
 
     def speeds(self) -> Tensor:
-        """s of each modality: (M,); not a number before the first regular step."""
+        """Speeds s of each modality: (M,); not a number before the first regular step."""
         branch, fusion = self.sums
         return torch.log10(fusion / branch)
 
@@ -43,7 +45,7 @@ class ConditionalLearningSpeed:
         self.sums.copy_(state["sums"])
 
 
-def _norm(tensors: list[Tensor]) -> Tensor:
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
     return get_total_norm(tensors)
 
 
@@ -53,4 +55,4 @@ def spread(values: Tensor) -> Tensor:
     With speeds this is d_speed, with utilization rates d_util. Its sign says which modality leans more on the other:
     positive, m0. For more than two modalities it has no sign.
     """
-    return values[0] - values[1] if len(values) == 2 else values.max() - values.min()
+    return values[0] - values[1] if len(values) == PAIR else values.max() - values.min()

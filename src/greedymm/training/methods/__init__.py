@@ -1,1 +1,1 @@
-"""Training methods: one module each, found by its name. A module has `build(settings, modalities, streams) -> Greedy`."""
+"""Training methods: one module each, found by its name. Each has a function `build`."""

@@ -30,7 +30,7 @@ class Balanced(Greedy):
         self.left = torch.zeros((), dtype=torch.int64, device=device)  # re-balancing steps still to come
         self.chosen = torch.zeros((), dtype=torch.int64, device=device)  # the modality they accelerate
 
-    def start_epoch(self, epoch: int, steps: int) -> None:
+    def start_epoch(self, epoch: int, steps: int) -> None:  # noqa: ARG002
         """Windows may open from the second epoch on."""
         self.warm = epoch > 0
 

@@ -48,6 +48,6 @@ class Greedy:
         """Take back what `state_dict` gave."""
 
 
-def build(settings: Strict, modalities: int, device: torch.device, draws: torch.Generator) -> Greedy:
+def build(_settings: Strict, modalities: int, device: torch.device, draws: torch.Generator) -> Greedy:
     """The method; it has no settings."""
     return Greedy(modalities, device, draws)

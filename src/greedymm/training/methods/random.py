@@ -22,9 +22,10 @@ class Random(Greedy):
 
     def mode(self) -> Tensor:
         """The mode that was drawn for the step."""
-        return next(self._modes)
+        mode: Tensor = next(self._modes)
+        return mode
 
 
-def build(settings: Settings, modalities: int, device: torch.device, draws: torch.Generator) -> Random:
+def build(_settings: Settings, modalities: int, device: torch.device, draws: torch.Generator) -> Random:
     """The method; it has no settings."""
     return Random(modalities, device, draws)
