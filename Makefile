@@ -1,0 +1,39 @@
+# Each target sets up .venv by itself when it is missing or older than the lock.
+PYTHON ?= python3.11
+CORES ?= 8
+READY := .venv/.ready
+ACTIVE := . .venv/bin/activate &&
+
+.PHONY: all test lint ui lock help
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+all: $(READY) ## set up if needed, run the workflow, show the main table
+	$(ACTIVE) snakemake --cores $(CORES) all
+	$(ACTIVE) greedymm summary
+
+lint: $(READY) ## formatting, types, contracts between layers, workflow
+	$(ACTIVE) ruff check src tests
+	$(ACTIVE) ruff format --check src tests
+	$(ACTIVE) mypy
+	$(ACTIVE) lint-imports
+	$(ACTIVE) snakefmt --check Snakefile workflow
+	$(ACTIVE) snakemake --lint
+
+test: lint ## lint, then all tests
+	$(ACTIVE) pytest -n 2 --dist worksteal
+
+ui: $(READY) ## MLflow on http://127.0.0.1:5000, with one worker
+	$(ACTIVE) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db \
+		--host 127.0.0.1 --port 5000 --workers 1
+
+lock: $(READY) ## write the releases of .venv to requirements.lock
+	( sed -n '/^#/p' requirements.lock; .venv/bin/pip freeze --exclude-editable \
+		| grep -viE '^(nvidia-|triton|cuda-toolkit)' ) > .lock && mv .lock requirements.lock

@@ -1,0 +1,112 @@
+"""Tiny samples, networks and runs: what trains in milliseconds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from greedymm.models.build import build
+from greedymm.models.multistream import MultiStream
+from greedymm.params import Balanced, Cnn, Greedy, Mmtm, Random, Strict, Training
+from greedymm.seeding import Streams, seed_everything
+from greedymm.training.fit import Fit, Progress, make_method
+
+Batch = tuple[list[Tensor], Tensor]
+
+CLASSES = 3
+CHANNELS = (3, 1, 2)  # of the inputs of m0, m1, m2
+NAMES = ("m0", "m1", "m2")
+METHODS: dict[str, Strict] = {"greedy": Greedy(), "balanced": Balanced(tolerance=0.05, window=3), "random": Random()}
+TRAINING = Training(epochs=4, batch_size=6, learning_rate=0.1, momentum=0.9, patience=0, threshold=0.1)
+
+
+class Split:
+    """Samples in batches; the last one may be smaller.
+
+    Args:
+        inputs: (N, C_k, *s) of each modality.
+        labels: (N,).
+        size: samples in one batch.
+        order: draws the order of each pass; None: as stored.
+    """
+
+    def __init__(self, inputs: list[Tensor], labels: Tensor, size: int, order: torch.Generator | None = None) -> None:
+        self.inputs, self.labels, self.size, self.order = inputs, labels, size, order
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        count = len(self.labels)
+        rows = torch.arange(count) if self.order is None else torch.randperm(count, generator=self.order)
+        for chosen in rows.split(self.size):
+            yield [x[chosen] for x in self.inputs], self.labels[chosen]
+
+
+def split(
+    count: int, clarity: Sequence[float], size: int, *, seed: int = 0, order: torch.Generator | None = None
+) -> Split:
+    """Samples 8 x 8, their classes mixed: a pattern of each class times the clarity of its modality, and noise."""
+    patterns, noise = (torch.Generator().manual_seed(s) for s in (0, seed + 1))
+    labels = torch.randint(CLASSES, (count,), generator=noise)
+    inputs = []
+    for channels, clear in zip(CHANNELS, clarity, strict=False):
+        pattern = torch.randn(CLASSES, channels, 8, 8, generator=patterns)
+        inputs.append(clear * pattern[labels] + torch.randn(count, channels, 8, 8, generator=noise))
+    return Split(inputs, labels, size, order)
+
+
+def network(modalities: int = 2, *, official_gates: bool = False) -> MultiStream:
+    """Branches of three stages, fused after the last two."""
+    fusion = Mmtm(name="mmtm", official_gates=official_gates) if modalities > 1 else None
+    return build(Cnn(name="cnn", widths=(4, 6, 8)), fusion, (2, 3) if fusion else (), CHANNELS[:modalities], CLASSES)
+
+
+@dataclass
+class Run:
+    """All that one training run needs."""
+
+    fit: Fit
+    streams: Streams
+    train: Split
+    val: Split
+
+    def go(self) -> Progress:
+        """Train to the end."""
+        return self.fit.run(self.train, self.val, lambda _row, _timing: None)
+
+
+def run(
+    state: Path,
+    method: str = "greedy",
+    settings: Strict | None = None,
+    *,
+    seed: int = 0,
+    clarity: Sequence[float] = (1.0, 0.3),
+    training: Training = TRAINING,
+    official_gates: bool = False,
+    samples: int = 26,
+) -> Run:
+    """A run on fresh weights, as a new process would start it.
+
+    Args:
+        state: file for the state that an interrupted run resumes from.
+        method, settings: name, and settings if not those of METHODS.
+        seed: of everything but the samples.
+        clarity: of each modality, and so their number: how well it shows the class.
+        training: budget and optimiser.
+        official_gates: of the fusions.
+        samples: in training; there are 10 in validation.
+    """
+    streams = seed_everything(seed)
+    model = network(len(clarity), official_gates=official_gates)
+    settings = settings or METHODS[method]
+    chooser = make_method(method, settings, len(clarity), torch.device("cpu"), streams["method"])
+    names = NAMES[: len(clarity)]
+    identity: dict[str, Any] = {"method": method, "seed": seed, "training": training.model_dump(mode="json")}
+    fit = Fit(model, chooser, training, names, streams, state, identity)
+    train = split(samples, clarity, training.batch_size, order=streams["order"])
+    return Run(fit, streams, train, split(10, clarity, 4, seed=1))
