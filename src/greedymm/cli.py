@@ -97,7 +97,10 @@ def _summary() -> None:
     """Show where the report is, and the main table."""
     import pandas as pd
 
-    table = pd.read_csv("results/tables/headline.csv", keep_default_na=False)
+    path = Path("results/tables/headline.csv")
+    if not path.exists():
+        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all")
+    table = pd.read_csv(path, keep_default_na=False)
     sys.stdout.write(f"{table.to_string(index=False)}\n\nReport: {Path('results/report/index.html').resolve()}\n")
 
 

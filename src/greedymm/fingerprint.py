@@ -1,5 +1,6 @@
 """Code -> hash: the syntax trees, comments and docstrings left out, of just the modules that a result comes from.
 
+The template beside a module, of the same name, counts as part of it.
 Modules are followed through their import statements. A plug-in, which is imported by name, must be given.
 """
 
@@ -31,7 +32,7 @@ def fingerprint(roots: frozenset[str], commit: str | None = None) -> str:
         64 hex digits.
 
     Raises:
-        GreedymmError: if git knows no such commit.
+        GreedymmError: if git knows no such commit, or if a root does not exist in it.
     """
     reached: dict[str, str] = {}
     waiting = sorted(roots)
@@ -41,8 +42,10 @@ def fingerprint(roots: frozenset[str], commit: str | None = None) -> str:
             continue
         tree = _tree(name, commit)
         if tree is None:
-            continue
-        reached[name] = ast.dump(tree)
+            if name in roots:
+                raise GreedymmError(f"there is no code of {name}" + (f" in commit {commit}" if commit else ""))
+            continue  # a name that is imported from a module, and no module itself
+        reached[name] = ast.dump(tree) + (_read(f"{_place(name)}.html.j2", commit) or "")
         waiting += _imports(tree)
     return hashlib.sha256(repr(sorted(reached.items())).encode()).hexdigest()
 
@@ -50,17 +53,21 @@ def fingerprint(roots: frozenset[str], commit: str | None = None) -> str:
 @cache
 def _tree(name: str, commit: str | None) -> ast.AST | None:
     """Syntax tree of a module or of one function of it, or None where there is no such module."""
-    module, _, function = name.partition(":")
-    place = module.replace(".", "/")
+    _, _, function = name.partition(":")
+    place = _place(name)
     source = _read(f"{place}.py", commit) or _read(f"{place}/__init__.py", commit)
     if source is None:
         return None
     tree: ast.AST = ast.parse(source)
     for node in ast.walk(tree):
         _drop_docstring(node)
-    if function:
-        (tree,) = (n for n in ast.iter_child_nodes(tree) if isinstance(n, ast.FunctionDef) and n.name == function)
-    return tree
+    if not function:
+        return tree
+    return next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function), None)
+
+
+def _place(name: str) -> str:
+    return name.partition(":")[0].replace(".", "/")
 
 
 def _read(path: str, commit: str | None) -> str | None:

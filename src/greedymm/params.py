@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
 from pydantic import (
@@ -175,8 +175,14 @@ class Dataset(Strict):
     data: Data = Field(description="settings of the dataset, as in its file")
     model: Model
     training: Training
-    methods: dict[str, Method] = Field(min_length=1, description="name of a method: its settings")
+    methods: dict[str, Method] = Field(description="name of a method: its settings")
     unimodal: bool = Field(default=True, description="train each modality alone, too: same branch, same budget")
+
+    @model_validator(mode="after")
+    def _something_to_train(self) -> Self:
+        if not self.methods and not self.unimodal:
+            raise ValueError("nothing to train: no methods, and no unimodal references")
+        return self
 
 
 class Execution(Strict):
@@ -210,6 +216,11 @@ class Params(Strict):
         pattern=r"^[0-9a-f]{7,40}$",
         description="a commit whose code counts in the keys: for changes of code known to change no result",
     )
+
+    @property
+    def multimodal(self) -> list[str]:
+        """Datasets on which more is trained than unimodal references: those with speeds and rates."""
+        return [name for name, section in self.datasets.items() if section.methods]
 
     @field_validator("seeds")
     @classmethod
@@ -275,6 +286,8 @@ def load(path: Path) -> Params:
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GreedymmError(f"{path.absolute()} is missing; run this where it is, or name it") from None
     except yaml.YAMLError as error:
         raise GreedymmError(f"{path} is no YAML: {error}") from None
     if not isinstance(raw, dict):
@@ -288,25 +301,27 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for kind in PACKAGES:
         for name in names_of(kind):
-            plug_in = settings_class(kind, name).model_json_schema()
-            definitions |= plug_in.pop("$defs", {})
-            definitions[f"{kind}_{name}"] = plug_in
-    model, dataset = definitions["Model"]["properties"], definitions["Dataset"]
+            definitions[f"{kind}_{name}"] = settings_class(kind, name).model_json_schema()
     for kind in ("branch", "fusion"):
-        model[kind] = {"anyOf": [{"$ref": f"#/$defs/{kind}_{n}"} for n in names_of(kind)]}
-    dataset["properties"]["methods"] |= _one_of_each("method")
-    schema["properties"]["datasets"] |= {
-        "properties": {n: _with_data(dataset, n) for n in names_of("dataset")},
-        "additionalProperties": False,
+        for name in names_of(kind):
+            definitions[f"{kind}_{name}"]["properties"]["name"] = {"const": name}
+        definitions["Model"]["properties"][kind] = {"oneOf": [_settings(kind, n) for n in names_of(kind)]}
+    dataset = definitions.pop("Dataset")
+    dataset["required"].remove("data")  # all of it has defaults
+    dataset["properties"]["methods"] = _by_name({n: _settings("method", n) for n in names_of("method")})
+    datasets = {
+        n: dataset | {"properties": dataset["properties"] | {"data": _settings("dataset", n)}}
+        for n in names_of("dataset")
     }
+    schema["properties"]["datasets"] = _by_name(datasets)
     return schema
 
 
-def _one_of_each(kind: str) -> dict[str, Any]:
-    places = {n: {"$ref": f"#/$defs/{kind}_{n}"} for n in names_of(kind)}
-    return {"properties": places, "additionalProperties": False}
+def _settings(kind: str, name: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{kind}_{name}"}
 
 
-def _with_data(dataset: dict[str, Any], name: str) -> dict[str, Any]:
-    own = dataset["properties"] | {"data": {"$ref": f"#/$defs/dataset_{name}"}}
-    return dataset | {"properties": own}
+def _by_name(places: dict[str, Any]) -> dict[str, Any]:
+    """A mapping in which null drops a place."""
+    nullable = {name: {"anyOf": [place, {"type": "null"}]} for name, place in places.items()}
+    return {"type": "object", "properties": nullable, "additionalProperties": False}

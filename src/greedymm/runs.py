@@ -166,6 +166,7 @@ def _planned(params: Params, name: str, section: Dataset) -> Iterable[Run]:
 
 def _code_of_training(dataset: str, section: Dataset, method: str, *, fused: bool) -> frozenset[str]:
     roots = {
+        "greedymm.steps:data",
         "greedymm.steps:train",
         f"greedymm.data.{dataset}",
         f"greedymm.models.branches.{section.model.branch.name}",

@@ -116,11 +116,14 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
+    for old in folder.glob("*.png"):  # of datasets that are no longer wanted, too
+        old.unlink()
     runs, summary, curves = (pd.read_csv(tables / f"{name}.csv") for name in ("runs", "summary", "curves"))
     draw.save(draw.accuracy(runs, summary), folder / "accuracy.png")
-    for name in params.datasets:
+    for name in params.multimodal:
         draw.save(draw.utilization(summary, name, modalities_of(name)), folder / f"utilization-{name}.png")
         draw.save(draw.d_speed(curves, name), folder / f"d_speed-{name}.png")
+    for name in params.datasets:
         with DataFile(data_settings(params, name).path) as file:
             rows = [(split, m) for split in ("train", "test") for m in file.modalities]
             examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
@@ -175,7 +178,8 @@ def track(params: Params, note: Path | None) -> int:
 
     try:
         sent = tracking.send_missing(planned(params), params.tracking.uri)
-        message = f"{sent} runs sent to {params.tracking.uri}"
+        message = f"{sent} runs sent to {params.tracking.uri}; the others were there"
+        log.info(message)
     except tracking.UnreachableError as error:
         sent, message = 0, f"{error}\n  Send them later with: greedymm track"
         log.warning(message)
@@ -196,5 +200,5 @@ def prune(params: Params, *, dry_run: bool) -> list[Path]:
     there = [*Path("results/runs").glob("*/*/*"), *Path("results/data").glob("*/*.h5")]
     stale = sorted(set(there) - keep)
     for path in [] if dry_run else stale:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     return stale

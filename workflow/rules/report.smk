@@ -9,12 +9,12 @@ rule figures:
             category="Accuracy",
         ),
         report(
-            expand("results/figures/utilization-{name}.png", name=PARAMS.datasets),
+            expand("results/figures/utilization-{name}.png", name=PARAMS.multimodal),
             caption="../report/utilization.rst",
             category="Utilization",
         ),
         report(
-            expand("results/figures/d_speed-{name}.png", name=PARAMS.datasets),
+            expand("results/figures/d_speed-{name}.png", name=PARAMS.multimodal),
             caption="../report/d_speed.rst",
             category="Learning speed",
         ),

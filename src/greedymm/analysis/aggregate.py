@@ -18,8 +18,9 @@ DECIMALS = 6  # beyond what any accuracy resolves: keeps tables the same across 
 HEADLINE = {
     "test_accuracy": "test accuracy",
     "val_accuracy": "validation accuracy",
-    "test_d_util": "d_util (test)",
     "d_speed": "d_speed",
+    "val_d_util": "d_util (validation)",
+    "test_d_util": "d_util (test)",
 }
 
 

@@ -77,22 +77,28 @@ def _interval(ax: Axes, x: float, summary: pd.DataFrame, of: dict[str, str], *, 
         ax.errorbar(x, mean, yerr=error, fmt="s", color=colour, capsize=4, markersize=6)
 
 
+def with_measure(summary: pd.DataFrame, dataset: str, measure: str) -> list[str]:
+    """Methods for which a dataset has a measure: not the unimodal references, where it takes several modalities."""
+    return list(summary.loc[(summary["dataset"] == dataset) & (summary["measure"] == measure), "method"].unique())
+
+
 def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str]) -> Figure:
-    """Conditional utilization rate of each modality's branch on the test split, per method, with 95 % intervals."""
-    measures = [f"test_utilization_{m}" for m in modalities]
-    shown = (summary["dataset"] == dataset) & summary["measure"].isin(measures)
-    methods = list(summary.loc[shown, "method"].unique())
-    figure, ax = plt.subplots(figsize=(1.2 + 1.6 * len(modalities), 3))
+    """Conditional utilization rate of each modality's branch, per split and method, with 95 % intervals."""
+    splits = {"val": "validation", "test": "test"}
+    methods = with_measure(summary, dataset, "val_d_util")
     width = 0.7 / max(1, len(methods))
-    for i, (method, colour) in enumerate(colours(methods).items()):
-        for k, measure in enumerate(measures):
-            x = k + (i - (len(methods) - 1) / 2) * width
-            _interval(ax, x, summary, {"dataset": dataset, "method": method, "measure": measure}, colour=colour)
-        ax.plot([], [], "s", color=colour, label=label(method))
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set_xticks(range(len(modalities)), [f"u(others | {m})" for m in modalities])
-    ax.set(title=f"{dataset}, test split", ylabel="conditional utilization rate", xlim=(-0.5, len(modalities) - 0.5))
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    figure, axes = plt.subplots(1, 2, figsize=(3 + 2.4 * len(modalities), 3), sharey=True)
+    for ax, (split, name) in zip(axes, splits.items(), strict=True):
+        for i, (method, colour) in enumerate(colours(methods).items()):
+            for k, modality in enumerate(modalities):
+                of = {"dataset": dataset, "method": method, "measure": f"{split}_utilization_{modality}"}
+                _interval(ax, k + (i - (len(methods) - 1) / 2) * width, summary, of, colour=colour)
+            ax.plot([], [], "s", color=colour, label=label(method))
+        ax.axhline(0, color="black", linewidth=0.8)
+        ax.set_xticks(range(len(modalities)), [f"u(others | {m})" for m in modalities])
+        ax.set(title=f"{dataset}, {name}", xlim=(-0.5, len(modalities) - 0.5))
+    axes[0].set_ylabel("conditional utilization rate")
+    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

@@ -57,17 +57,19 @@ def _pictures(params: Params, folder: Path) -> Iterator[Picture]:
         "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean over"
         " seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each alone.",
     )
-    for name in params.datasets:
+    for name in params.multimodal:
         yield Picture(
             folder / f"utilization-{name}.png",
-            f"{name}: share of each branch's accuracy that it owes to the other modality. Bars of unequal height: the"
-            " network uses its modalities unequally. Below zero: the other modality misleads the branch.",
+            f"{name}: share of each branch's accuracy that it owes to the other modality, on both splits, with 95 %"
+            " intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other"
+            " modality misleads the branch.",
         )
         yield Picture(
             folder / f"d_speed-{name}.png",
             f"{name}: difference of the conditional learning speeds over training, mean over seeds. Far from zero: the"
             " network learns from one modality faster than from the other.",
         )
+    for name in params.datasets:
         yield Picture(folder / f"samples-{name}.png", f"{name}: three samples of each class, training and test.")
 
 

@@ -24,8 +24,8 @@ Rows = tuple[list[Tensor], Tensor]  # uint8 (B, C_k, *s_k) of each modality; int
 class Store(Protocol):
     """Where the samples of a split are."""
 
-    def batches(self, index: list[Tensor]) -> Iterable[Rows]:
-        """The rows of each index, in its order."""
+    def batches(self, rows: Tensor, size: int) -> Iterable[Rows]:
+        """The rows in their order, `size` at a time."""
 
 
 class Resident:
@@ -36,9 +36,9 @@ class Resident:
             self.images = [torch.from_numpy(file.images(split, m)[:]).to(device) for m in modalities]
             self.labels = torch.from_numpy(file.labels(split)).to(device)
 
-    def batches(self, index: list[Tensor]) -> Iterator[Rows]:
-        for rows in index:
-            chosen = rows.to(self.labels.device)
+    def batches(self, rows: Tensor, size: int) -> Iterator[Rows]:
+        # The order of a whole pass at once, so that no step waits for its rows to reach the device.
+        for chosen in torch.split(rows.to(self.labels.device), size):
             yield [images[chosen] for images in self.images], self.labels[chosen]
 
 
@@ -48,7 +48,7 @@ class Streamed(Dataset[Rows]):
     def __init__(self, path: Path, split: str, modalities: Sequence[str], device: torch.device, workers: int) -> None:
         self.path, self.split, self.modalities = path, split, list(modalities)
         self.device, self.workers = device, workers
-        self._index: list[Tensor] = []
+        self._index: Sequence[Tensor] = ()
         self._file: DataFile | None = None  # opened in each worker: a handle cannot be handed over
 
     def __len__(self) -> int:
@@ -63,9 +63,15 @@ class Streamed(Dataset[Rows]):
         images = [torch.from_numpy(self._file.images(self.split, m)[rows[order]][back]) for m in self.modalities]
         return images, torch.from_numpy(self._file.labels(self.split)[rows])
 
-    def batches(self, index: list[Tensor]) -> Iterator[Rows]:
-        self._index = index
-        loader = DataLoader(self, batch_size=None, num_workers=self.workers, pin_memory=self.device.type == "cuda")
+    def batches(self, rows: Tensor, size: int) -> Iterator[Rows]:
+        self._index = torch.split(rows, size)
+        loader = DataLoader(
+            self,
+            batch_size=None,
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # or it would draw from the one that initialises weights
+        )
         for images, labels in loader:
             yield [x.to(self.device, non_blocking=True) for x in images], labels.to(self.device, non_blocking=True)
         self._file = None
@@ -89,7 +95,7 @@ class Batches:
 
     def __iter__(self) -> Iterator[Rows]:
         rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
-        for images, labels in self.store.batches(list(torch.split(rows, self.size))):
+        for images, labels in self.store.batches(rows, self.size):
             yield [to_float(x) for x in images], labels
 
 

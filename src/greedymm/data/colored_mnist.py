@@ -1,5 +1,6 @@
 """Colored-and-gray MNIST: m0, the digit in colour, whose colour betrays the class in training only; m1, in gray."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -106,7 +107,7 @@ def read_idx(content: bytes, name: str) -> npt.NDArray[np.uint8]:
     if not axes or len(content) < start:
         raise GreedymmError(f"{name} is no IDX file of unsigned bytes: it begins with {content[:4]!r}")
     shape = tuple(int(n) for n in np.frombuffer(content[4:start], dtype=">u4"))
-    expected = start + int(np.prod(shape))
+    expected = start + math.prod(shape)
     if len(content) != expected:
         raise GreedymmError(f"{name} has {len(content)} bytes; its header says {shape}, so {expected}")
     return np.frombuffer(content[start:], dtype=np.uint8).reshape(shape)

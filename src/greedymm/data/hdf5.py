@@ -53,6 +53,10 @@ def _check(split: str, splits: Mapping[str, Samples], facts: Facts) -> None:
     lengths = {name: len(images) for name, images in modalities.items()} | {"labels": len(labels), "ids": len(ids)}
     if len(set(lengths.values())) > 1:
         raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() < len(facts.classes):
+        raise GreedymmError(
+            f"split '{split}' has labels {labels.min()} to {labels.max()}, for {len(facts.classes)} classes"
+        )
     counts = np.bincount(labels, minlength=len(facts.classes))
     empty = [name for name, count in zip(facts.classes, counts, strict=True) if count == 0]
     if empty:
@@ -70,7 +74,8 @@ class DataFile:
         self.path = path
         self._file = _open(path)
         self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
-        self.facts = Facts(**{name: json.loads(self._file.attrs[name]) for name in Facts.__dataclass_fields__})
+        facts = {name: json.loads(self._file.attrs[name]) for name in Facts.__dataclass_fields__}
+        self.facts = Facts(**facts | {"classes": tuple(facts["classes"])})
 
     def __enter__(self) -> Self:
         return self

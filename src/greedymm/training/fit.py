@@ -1,6 +1,5 @@
 """Epochs, stopping and resume: model + batches -> the best checkpoint, and the history of all epochs."""
 
-import copy
 import logging
 import resource
 import time
@@ -149,20 +148,21 @@ class Fit:
         self.progress.timing.append(cost(number, time.perf_counter() - started, int(steps.samples.sum()) / seconds))
         self.progress.steps.append(steps)
         if self.progress.best is None or row["val_accuracy"] > self.progress.best["val_accuracy"]:
-            weights = copy.deepcopy(self.model.state_dict())
+            # A plain dict, as it is after a resume: then both give the same bytes.
+            weights = {name: w.detach().clone() for name, w in self.model.state_dict().items()}
             self.progress.best = {"epoch": number + 1, "val_accuracy": row["val_accuracy"], "model": weights}
 
     def row(self, steps: Steps) -> Row:
         """What an epoch's steps come to."""
         samples = steps.samples.sum()
-        accuracy = (steps.correct.sum(dim=0) / samples).tolist()
+        accuracy = (steps.correct.sum(dim=0).double() / samples).tolist()
         counts = {"regular_steps": int((steps.mode == 0).sum())}
         speeds = {}
         if self.speed is not None:
             counts |= {f"rebalancing_{m}": int((steps.mode == k + 1).sum()) for k, m in enumerate(self.modalities)}
             speeds = {f"speed_{m}": float(s) for m, s in zip(self.modalities, steps.speeds[-1], strict=True)}
             speeds["d_speed"] = float(steps.d_speed[-1])
-        loss = float((steps.loss * steps.samples).sum() / samples)
+        loss = float((steps.loss.double() * steps.samples).sum() / samples)
         return {"train_loss": loss} | self.named("train_accuracy", accuracy) | speeds | counts
 
     def named(self, measure: str, values: Sequence[float]) -> Row:

@@ -1,0 +1,33 @@
+"""After `make all`: is everything there that the README promises?"""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+
+from greedymm import params
+from greedymm.runs import planned
+
+wanted = params.load(Path("params.yaml"))
+runs = planned(wanted)
+table = pd.read_csv("results/tables/runs.csv")
+assert list(table["run"]) == [run.name for run in runs], "the table holds other runs than params ask for"
+assert table["test_accuracy"].between(0, 1).all(), "a run has no test accuracy"
+for run in runs:
+    for name in ("checkpoint.pt", "history.csv", "timing.csv", "steps.parquet", "record.json"):
+        assert (run.folder / name).stat().st_size, f"{run.folder / name} is empty"
+
+summary = pd.read_csv("results/tables/summary.csv")
+accuracy = summary[summary["measure"] == "test_accuracy"].set_index(["dataset", "method"])
+greedy, balanced = (accuracy.loc[("colored_mnist_5k", method)] for method in ("greedy", "balanced"))
+assert balanced["mean"] - greedy["mean"] >= 0.2, "the gap between greedy and balanced is below 20 points"
+assert balanced["low"] > greedy["high"], "the intervals of greedy and balanced overlap"
+
+page = Path("results/report/index.html").read_text(encoding="utf-8")
+assert page.count("data:image/png;base64,") == 4, "the report lacks figures"
+assert json.loads(Path("results/tables/metrics.json").read_text(encoding="utf-8")), "no metrics"
+with sqlite3.connect("mlflow.db") as database:
+    (tracked,) = database.execute("select count(*) from runs where status = 'FINISHED'").fetchone()
+assert tracked >= len(runs), f"{tracked} of {len(runs)} runs are tracked"
+print(f"{len(runs)} runs, all there")  # noqa: T201

@@ -1,0 +1,134 @@
+"""A clone of the project with tiny params, in which the workflow runs within seconds."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DATASET = "colored_mnist_5k"
+TINY: dict[str, Any] = {
+    "seeds": [0],
+    "datasets": {
+        DATASET: {
+            "data": {"variance": 0.02, "validation": 0.2, "per_class": 20, "seed": 0},
+            "model": {
+                "branch": {"name": "cnn", "widths": [4, 4]},
+                "fusion": {"name": "mmtm", "ratio": 4},
+                "fuse_after": [2],
+            },
+            "training": {"epochs": 2, "batch_size": 16, "learning_rate": 0.1},
+            "methods": {"greedy": {}, "balanced": {"tolerance": 0.01, "window": 5}, "random": {}},
+            "unimodal": False,
+        }
+    },
+    "code": None,
+    "execution": {"device": "cpu", "threads": 1, "resident_gb": 4.0, "workers": 0, "memory_mb": 1000},
+    "tracking": {"enabled": False, "uri": "sqlite:///mlflow.db"},
+}
+
+
+class Project:
+    """A folder with the project's files under git."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command with this environment's programs."""
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "GIT_", "MLFLOW_", "SNAKEMAKE_"))}
+        # This clone's code, as in the workflow, and no BLAS team for each of many processes.
+        ours = {"PATH": programs, "PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=kept | ours,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        """Run a command that is to end well, or to fail; returns what it prints."""
+        process = self.start(*command)
+        printed, _ = process.communicate(timeout=280)
+        assert (process.returncode != 0) == fails, f"{' '.join(command)} returned {process.returncode}:\n{printed}"
+        return printed
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self.run("git", "add", "--all")
+        self.run("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", message)
+
+    def set_params(self, **changes: Any) -> None:
+        """Change places of params.yaml, named with double underscores; `...` removes."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        for place, value in changes.items():
+            *above, last = place.replace("DATASET", DATASET).split("__")
+            section = params
+            for name in ("datasets", DATASET, *above) if above else ():
+                section = section[name]
+            if value is ...:
+                del section[last]
+            else:
+                section[last] = value
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace text in a file, where it stands exactly once."""
+        file = self.folder / path
+        text = file.read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+        file.write_text(text.replace(old, new))
+
+    def planned(self, target: str = "all") -> dict[str, int]:
+        """Jobs that Snakemake would run, by rule."""
+        printed = self.run("snakemake", "--dry-run", target)
+        return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)}
+
+    def runs(self) -> list[str]:
+        """Runs in the table, as method/run."""
+        lines = (self.folder / "results/tables/runs.csv").read_text().splitlines()[1:]
+        return ["/".join(line.split(",")[1:4:2]) for line in lines]
+
+
+def trained(printed: str) -> int:
+    """Training jobs that Snakemake started, from what it printed."""
+    return len(re.findall(r"^(?:local)?rule train:$", printed, re.MULTILINE))
+
+
+def fresh(folder: Path) -> Project:
+    """The project's files as they are now, with tiny params, committed, with a DVC remote beside them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
+    project = Project(folder)
+    project.run("git", "init", "--quiet")
+    project.run("dvc", "remote", "add", "--quiet", "--default", "shelf", str(folder.with_name("shelf")))
+    project.commit("tiny params")
+    return project
+
+
+def clone(project: Project, folder: Path) -> Project:
+    """A fresh clone with `dvc pull` done."""
+    project.run("git", "clone", "--quiet", str(project.folder), str(folder))
+    copy = Project(folder)
+    copy.run("dvc", "pull", "--quiet")
+    return copy

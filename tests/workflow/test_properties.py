@@ -1,0 +1,144 @@
+"""What a fresh clone finds, trains again and leaves alone."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from . import project as p
+from .project import DATASET, Project
+
+
+def test_dvc_and_snakemake_do_the_same_work_once(made: Project) -> None:
+    printed = (made.folder.parent / "printed.txt").read_text()
+
+    assert p.trained(printed) == 3
+    assert "Nothing to be done" in made.run("snakemake", "--cores", "2", "all")
+    assert "up to date" in made.run("dvc", "status")
+    assert {r.split("/")[0] for r in made.runs()} == {"greedy", "balanced", "random"}
+
+
+def test_a_pulled_clone_trains_nothing_again(pulled: Project) -> None:
+    assert set(pulled.planned()) <= {"track", "all", "total"}
+    assert p.trained(pulled.run("dvc", "repro")) == 0
+
+
+def test_a_changed_parameter_trains_the_runs_concerned_and_records_theirs(pulled: Project, tmp_path: Path) -> None:
+    before = pulled.runs()
+    pulled.set_params(methods__balanced={"tolerance": 0.01, "window": 3})
+
+    printed = pulled.run("dvc", "repro")
+
+    after = pulled.runs()
+    assert p.trained(printed) == 1
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False, True]
+    pulled.run("dvc", "push", "--quiet")
+    pulled.commit("another window")
+    again = p.clone(pulled, tmp_path / "again")
+    assert set(again.planned()) <= {"track", "all", "total"}
+    assert again.runs() == after
+
+
+def test_an_experiment_in_a_temporary_folder_records_its_own_runs(pulled: Project) -> None:
+    before = pulled.runs()
+    place = f"datasets.{DATASET}.methods.balanced.window=3"
+
+    printed = pulled.run("dvc", "exp", "run", "--temp", "-n", "narrow", "-S", place)
+
+    assert p.trained(printed) == 1
+    assert pulled.runs() == before
+    pulled.run("dvc", "exp", "apply", "narrow")
+    assert [a == b for a, b in zip(pulled.runs(), before, strict=True)] == [True, False, True]
+    assert set(pulled.planned()) <= {"track", "all", "total"}
+
+
+def test_a_method_removed_changes_tables_and_trains_nothing(pulled: Project) -> None:
+    before, page = pulled.runs(), (pulled.folder / "results/report/index.html").read_text()
+    pulled.set_params(methods__random=...)
+
+    assert p.trained(pulled.run("snakemake", "--cores", "2", "all")) == 0
+    assert pulled.runs() == before[:2]
+    assert "random" not in json.loads((pulled.folder / "results/tables/metrics.json").read_text())[DATASET]
+    assert (pulled.folder / "results/report/index.html").read_text() != page
+
+    pulled.set_params(methods__random={})
+    assert p.trained(pulled.run("snakemake", "--cores", "2", "all")) == 0
+    assert pulled.runs() == before
+    assert (pulled.folder / "results/report/index.html").read_text() == page
+
+
+def test_a_comment_or_docstring_trains_nothing_and_a_statement_what_uses_it(pulled: Project) -> None:
+    pulled.edit("src/greedymm/training/epoch.py", '"""One epoch, the same', '"""A single epoch, the same')
+    pulled.edit("src/greedymm/training/fit.py", "# disable=None: a bar", "# A bar")
+    assert set(pulled.planned()) <= {"track", "all", "total"}
+
+    pulled.edit("src/greedymm/training/methods/random.py", "if epoch > 0", "if epoch >= 1")
+    planned = pulled.planned()
+    assert planned["train"] == planned["utilization"] == 1
+    assert "data" not in planned
+
+
+def test_the_same_settings_give_the_same_bytes(made: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "second"
+    folder.mkdir()
+    second = p.fresh(folder)
+
+    second.run("snakemake", "--cores", "2", "all")
+
+    theirs = {f.relative_to(folder) for f in (folder / "results").rglob("*") if f.is_file()}
+    same = [f for f in theirs if f.parts[1] in {"data", "runs", "tables", "figures"}]
+    same = [f for f in same if f.name not in {"timing.csv", "record.json"}]
+    assert len(same) > 20
+    differing = [str(f) for f in same if (folder / f).read_bytes() != (made.folder / f).read_bytes()]
+    assert differing == []
+
+
+@pytest.mark.parametrize("method", ["balanced", "random"])
+def test_a_killed_run_ends_as_if_it_had_not_been(made: Project, tmp_path: Path, method: str) -> None:
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    killed = p.fresh(folder)
+    kill = ["import os, signal", "if len(self.progress.history) == 1:", "    os.kill(os.getpid(), signal.SIGKILL)"]
+    here = "                self.save()\n"
+    indented = "".join(f"{' ' * 16}{line}\n" for line in kill)
+    killed.edit("src/greedymm/training/fit.py", here, here + indented)
+    code = killed.run("git", "rev-parse", "HEAD").strip()
+    killed.set_params()
+    params = (killed.folder / "params.yaml").read_text()
+    (killed.folder / "params.yaml").write_text(params.replace("code: null", f"code: '{code}'"))
+    run = next(r for r in made.runs() if r.startswith(method))
+    checkpoint = f"results/runs/{DATASET}/{run}/checkpoint.pt"
+
+    killed.run("snakemake", "--cores", "2", checkpoint, fails=True)
+    assert (folder / checkpoint).with_name("resume.pt").exists()
+    killed.run("git", "checkout", "--quiet", "src")
+    printed = killed.run("snakemake", "--cores", "2", checkpoint)
+
+    assert p.trained(printed) == 1
+    assert "resuming after epoch 1" in next((folder / "results/logs/train").glob(f"*{method}*")).read_text()
+    for name in ("checkpoint.pt", "history.csv", "steps.parquet"):
+        mine, theirs = ((f / checkpoint).with_name(name).read_bytes() for f in (folder, made.folder))
+        assert mine == theirs
+    assert not (folder / checkpoint).with_name("resume.pt").exists()
+
+
+def test_the_report_stands_alone(made: Project) -> None:
+    page = (made.folder / "results/report/index.html").read_text()
+
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert page.count("data:image/png;base64,") == 4
+    assert ">nan<" not in page
+
+
+def test_history_and_predictions_hold_what_they_should(made: Project) -> None:
+    run = made.folder / "results/runs" / DATASET / made.runs()[1]
+    history, steps = pd.read_csv(run / "history.csv"), pd.read_parquet(run / "steps.parquet")
+    predictions = pd.read_parquet(next(run.glob("utilization-*")) / "predictions.parquet")
+
+    assert len(history) == 2
+    assert len(steps) == history[["regular_steps", "rebalancing_color", "rebalancing_gray"]].to_numpy().sum()
+    assert history["d_speed"].iloc[-1] == pytest.approx(steps["d_speed"].iloc[-1])
+    assert set(predictions) >= {"split", "id", "label", "mean", "color", "gray", "mean_cut", "color_cut", "gray_cut"}
+    assert predictions["split"].value_counts().to_dict() == {"test": 40, "val": 30}

@@ -1,0 +1,151 @@
+"""The workflow as people type it: targets, overlay, faults."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+import yaml
+
+from . import project as p
+from .project import DATASET, ROOT, Project
+
+
+RUNS = f"runs_{DATASET}"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The project with tiny params and one method, nothing made yet."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    project = p.fresh(folder)
+    project.set_params(methods__balanced=..., methods__random=...)
+    return project
+
+
+def test_the_default_plans_every_run_once(project: Project) -> None:
+    project.run("git", "init", "--quiet")
+    (project.folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    runs = sum(len(params["seeds"]) * (len(d["methods"]) + 2 * d["unimodal"]) for d in params["datasets"].values())
+
+    planned = project.planned()
+
+    assert planned["data"] == len(params["datasets"])
+    assert planned["train"] == planned["utilization"] == runs
+
+
+def test_the_overlay_of_the_paper_replaces_the_embedded_datasets(project: Project) -> None:
+    (project.folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+
+    printed = project.run("snakemake", "--dry-run", "all", "--configfile", "params/paper.yaml")
+
+    assert "results/data/colored_mnist/" in printed
+    assert "colored_mnist_5k" not in printed
+
+
+def test_every_dvc_stage_is_a_target_that_lists_its_params(project: Project) -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    targets = project.run("snakemake", "--list-rules").split()
+    changing = set(yaml.safe_load((ROOT / "params.yaml").read_text())) - {"execution", "tracking"}
+
+    for name, stage in stages.items():
+        command = stage.get("do", stage)["cmd"].replace("${key}", DATASET)
+        assert re.fullmatch(r"snakemake --cores all (\w+)", command), name
+        assert command.split()[-1] in targets
+    assert set(stages["report"]["params"]) == changing
+
+
+def test_the_snakemake_report_holds_the_figures(made: Project, tmp_path: Path) -> None:
+    page = tmp_path / "workflow.html"
+
+    made.run("snakemake", "--report", str(page))
+
+    assert "accuracy.png" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"methods__greedy": {"speed": 1}}, r"methods\.greedy\.speed: there is no such setting"),
+        ({"training__epochs": "many"}, r"training\.epochs: .*integer.*'many'"),
+        ({"data__variance": -1}, r"data\.variance: .*greater than or equal to 0.*-1"),
+        ({"methods__fair": {}}, r"methods\.fair: unknown method 'fair'; there are: balanced, greedy, random"),
+    ],
+    ids=["unknown key", "wrong type", "out of range", "unknown method"],
+)
+def test_a_mistake_in_params_is_named_before_anything_runs(project: Project, changes: dict[str, object], says: str) -> None:
+    project.set_params(**changes)
+
+    printed = project.run("snakemake", "--cores", "2", "all", fails=True)
+
+    assert re.search(says, printed)
+    assert "Traceback" not in printed
+    assert not (project.folder / "results").exists()
+
+
+def test_a_second_workflow_at_once_is_refused_and_the_first_ends_well(project: Project) -> None:
+    first = project.start("snakemake", "--cores", "1", "all")
+    assert first.stdout is not None
+    for line in first.stdout:
+        if "localrule data" in line:  # it is at work, and has locked the folder
+            break
+
+    printed = project.run("snakemake", "--cores", "1", "all", fails=True)
+
+    assert "lock" in printed.lower()
+    first.communicate(timeout=280)
+    assert first.returncode == 0
+    assert "Nothing to be done" in project.run("snakemake", "--cores", "1", "all")
+
+
+def history_of(database: Path) -> dict[str, int]:
+    """Epochs of `train_loss` in a tracking database, for each finished run by its name."""
+    query = (
+        "select r.name, count(distinct m.step) from runs r join metrics m using (run_uuid)"
+        " where m.key = 'train_loss' and r.status = 'FINISHED' group by r.run_uuid"
+    )
+    with sqlite3.connect(database) as connection:
+        return dict(connection.execute(query).fetchall())
+
+
+def test_runs_are_tracked_while_they_train_and_completed_at_the_end(project: Project) -> None:
+    enable_tracking(project, "sqlite:///mlflow.db")
+
+    project.run("snakemake", "--cores", "2", "all")
+
+    assert history_of(project.folder / "mlflow.db") == {"greedy-seed0": 2}
+    assert "0 runs sent" in project.run("greedymm", "track")
+
+
+def enable_tracking(project: Project, uri: str) -> None:
+    path = project.folder / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(params | {"tracking": {"enabled": True, "uri": uri}}, sort_keys=False))
+
+
+@pytest.mark.parametrize("fault", ["down", "newer", "locked"])
+def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(project: Project, fault: str) -> None:
+    database = project.folder / "store.db"
+    uri = "http://127.0.0.1:9" if fault == "down" else f"sqlite:///{database}"
+    enable_tracking(project, uri)
+    lock = None
+    if fault == "newer":
+        with sqlite3.connect(database) as connection:
+            connection.execute("create table alembic_version (version_num varchar(32))")
+            connection.execute("insert into alembic_version values ('from_the_future')")
+    if fault == "locked":
+        enable_tracking(project, f"sqlite:///{database}?timeout=1")
+        lock = sqlite3.connect(database, isolation_level=None)
+        lock.execute("begin exclusive")
+
+    project.run("snakemake", "--cores", "2", RUNS)
+
+    if lock is not None:
+        lock.close()
+    log = next((project.folder / "results/logs/train").iterdir()).read_text()
+    assert re.search(r"tracking at \S+ failed: .+\n +The run goes on; send it later with: greedymm track", log)
+    enable_tracking(project, "sqlite:///mlflow.db")
+    assert "1 runs sent" in project.run("greedymm", "track")
+    assert history_of(project.folder / "mlflow.db") == {"greedy-seed0": 2}
