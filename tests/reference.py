@@ -58,9 +58,7 @@ def difference(values: Sequence[float]) -> float:
 # -- Training methods ---------------------------------------------------------------------------------------
 
 
-def balanced_modes(
-    speeds: Sequence[Sequence[float]], steps_per_epoch: int, tolerance: float, window: int
-) -> list[int]:
+def balanced_modes(speeds: Sequence[Sequence[float]], steps_per_epoch: int, tolerance: float, window: int) -> list[int]:
     """Mode of every step, given s after every step; 0: regular, k + 1: re-balancing for modality k."""
     modes = []
     to_come: list[int] = []  # what is left of the open window
@@ -86,7 +84,8 @@ def _accelerated(speed: Sequence[float]) -> int:
 
 def squeezed(feature: Array) -> Array:
     """Mean over space and time: (B, C, *s) -> (B, C)."""
-    return feature.astype(np.float64).mean(axis=tuple(range(2, feature.ndim)))
+    mean: Array = feature.astype(np.float64).mean(axis=tuple(range(2, feature.ndim)))
+    return mean
 
 
 def gates(heard: Sequence[Array], squeeze: Mapping[str, Array], excite: Sequence[Mapping[str, Array]]) -> list[Array]:
@@ -103,7 +102,9 @@ def running_means(of_steps: Sequence[Array]) -> list[Array]:
 
 def gated(feature: Array, gate: Array) -> Array:
     """Multiply (B, C, *s) by (B, C), channel by channel."""
-    return np.stack([[channel * w for channel, w in zip(x, g, strict=True)] for x, g in zip(feature, gate, strict=True)])
+    return np.stack(
+        [[channel * w for channel, w in zip(x, g, strict=True)] for x, g in zip(feature, gate, strict=True)]
+    )
 
 
 # -- Conditional utilization rate ---------------------------------------------------------------------------

@@ -24,9 +24,9 @@ REMEDIES = {
 def main() -> None:
     """Run one subcommand; an error that a user can mend is shown without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    arguments = vars(_parser().parse_args())
-    command = arguments.pop("command")
     try:
+        arguments = vars(_parser().parse_args())
+        command = arguments.pop("command")
         command(**arguments)
     except GreedymmError as error:
         sys.exit(f"greedymm: {error}")
@@ -84,7 +84,7 @@ def _add(
 
 
 def _params(text: str) -> Params:
-    return Params.model_validate_json(text) if text.startswith("{") else params.load(Path(text))
+    return params.validate(json.loads(text)) if text.startswith("{") else params.load(Path(text))
 
 
 def _prune(params: Params, *, dry_run: bool) -> None:

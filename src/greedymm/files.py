@@ -22,6 +22,9 @@ def whole(path: Path) -> Iterator[Path]:
         with beside.open("rb+") as file:
             os.fsync(file.fileno())  # a rename may reach the disk before the bytes do
         beside.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write says only that the disk is full, not which
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -40,45 +40,55 @@ def fingerprint(roots: frozenset[str], commit: str | None = None) -> str:
         name = waiting.pop()
         if name in reached or name in NEUTRAL:
             continue
-        tree = _tree(name, commit)
-        if tree is None:
+        code = _code(name, commit)
+        if code is None:
             if name in roots:
                 raise GreedymmError(f"there is no code of {name}" + (f" in commit {commit}" if commit else ""))
             continue  # a name that is imported from a module, and no module itself
-        reached[name] = ast.dump(tree) + (_read(f"{_place(name)}.html.j2", commit) or "")
-        waiting += _imports(tree)
+        reached[name], imported = code
+        waiting += imported
     return hashlib.sha256(repr(sorted(reached.items())).encode()).hexdigest()
 
 
 @cache
-def _tree(name: str, commit: str | None) -> ast.AST | None:
-    """Syntax tree of a module or of one function of it, or None where there is no such module."""
-    _, _, function = name.partition(":")
-    place = _place(name)
+def _code(name: str, commit: str | None) -> tuple[str, list[str]] | None:
+    """What counts of a module or of one function of it, and what it imports; None where there is no such module."""
+    module, _, function = name.partition(":")
+    place = module.replace(".", "/")
+    tree = _tree(place, commit)
+    if function and tree is not None:
+        tree = next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function), None)
+    if tree is None:
+        return None
+    template = _read(f"{place}.html.j2", commit) or ""
+    return ast.dump(tree) + template, list(_imports(tree))
+
+
+@cache
+def _tree(place: str, commit: str | None) -> ast.AST | None:
+    """Syntax tree of a module, without its docstrings."""
     source = _read(f"{place}.py", commit) or _read(f"{place}/__init__.py", commit)
     if source is None:
         return None
     tree: ast.AST = ast.parse(source)
     for node in ast.walk(tree):
         _drop_docstring(node)
-    if not function:
-        return tree
-    return next((n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == function), None)
-
-
-def _place(name: str) -> str:
-    return name.partition(":")[0].replace(".", "/")
+    return tree
 
 
 def _read(path: str, commit: str | None) -> str | None:
     if commit is None:
         file = SOURCE / path
         return file.read_text(encoding="utf-8") if file.is_file() else None
-    known = _git("cat-file", "-e", f"{commit}^{{commit}}")
-    if known.returncode:
+    if not _knows(commit):
         raise GreedymmError(f"params name the code of commit {commit}, which this repository does not have")
     shown = _git("show", f"{commit}:./{path}")
     return None if shown.returncode else shown.stdout
+
+
+@cache
+def _knows(commit: str) -> bool:
+    return _git("cat-file", "-e", f"{commit}^{{commit}}").returncode == 0
 
 
 def _git(*words: str) -> subprocess.CompletedProcess[str]:

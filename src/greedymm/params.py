@@ -46,6 +46,11 @@ class Cnn(Named):
         default=(32, 32, 64, 64), min_length=1, max_length=5, description="channels of each stage"
     )
 
+    @property
+    def stages(self) -> int:
+        """How many stages the branch has."""
+        return len(self.widths)
+
 
 class Mmtm(Named):
     """Fusion `mmtm` (Joze et al., CVPR 2020)."""
@@ -152,6 +157,13 @@ class Model(Strict):
     fuse_after: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         min_length=1, description="stages, counted from 1, after which the branches are fused"
     )
+
+    @model_validator(mode="after")
+    def _fused_where_there_are_stages(self) -> Self:
+        stages = getattr(self.branch, "stages", None)  # None: only the network itself knows
+        if stages is not None and max(self.fuse_after) > stages:
+            raise ValueError(f"fuse_after: the branches have stages 1 to {stages}, not {max(self.fuse_after)}")
+        return self
 
 
 class Training(Strict):
@@ -261,17 +273,20 @@ def validate(raw: dict[str, Any]) -> Params:
         raise GreedymmError("params are not valid:\n" + "\n".join(_lines(error))) from None
 
 
-def _lines(error: ValidationError, above: tuple[int | str, ...] = ()) -> Iterator[str]:
+def _lines(error: ValidationError) -> Iterator[str]:
     for found in error.errors():
-        place = (*above, *found["loc"])
-        inner = found.get("ctx", {}).get("error")
-        if isinstance(inner, ValidationError):  # of a plug-in's settings
-            yield from _lines(inner, place)
-        elif found["type"] == "extra_forbidden":
+        if found["type"] == "too_short" and any(_within(e["loc"], found["loc"]) for e in error.errors()):
+            continue  # because of an element that is wrong, and named on its own line
+        place = found["loc"]
+        if found["type"] == "extra_forbidden":
             yield f"  {_dotted(place)}: there is no such setting"
         else:
             got = f" (got {found['input']!r})" if isinstance(found["input"], str | int | float) else ""
             yield f"  {_dotted(place)}: {found['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _within(place: tuple[int | str, ...], section: tuple[int | str, ...]) -> bool:
+    return len(place) > len(section) and place[: len(section)] == section
 
 
 def _dotted(place: tuple[int | str, ...]) -> str:
@@ -313,7 +328,7 @@ def json_schema() -> dict[str, Any]:
         n: dataset | {"properties": dataset["properties"] | {"data": _settings("dataset", n)}}
         for n in names_of("dataset")
     }
-    schema["properties"]["datasets"] = _by_name(datasets)
+    schema["properties"]["datasets"] |= _by_name(datasets)
     return schema
 
 

@@ -196,8 +196,11 @@ def prune(params: Params, *, dry_run: bool) -> list[Path]:
 
     from greedymm.runs import data_settings, planned
 
-    keep = {run.folder for run in planned(params)} | {data_settings(params, name).path for name in params.datasets}
+    runs = planned(params)
+    keep = {place for run in runs for place in (run.folder, run.evaluation_folder)}
+    keep |= {data_settings(params, name).path for name in params.datasets}
     there = [*Path("results/runs").glob("*/*/*"), *Path("results/data").glob("*/*.h5")]
+    there += [place for run in runs for place in run.folder.glob("utilization-*")]  # measured by earlier code
     stale = sorted(set(there) - keep)
     for path in [] if dry_run else stale:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -1,7 +1,7 @@
 """Training on random networks, step for step against the plain loops of `reference`."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +108,13 @@ RUNS = {
 }
 
 
-@pytest.fixture(scope="module", params=RUNS.values(), ids=RUNS.keys())
-def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+@pytest.fixture(scope="module", params=list(RUNS.values()), ids=list(RUNS))
+def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     clarity, seed = request.param
     method = Balanced(tolerance=TOLERANCE, window=WINDOW)
     run = tiny.run(tmp_path_factory.mktemp("run") / "resume.pt", "balanced", method, seed=seed, clarity=clarity)
     recording = record(run)
-    yield Recorded(run, Steps.joined(run.fit.progress.steps), recording)
+    return Recorded(run, Steps.joined(run.fit.progress.steps), recording)
 
 
 def test_learning_speeds_equal_the_formula_at_every_step(balanced: Recorded) -> None:
@@ -134,12 +134,14 @@ def test_modes_are_those_of_the_plain_state_machine(balanced: Recorded) -> None:
 
 def test_the_compared_windows_are_of_both_signs_and_cross_epochs(tmp_path: Path) -> None:
     clarity, seed = RUNS["two modalities"]
-    run = tiny.run(tmp_path / "resume.pt", "balanced", Balanced(tolerance=TOLERANCE, window=WINDOW), seed=seed, clarity=clarity)
+    run = tiny.run(
+        tmp_path / "resume.pt", "balanced", Balanced(tolerance=TOLERANCE, window=WINDOW), seed=seed, clarity=clarity
+    )
 
     epochs = [steps.mode.tolist() for steps in run.go().steps]
 
     assert {0, 1, 2} == set().union(*epochs)
-    assert any(before[-1] == after[0] > 0 for before, after in zip(epochs, epochs[1:], strict=False))
+    assert any(before[-1] == after[0] > 0 for before, after in pairwise(epochs))
 
 
 def test_running_means_are_plain_averages_at_every_step(balanced: Recorded) -> None:

@@ -1,5 +1,6 @@
 """Tiny samples, networks and runs: what trains in milliseconds."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,12 @@ class Split:
         self.inputs, self.labels, self.size, self.order = inputs, labels, size, order
 
     def __len__(self) -> int:
-        return -(-len(self.labels) // self.size)
+        return math.ceil(len(self.labels) / self.size)
 
     def __iter__(self) -> Iterator[Batch]:
         count = len(self.labels)
         rows = torch.arange(count) if self.order is None else torch.randperm(count, generator=self.order)
-        for chosen in rows.split(self.size):
+        for chosen in torch.split(rows, self.size):
             yield [x[chosen] for x in self.inputs], self.labels[chosen]
 
 

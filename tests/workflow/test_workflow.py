@@ -75,7 +75,9 @@ def test_the_snakemake_report_holds_the_figures(made: Project, tmp_path: Path) -
     ],
     ids=["unknown key", "wrong type", "out of range", "unknown method"],
 )
-def test_a_mistake_in_params_is_named_before_anything_runs(project: Project, changes: dict[str, object], says: str) -> None:
+def test_a_mistake_in_params_is_named_before_anything_runs(
+    project: Project, changes: dict[str, object], says: str
+) -> None:
     project.set_params(**changes)
 
     printed = project.run("snakemake", "--cores", "2", "all", fails=True)

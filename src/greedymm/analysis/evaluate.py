@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from greedymm.analysis.metrics.utilization import conditional_utilization_rate
+from greedymm.errors import GreedymmError
 from greedymm.models.multistream import MultiStream, prediction
 
 log = logging.getLogger(__name__)
@@ -22,14 +23,18 @@ PAIR = 2
 
 @torch.no_grad()
 def predictions(model: MultiStream, batches: Iterable[Batch], modalities: Sequence[str], *, cut: bool) -> pd.DataFrame:
-    """Predicted classes: a row per sample, a column `mean` and one per modality; with `cut`, named `..._cut`."""
+    """Predicted classes: a row per sample, a column `mean` and one per modality; with `cut`, named `..._cut`.
+
+    Raises:
+        GreedymmError: if a logit is not finite.
+    """
     model.eval()
-    predicted = [
-        torch.stack([prediction(logits), *logits]).argmax(dim=2).T.cpu()  # (B, 1 + M)
-        for logits in (model(inputs, cut=cut) for inputs, _ in batches)
-    ]
+    outputs = (model(inputs, cut=cut) for inputs, _ in batches)
+    scores = torch.cat([torch.stack([prediction(logits), *logits], dim=1) for logits in outputs])  # (N, 1 + M, classes)
+    if not scores.isfinite().all():
+        raise GreedymmError("the network gives logits that are not finite: was it cut before its means were recorded?")
     names = [name + CUT * cut for name in ("mean", *modalities)]
-    return pd.DataFrame(torch.cat(predicted).numpy().astype(np.int16), columns=names)
+    return pd.DataFrame(scores.argmax(dim=2).cpu().numpy().astype(np.int16), columns=names)
 
 
 def samples(

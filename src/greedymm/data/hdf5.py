@@ -53,6 +53,8 @@ def _check(split: str, splits: Mapping[str, Samples], facts: Facts) -> None:
     lengths = {name: len(images) for name, images in modalities.items()} | {"labels": len(labels), "ids": len(ids)}
     if len(set(lengths.values())) > 1:
         raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
+    if len(set(ids)) < len(ids):
+        raise GreedymmError(f"split '{split}' has two samples of the same id")
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(facts.classes):
         raise GreedymmError(
             f"split '{split}' has labels {labels.min()} to {labels.max()}, for {len(facts.classes)} classes"
@@ -117,6 +119,8 @@ def _open(path: Path) -> h5py.File:
         raise GreedymmError(f"{path} is missing.\n  Make it with: snakemake --cores 2 {path}")
     try:
         file = h5py.File(path, "r")
+    except PermissionError:
+        raise
     except OSError as error:
         raise GreedymmError(f"{path} is no whole HDF5 file ({error}).\n  Delete it and run again.") from None
     layout = file.attrs.get("layout")

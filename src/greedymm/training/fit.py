@@ -1,6 +1,7 @@
 """Epochs, stopping and resume: model + batches -> the best checkpoint, and the history of all epochs."""
 
 import logging
+import math
 import resource
 import time
 from collections.abc import Callable, Sequence
@@ -126,10 +127,9 @@ class Fit:
         return self.progress
 
     def finished(self) -> bool:
-        """Whether the budget is used up, or the last epochs all had a training accuracy of 100 %."""
-        history, enough = self.progress.history, self.settings.perfect_epochs
-        perfect = len(history) >= enough and all(row["train_accuracy"] == 1 for row in history[-enough:])
-        return perfect or len(history) >= self.settings.epochs
+        """Whether the budget is used up, or enough epochs had a training accuracy of 100 %."""
+        perfect = sum(row["train_accuracy"] == 1 for row in self.progress.history)
+        return perfect >= self.settings.perfect_epochs or len(self.progress.history) >= self.settings.epochs
 
     def epoch(self, train: Epochs, val: Epochs) -> None:
         """One epoch of training, and one of validation."""
@@ -138,9 +138,10 @@ class Fit:
         self.method.start_epoch(number, len(train))
         steps = train_epoch(self.model, train, self.method, self.speed, self.optimizer)
         seconds = time.perf_counter() - started
-        first = number * len(train)
-        check_finite(steps.loss, first, learning_rate)
         val_loss, val_accuracy = evaluate(self.model, val)
+        before = [float(s.loss[-1]) for s in self.progress.steps[-1:]]  # the last loss of the epoch before
+        # The loss of validation is that of the weights after the epoch's last step.
+        check_finite([*before, *steps.loss.tolist(), val_loss], number * len(train) - len(before), learning_rate)
         row = self.row(steps) | {"val_loss": val_loss} | self.named("val_accuracy", val_accuracy)
         row = {"epoch": number + 1, "learning_rate": learning_rate} | row
         self.scheduler.step(row["train_loss"])
@@ -206,23 +207,24 @@ class Fit:
         return parts if self.speed is None else parts | {"speed": self.speed}
 
 
-def check_finite(losses: Tensor, first: int, learning_rate: float) -> None:
-    """Make sure that all losses of an epoch are finite.
+def check_finite(losses: Sequence[float], first: int, learning_rate: float) -> None:
+    """Make sure that losses are finite.
 
     Args:
-        losses: (N,).
-        first: number of steps before the epoch.
+        losses: of steps one after the other, and of the validation that follows them.
+        first: number of steps before them.
+        learning_rate: that of the steps.
 
     Raises:
         GreedymmError: with the step, the last finite loss, and what to try.
     """
-    bad = (~losses.isfinite()).nonzero()
-    if len(bad) == 0:
+    bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
+    if bad is None:
         return
-    step = int(bad[0])
-    last = f"the last finite one was {float(losses[step - 1]):.4g}" if step else "it is the epoch's first"
+    where = f"of step {first + bad + 1}" if bad < len(losses) - 1 else f"of validation after step {first + bad}"
+    last = f"the last finite one was {losses[bad - 1]:.4g}" if bad else "none before it was finite"
     raise GreedymmError(
-        f"the loss of step {first + step + 1} is {float(losses[step])}; {last}.\n"
+        f"the loss {where} is {losses[bad]}; {last}.\n"
         f"  Try a lower training.learning_rate (now {learning_rate:g}), or a larger batch_size."
     )
 

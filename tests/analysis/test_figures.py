@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from greedymm.analysis import figures
+
+METHODS = ("greedy", "balanced", "unimodal_color")
+
+
+def tables(seeds: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row per run, and the summary over seeds, without an interval where there is one seed."""
+    runs = pd.DataFrame(
+        [("digits", m, s, 0.5 + 0.1 * i + 0.01 * s) for i, m in enumerate(METHODS) for s in range(seeds)],
+        columns=["dataset", "method", "seed", "test_accuracy"],
+    )
+    half = np.nan if seeds == 1 else 0.1
+    measures = ("test_accuracy", "test_utilization_color", "test_utilization_gray")
+    rows = [("digits", m, measure, seeds, 0.5, half, 0.5 - half, 0.5 + half) for m in METHODS for measure in measures]
+    columns = ["dataset", "method", "measure", "n", "mean", "sd", "low", "high"]
+    return runs, pd.DataFrame(rows, columns=columns)
+
+
+def history(epochs: int) -> pd.DataFrame:
+    epoch = np.arange(1, epochs + 1)
+    return pd.DataFrame({"epoch": epoch, "val_accuracy": 0.1 * epoch, "d_speed": 1 / epoch})
+
+
+@pytest.mark.parametrize("seeds", [1, 3], ids=["one seed", "three seeds"])
+def test_the_same_tables_give_the_same_bytes(tmp_path: Path, seeds: int) -> None:
+    for name in ("first.png", "second.png"):
+        figures.save(figures.accuracy(*tables(seeds)), tmp_path / name)
+
+    first, second = ((tmp_path / name).read_bytes() for name in ("first.png", "second.png"))
+    assert first == second
+    assert first.startswith(b"\x89PNG")
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(("seeds", "drawn"), [(1, 0), (3, len(METHODS))], ids=["one seed", "three seeds"])
+def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(seeds: int, drawn: int) -> None:
+    figure = figures.accuracy(*tables(seeds))
+
+    (ax,) = figure.axes
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    bars = [c for c in ax.containers if c.has_yerr]  # type: ignore[attr-defined]
+    assert [len(np.atleast_1d(line.get_xdata())) for line in dots] == [seeds] * len(METHODS)
+    assert len(bars) == drawn
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["greedy", "balanced", "color alone"]
+    plt.close(figure)
+
+
+def test_a_method_has_the_same_colour_whatever_stands_beside_it() -> None:
+    assert figures.colours(["random", "balanced"])["balanced"] == figures.colours(METHODS)["balanced"]
+    assert len(set(figures.colours([*METHODS, "random"]).values())) == 4
+
+
+@pytest.mark.parametrize("has_speed", [True, False], ids=["two modalities", "one modality"])
+def test_a_runs_curves_show_d_speed_where_it_has_one(*, has_speed: bool) -> None:
+    columns = history(4) if has_speed else history(4).drop(columns="d_speed")
+
+    figure = figures.run_curves(columns, "a run")
+
+    assert len(figure.axes) == 1 + has_speed
+    assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()).tolist() == pytest.approx([10, 20, 30, 40])
+    plt.close(figure)

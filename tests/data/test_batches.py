@@ -1,0 +1,208 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from greedymm.data import hdf5
+from greedymm.data.batches import Batches, loader, to_float
+from greedymm.data.samples import Facts, Samples
+from greedymm.errors import GreedymmError
+from greedymm.params import Execution
+
+CPU = torch.device("cpu")
+COUNTS = {"train": 23, "val": 6, "test": 9}
+SIZE = 5
+KEPT = {
+    "resident": Execution(),
+    "streamed": Execution(resident_gb=0, workers=0),
+    "streamed by workers": Execution(resident_gb=0, workers=2),
+}
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on a single core
+
+Load = Callable[..., Batches]
+
+
+def samples(count: int) -> Samples:
+    """Samples that carry their number: in every pixel, times 4, plus 1 in m1."""
+    number = 4 * np.arange(count, dtype=np.uint8)
+    images = {
+        "m0": np.tile(number, (4, 3, 3, 1)).T,
+        "m1": np.tile(number + 1, (4, 2, 2, 1)).T,
+        "other": number[:, None],
+    }
+    return Samples(images, np.arange(count) % 3, [str(i) for i in range(count)])
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "data.h5"
+    facts = Facts(("a", "b", "c"), "made here", "CC0", generated=True)
+    hdf5.write(path, {split: samples(count) for split, count in COUNTS.items()}, facts)
+    return path
+
+
+@pytest.fixture(params=KEPT)
+def load(request: pytest.FixtureRequest, path: Path) -> Load:
+    return loader(path, ["m0", "m1"], SIZE, CPU, KEPT[request.param])
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def numbers(batches: Batches) -> list[list[int]]:
+    """Numbers of the samples of every batch, once it is sure that their inputs and labels belong together."""
+    found = []
+    for (m0, m1), labels in batches:
+        shown0, shown1 = (((x + 1) * 127.5).round() for x in (m0, m1))
+        number = shown0[:, 0, 0, 0] / 4
+        assert (shown0 == 4 * number[:, None, None, None]).all()
+        assert (shown1 == 4 * number[:, None, None, None] + 1).all()
+        assert (labels == number % 3).all()
+        found.append(number.int().tolist())
+    return found
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [number for batch in batches for number in batch]
+
+
+# -- Order --------------------------------------------------------------------------------------------------
+
+
+def test_every_sample_comes_once_in_each_epoch(load: Load) -> None:
+    batches = load("train", seeded(0))
+
+    for _ in range(2):
+        assert sorted(flat(numbers(batches))) == list(range(COUNTS["train"]))
+
+
+def test_batches_are_full_but_the_last_one_which_has_the_rest(load: Load) -> None:
+    batches = load("train", seeded(0))
+
+    sizes = [len(batch) for batch in numbers(batches)]
+
+    assert sizes == [5, 5, 5, 5, 3]
+    assert len(batches) == len(sizes)
+
+
+def test_the_order_differs_between_epochs_and_between_seeds(load: Load) -> None:
+    batches, other = load("train", seeded(0)), load("train", seeded(1))
+    orders = [flat(numbers(b)) for b in (batches, batches, other)]
+
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+    assert list(range(COUNTS["train"])) not in orders
+
+
+def test_without_a_generator_samples_come_as_they_are_stored(load: Load) -> None:
+    batches = load("val")
+
+    for _ in range(2):
+        assert numbers(batches) == [[0, 1, 2, 3, 4], [5]]
+
+
+def all_of(batches: Batches) -> Iterator[Tensor]:
+    for inputs, labels in batches:
+        yield from (*inputs, labels)
+
+
+@pytest.mark.parametrize("way", ["streamed", "streamed by workers"])
+def test_streamed_batches_are_those_of_a_resident_split(way: str, path: Path) -> None:
+    resident, streamed = (
+        loader(path, ["m0", "m1"], SIZE, CPU, KEPT[name])("train", seeded(3)) for name in ("resident", way)
+    )
+
+    for _ in range(2):
+        for expected, found in zip(all_of(resident), all_of(streamed), strict=True):
+            assert expected.dtype == found.dtype
+            assert expected.stride() == found.stride()
+            assert torch.equal(expected, found)
+
+
+def test_no_batch_draws_from_torchs_own_generator(load: Load) -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+
+    numbers(load("train", seeded(0)))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# -- What is loaded -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("execution", KEPT.values(), ids=KEPT)
+def test_only_the_modalities_asked_for_come_in_the_order_asked_for(execution: Execution, path: Path) -> None:
+    inputs, _ = next(iter(loader(path, ["m1", "m0"], SIZE, CPU, execution)("val")))
+
+    assert [x.shape[1:] for x in inputs] == [(2, 2, 4), (3, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("budget", "streams"), [(1e-9 * 23 * 36, False), (1e-9 * (23 * 36 - 1), True)], ids=["fits", "one byte short"]
+)
+def test_a_split_is_streamed_when_it_is_larger_than_the_budget(
+    budget: float, path: Path, monkeypatch: pytest.MonkeyPatch, *, streams: bool
+) -> None:
+    read = []
+    monkeypatch.setattr("greedymm.data.batches.Streamed", lambda *arguments: read.append(arguments))
+
+    loader(path, ["m0"], SIZE, CPU, Execution(resident_gb=budget))("train")
+
+    assert bool(read) == streams
+
+
+def test_a_batch_larger_than_the_training_split_is_refused_with_the_size_to_set(path: Path) -> None:
+    load = loader(path, ["m0"], 24, CPU, Execution())
+
+    with pytest.raises(GreedymmError, match=r"batch of 24 .*'train'.* 23 samples(?s:.*)batch_size to at most 23"):
+        load("train", seeded(0))
+
+
+def test_a_batch_as_large_as_the_split_is_the_whole_split(path: Path) -> None:
+    batches = loader(path, ["m0", "m1"], 23, CPU, Execution())("train", seeded(0))
+
+    assert [len(batch) for batch in numbers(batches)] == [23]
+
+
+def test_a_split_smaller_than_the_batch_can_be_evaluated(path: Path) -> None:
+    assert [len(labels) for _, labels in loader(path, ["m0"], 200, CPU, Execution())("val")] == [6]
+
+
+def test_a_modality_that_the_file_lacks_is_refused(path: Path) -> None:
+    with pytest.raises(GreedymmError, match="no modality 'sound'; it has: m0, m1, other"):
+        loader(path, ["m0", "sound"], SIZE, CPU, Execution())("train")
+
+
+# -- Values -------------------------------------------------------------------------------------------------
+
+EVERY = torch.arange(256, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("space", [(1, 1), (1, 1, 1)], ids=["image", "clip"])
+def test_bytes_become_floats_from_minus_1_to_1_in_even_steps(space: tuple[int, ...]) -> None:
+    scaled = to_float(EVERY.reshape(-1, 1, *space)).flatten()
+
+    assert scaled.dtype == torch.float32
+    assert scaled[[0, 255]].tolist() == [-1, 1]
+    torch.testing.assert_close(scaled.double(), torch.linspace(-1, 1, 256, dtype=torch.float64), rtol=0, atol=1e-7)
+    assert (scaled.diff() > 0).all()
+
+
+def test_scaling_leaves_the_bytes_as_they_are() -> None:
+    images = EVERY.reshape(-1, 1, 1, 1).clone()
+
+    to_float(images)
+
+    assert torch.equal(images.flatten(), EVERY)
+
+
+def test_images_have_their_channels_last_and_clips_are_contiguous() -> None:
+    image, clip = (to_float(torch.zeros(2, 3, *space, dtype=torch.uint8)) for space in ((4, 4), (2, 4, 4)))
+
+    assert image.is_contiguous(memory_format=torch.channels_last)
+    assert clip.is_contiguous()

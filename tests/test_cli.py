@@ -1,0 +1,282 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import greedymm
+from greedymm import cli, params, steps
+from greedymm.errors import GreedymmError
+from greedymm.params import Params
+from greedymm.runs import data_settings, planned
+
+ROOT = Path(__file__).resolve().parents[1]
+NAME = "colored_mnist_5k"
+RAW: dict[str, Any] = yaml.safe_load(f"""
+seeds: [0]
+datasets:
+  {NAME}:
+    data: {{}}
+    model:
+      branch: {{name: cnn}}
+      fusion: {{name: mmtm}}
+      fuse_after: [2]
+    training: {{epochs: 3, batch_size: 8, learning_rate: 0.1}}
+    methods: {{greedy: {{}}, random: {{}}}}
+""")
+PARAMS = params.validate(RAW)
+
+Call = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder to work in, with a params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(RAW), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a subcommand; returns what it writes to the standard output."""
+
+    def run(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["greedymm", *words])
+        cli.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def message_of(call: Call, *words: str) -> str:
+    """Message with which a subcommand ends; python writes it to stderr, and the exit code is 1."""
+    with pytest.raises(SystemExit) as raised:
+        call(*words)
+    assert isinstance(raised.value.code, str), raised.value.code
+    return raised.value.code
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def step(*_: object, **__: object) -> None:
+        raise error
+
+    return step
+
+
+# -- Errors -------------------------------------------------------------------------------------------------
+
+
+def test_an_error_that_a_user_can_mend_is_shown_as_its_message_alone(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "prune", failing(GreedymmError("data/x is missing.\n  Put it there.")))
+
+    assert message_of(call, "prune") == "greedymm: data/x is missing.\n  Put it there."
+
+
+REMEDIES = {
+    errno.ENOSPC: ("No space left on device", "Free some space and run again"),
+    errno.EDQUOT: ("quota", "Free some space and run again"),
+    errno.EROFS: ("Read-only file system", "Make it writable, or work in another folder"),
+    errno.EACCES: ("Permission denied", "Change the permissions, or work in another folder"),
+}
+
+
+@pytest.mark.parametrize("number", REMEDIES, ids=lambda number: errno.errorcode[number])
+def test_a_disk_that_refuses_is_shown_with_the_remedy(number: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "prune", failing(OSError(number, os.strerror(number), "results/x")))
+
+    message = message_of(call, "prune")
+
+    what, remedy = REMEDIES[number]
+    assert message.startswith("greedymm: ")
+    assert what in message
+    assert "results/x" in message
+    assert remedy in message
+
+
+def test_a_disk_that_fills_up_in_a_step_leaves_no_part_of_its_file(
+    folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greedymm.tracking.send_missing", lambda _runs, _uri: 0)
+    monkeypatch.setattr(os, "fsync", failing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
+    before = sorted(folder.iterdir())
+
+    message = message_of(call, "track", "--note", "note.txt")
+
+    assert "note.txt" in message
+    assert "Free some space" in message
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("unforeseen"), OSError(errno.EIO, "unforeseen"), KeyError("unforeseen")], ids=repr
+)
+def test_an_error_that_nobody_foresaw_keeps_its_traceback(
+    error: Exception, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "prune", failing(error))
+
+    with pytest.raises(type(error), match="unforeseen"):
+        call("prune")
+
+
+def run_process(*words: str) -> subprocess.CompletedProcess[str]:
+    source = str(Path(greedymm.__file__).parents[1])
+    return subprocess.run(
+        [sys.executable, "-m", "greedymm", *words],
+        env=os.environ | {"PYTHONPATH": source},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_process_ends_with_1_and_without_a_traceback() -> None:
+    done = run_process("prune", "--params", json.dumps(RAW | {"code": "0123456789"}))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("greedymm: params name the code of commit 0123456789")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+UNREADY: dict[str, tuple[tuple[str, ...], str | None, str]] = {
+    "no params": (("prune",), None, "params.yaml"),
+    "no params at the place given": (("prune", "--params", "other.yaml"), "", "other.yaml"),
+    "params that are no YAML": (("prune",), "seeds: [0", "params.yaml is no YAML"),
+    "params that are not valid": (("prune",), "seeds: [0]\ntypo: 1\n", "typo: there is no such setting"),
+    "params as JSON that are not valid": (("prune", "--params", '{"typo": 1}'), "", "typo: there is no such setting"),
+    "no table yet": (("summary",), "", "results/tables/headline.csv"),
+}
+
+
+@pytest.mark.parametrize(("words", "text", "what"), UNREADY.values(), ids=UNREADY)
+def test_what_is_missing_or_wrong_is_named_without_a_traceback(
+    words: tuple[str, ...], text: str | None, what: str, folder: Path, call: Call
+) -> None:
+    if text is None:
+        (folder / "params.yaml").unlink()
+    else:
+        (folder / "params.yaml").write_text(text, encoding="utf-8")
+
+    assert what in message_of(call, *words)
+
+
+@pytest.mark.parametrize("words", [(), ("no-such-command",), ("data",), ("prune", "--no-such-option")], ids=" ".join)
+def test_a_command_line_that_is_not_understood_shows_the_usage(
+    words: tuple[str, ...], call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        call(*words)
+
+    assert raised.value.code == 2
+    assert "usage: greedymm" in capsys.readouterr().err
+
+
+# -- Commands for people ------------------------------------------------------------------------------------
+
+
+def test_the_version_is_shown(call: Call, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        call("--version")
+
+    assert raised.value.code == 0
+    assert capsys.readouterr().out.strip() == greedymm.__version__
+
+
+def test_the_schema_is_written_as_json(call: Call) -> None:
+    assert json.loads(call("schema")) == json.loads(json.dumps(params.json_schema()))
+
+
+def test_the_summary_is_the_main_table_and_the_place_of_the_report(folder: Path, call: Call) -> None:
+    table = folder / "results" / "tables" / "headline.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("method,accuracy\nunimodal_color,0.987 ± 0.001\nnone,\n", encoding="utf-8")
+
+    shown = call("summary")
+
+    assert ["unimodal_color", "0.987", "±", "0.001"] in [line.split() for line in shown.splitlines()]
+    assert "NaN" not in shown
+    assert f"Report: {folder / 'results/report/index.html'}" in shown
+
+
+# -- Prune --------------------------------------------------------------------------------------------------
+
+
+class Results:
+    """Made-up results in the folder worked in: what params name, and what they no longer name."""
+
+    def __init__(self) -> None:
+        runs = planned(PARAMS)
+        self.kept = [data_settings(PARAMS, NAME).path, *(run.folder / "checkpoint.pt" for run in runs)]
+        self.kept += [Path("results/tables/runs.csv"), Path(f"results/data/{NAME}/notes.txt")]
+        self.stale = [
+            Path(f"results/data/{NAME}/00000000.h5"),
+            Path("results/data/gone/00000000.h5"),
+            Path("results/runs/gone/greedy/seed0-00000000"),
+            Path(f"results/runs/{NAME}/balanced/seed0-00000000"),
+            runs[0].folder.with_name("seed0-00000000"),
+        ]
+        for path in [*self.kept, *(p if p.suffix else p / "resume.pt" for p in self.stale)]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("made up", encoding="utf-8")
+
+    @property
+    def left(self) -> list[Path]:
+        """What is still there of the stale."""
+        return [path for path in self.stale if path.exists()]
+
+
+@pytest.fixture
+def results(folder: Path) -> Results:
+    return Results()
+
+
+def test_a_dry_run_says_what_would_be_removed_and_removes_nothing(results: Results, call: Call) -> None:
+    assert sorted(call("prune", "--dry-run").split()) == sorted(map(str, results.stale))
+    assert results.left == results.stale
+    assert all(path.exists() for path in results.kept)
+
+
+def test_pruning_removes_what_params_no_longer_name_and_nothing_else(results: Results, call: Call) -> None:
+    assert sorted(call("prune").split()) == sorted(map(str, results.stale))
+    assert results.left == []
+    assert all(path.exists() for path in results.kept)
+    assert call("prune") == ""
+
+
+def test_pruning_takes_the_params_that_it_is_given(results: Results, call: Call) -> None:
+    other = Params.model_validate(RAW | {"seeds": [7]})
+
+    removed = call("prune", "--params", other.model_dump_json()).split()
+
+    assert {str(run.folder) for run in planned(PARAMS)} <= set(removed)
+    assert str(data_settings(PARAMS, NAME).path) not in removed
+
+
+def test_pruning_where_there_are_no_results_does_nothing(folder: Path, call: Call) -> None:
+    before = sorted(folder.rglob("*"))
+
+    assert call("prune") == ""
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_pruning_a_link_removes_the_link_and_not_what_it_points_to(folder: Path, call: Call) -> None:
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    link = Path(f"results/runs/{NAME}/greedy/seed0-00000000")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(elsewhere)
+
+    call("prune")
+
+    assert elsewhere.exists()
+    assert not link.is_symlink()

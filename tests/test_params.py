@@ -1,0 +1,473 @@
+import copy
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from greedymm import params
+from greedymm.errors import GreedymmError
+from greedymm.params import Params, names_of, validate
+
+ROOT = Path(__file__).resolve().parents[1]
+RAW = """
+seeds: [0, 1]
+datasets:
+  colored_mnist_5k:
+    data: {variance: 0.02, per_class: 100}
+    model:
+      branch: {name: cnn, widths: [4, 6]}
+      fusion: {name: mmtm, ratio: 2}
+      fuse_after: [1, 2]
+    training: {epochs: 3, batch_size: 8, learning_rate: 0.1}
+    methods:
+      greedy: {}
+      balanced: {tolerance: 0.5}
+      random: {}
+execution: {device: cpu}
+tracking: {enabled: false}
+"""
+DATASET = "datasets.colored_mnist_5k"
+ABSENT = object()
+
+
+def raw(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Raw params with other values at some dotted places."""
+    content: dict[str, Any] = yaml.safe_load(RAW)
+    for place, value in (changes or {}).items():
+        *above, last = place.split(".")
+        section = content
+        for key in above:
+            section = section.setdefault(key, {})
+        if value is ABSENT:
+            del section[last]
+        else:
+            section[last] = value
+    return content
+
+
+def errors(content: Any) -> list[str]:
+    """Lines of the error that these raw params give, without the first."""
+    with pytest.raises(GreedymmError) as raised:
+        validate(content)
+    first, *lines = str(raised.value).splitlines()
+    assert first == "params are not valid:"
+    return lines
+
+
+def only_error(place: str, value: Any) -> str:
+    """The one line that a wrong value gives; a place that ends in a number is that of an element of the value."""
+    (line,) = errors(raw({re.sub(r"\.\d+$", "", place): value}))
+    assert line.startswith(f"  {place}: ")
+    return line
+
+
+# -- Valid params -------------------------------------------------------------------------------------------
+
+
+def test_the_params_of_the_project_are_valid() -> None:
+    content = params.load(ROOT / "params.yaml")
+
+    assert list(content.datasets) == ["colored_mnist_5k"]
+    assert list(content.datasets["colored_mnist_5k"].methods) == ["greedy", "balanced", "random"]
+
+
+OVERLAYS = {"paper": ("paper",), "calibration": ("paper", "calibration")}
+
+
+@pytest.mark.parametrize("names", OVERLAYS.values(), ids=OVERLAYS)
+def test_the_overlays_of_the_project_are_valid(names: tuple[str, ...]) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name in names:
+        update_config(content, yaml.safe_load((ROOT / f"params/{name}.yaml").read_text(encoding="utf-8")))
+
+    assert list(validate(content).datasets) == ["colored_mnist"]
+
+
+def test_what_is_left_out_has_the_value_that_the_schema_says() -> None:
+    content = validate(raw({"execution": ABSENT, "tracking": ABSENT, f"{DATASET}.data": ABSENT}))
+
+    assert content.execution == params.Execution()
+    assert content.tracking == params.Tracking()
+    assert content.datasets["colored_mnist_5k"].data.model_dump() == {
+        "variance": 0.02,
+        "validation": 0.2,
+        "seed": 0,
+        "per_class": 500,
+    }
+
+
+def test_settings_of_plug_ins_survive_a_dump() -> None:
+    dumped = validate(raw()).model_dump(mode="json")["datasets"]["colored_mnist_5k"]
+
+    assert dumped["data"]["per_class"] == 100
+    assert dumped["model"]["branch"] == {"name": "cnn", "widths": [4, 6]}
+    assert dumped["model"]["fusion"]["ratio"] == 2
+    assert dumped["methods"]["balanced"] == {"tolerance": 0.5, "window": 5}
+
+
+def test_params_are_the_same_after_a_trip_through_json() -> None:
+    content = validate(raw())
+
+    assert Params.model_validate_json(content.model_dump_json()) == content
+
+
+def test_validating_leaves_the_raw_params_as_they_are() -> None:
+    content = raw({f"{DATASET}.methods.random": None})
+    before = copy.deepcopy(content)
+
+    validate(content)
+
+    assert content == before
+
+
+def test_null_drops_a_method() -> None:
+    content = validate(raw({f"{DATASET}.methods.balanced": None}))
+
+    assert list(content.datasets["colored_mnist_5k"].methods) == ["greedy", "random"]
+
+
+def test_null_drops_a_dataset() -> None:
+    content = raw()
+    content["datasets"]["colored_mnist"] = content["datasets"]["colored_mnist_5k"] | {"data": {}}
+    content["datasets"]["colored_mnist_5k"] = None
+
+    assert list(validate(content).datasets) == ["colored_mnist"]
+
+
+# -- Errors: one line each, with the place ------------------------------------------------------------------
+
+SECTIONS = [
+    "",
+    DATASET,
+    f"{DATASET}.data",
+    f"{DATASET}.model",
+    f"{DATASET}.model.branch",
+    f"{DATASET}.model.fusion",
+    f"{DATASET}.training",
+    f"{DATASET}.methods.greedy",
+    f"{DATASET}.methods.balanced",
+    "execution",
+    "tracking",
+]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_an_unknown_key_is_an_error_at_every_level(section: str) -> None:
+    place = f"{section}.typo".removeprefix(".")
+
+    assert errors(raw({place: 1})) == [f"  {place}: there is no such setting"]
+
+
+REQUIRED = [
+    "seeds",
+    "datasets",
+    f"{DATASET}.model",
+    f"{DATASET}.model.branch",
+    f"{DATASET}.model.fusion",
+    f"{DATASET}.model.fuse_after",
+    f"{DATASET}.training",
+    f"{DATASET}.training.epochs",
+    f"{DATASET}.training.batch_size",
+    f"{DATASET}.training.learning_rate",
+    f"{DATASET}.methods",
+]
+
+
+@pytest.mark.parametrize("place", REQUIRED)
+def test_what_is_missing_is_named(place: str) -> None:
+    (line,) = errors(raw({place: ABSENT}))
+
+    assert line.startswith(f"  {place}: ")
+
+
+@pytest.mark.parametrize("kind", ["branch", "fusion"])
+def test_a_plug_in_without_a_name_is_told_which_names_there_are(kind: str) -> None:
+    (line,) = errors(raw({f"{DATASET}.model.{kind}.name": ABSENT}))
+
+    assert line == f"  {DATASET}.model.{kind}: the {kind} needs a name; there are: {', '.join(names_of(kind))}"
+
+
+WRONG_TYPE = {
+    "seeds": "many",
+    "seeds.1": [0, 0.5],
+    "datasets": ["colored_mnist_5k"],
+    DATASET: 3,
+    f"{DATASET}.data": "small",
+    f"{DATASET}.data.variance": "large",
+    f"{DATASET}.data.per_class": 10.5,
+    f"{DATASET}.model": [],
+    f"{DATASET}.model.branch": "cnn",
+    f"{DATASET}.model.branch.widths": 16,
+    f"{DATASET}.model.branch.widths.1": [16, "x"],
+    f"{DATASET}.model.fusion": ["mmtm"],
+    f"{DATASET}.model.fusion.official_gates": "perhaps",
+    f"{DATASET}.model.fuse_after.0": [None],
+    f"{DATASET}.training": None,
+    f"{DATASET}.training.epochs": 1.5,
+    f"{DATASET}.methods": ["greedy"],
+    f"{DATASET}.methods.balanced": 0.01,
+    f"{DATASET}.methods.balanced.window": "five",
+    f"{DATASET}.unimodal": "perhaps",
+    "execution": 1,
+    "execution.device": "tpu",
+    "execution.threads": [],
+    "tracking.enabled": {},
+    "tracking.uri": 5000,
+    "code": 1234567,
+}
+OUT_OF_RANGE = {
+    "seeds": [],
+    "seeds.0": [-1],
+    "seeds.1": [0, 2**32],
+    "datasets": {},
+    f"{DATASET}.data.variance": -0.01,
+    f"{DATASET}.data.validation": 0,
+    f"{DATASET}.data.seed": -1,
+    f"{DATASET}.data.per_class": 501,
+    f"{DATASET}.model.branch.widths": [],
+    f"{DATASET}.model.branch.widths.0": [0, 8],
+    f"{DATASET}.model.fusion.ratio": 0,
+    f"{DATASET}.model.fuse_after": [],
+    f"{DATASET}.model.fuse_after.1": [1, 0],
+    f"{DATASET}.training.epochs": 0,
+    f"{DATASET}.training.batch_size": 0,
+    f"{DATASET}.training.learning_rate": 0,
+    f"{DATASET}.training.momentum": 1,
+    f"{DATASET}.training.weight_decay": -1e-9,
+    f"{DATASET}.training.factor": 1,
+    f"{DATASET}.training.patience": -1,
+    f"{DATASET}.training.threshold": -1,
+    f"{DATASET}.training.min_learning_rate": -1,
+    f"{DATASET}.training.perfect_epochs": 0,
+    f"{DATASET}.methods.balanced.tolerance": 0,
+    f"{DATASET}.methods.balanced.window": 0,
+    "execution.threads": 0,
+    "execution.resident_gb": -1,
+    "execution.workers": -1,
+    "execution.memory_mb": 0,
+    "tracking.uri": "",
+    "code": "HEAD",
+}
+FLOATS = [
+    f"{DATASET}.data.variance",
+    f"{DATASET}.data.validation",
+    f"{DATASET}.training.learning_rate",
+    f"{DATASET}.training.weight_decay",
+    f"{DATASET}.training.threshold",
+    f"{DATASET}.methods.balanced.tolerance",
+    "execution.resident_gb",
+]
+
+
+@pytest.mark.parametrize(("place", "value"), WRONG_TYPE.items(), ids=WRONG_TYPE)
+def test_a_value_of_another_type_is_refused_at_its_place(place: str, value: Any) -> None:
+    only_error(place, value)
+
+
+@pytest.mark.parametrize(("place", "value"), OUT_OF_RANGE.items(), ids=OUT_OF_RANGE)
+def test_a_value_out_of_its_range_is_refused_at_its_place(place: str, value: Any) -> None:
+    only_error(place, value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
+@pytest.mark.parametrize("place", FLOATS)
+def test_what_is_no_finite_number_is_refused(place: str, value: float) -> None:
+    assert f"(got {value})" in only_error(place, value)
+
+
+def test_an_error_says_what_was_expected_and_what_was_found() -> None:
+    place = f"{DATASET}.methods.balanced.window"
+
+    assert only_error(place, 0) == f"  {place}: Input should be greater than or equal to 1 (got 0)"
+
+
+def test_a_seed_that_stands_twice_is_refused() -> None:
+    assert only_error("seeds", [3, 1, 3]) == "  seeds: a seed stands twice: the same run would be counted twice"
+
+
+UNKNOWN: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
+    "dataset": ("datasets.nonesuch.data", lambda: raw({"datasets.nonesuch": raw()["datasets"]["colored_mnist_5k"]})),
+    "method": (f"{DATASET}.methods.nonesuch", lambda: raw({f"{DATASET}.methods.nonesuch": {}})),
+    "branch": (f"{DATASET}.model.branch", lambda: raw({f"{DATASET}.model.branch": {"name": "nonesuch"}})),
+    "fusion": (f"{DATASET}.model.fusion", lambda: raw({f"{DATASET}.model.fusion": {"name": "nonesuch"}})),
+}
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_an_unknown_plug_in_is_refused_with_those_that_there_are(kind: str) -> None:
+    place, content = UNKNOWN[kind]
+
+    (line,) = errors(content())
+
+    assert line.startswith(f"  {place}: unknown {kind} 'nonesuch'; there are: {', '.join(names_of(kind))}")
+
+
+def test_the_plug_ins_that_come_with_the_package_are_found() -> None:
+    assert set(names_of("dataset")) >= {"colored_mnist", "colored_mnist_5k"}
+    assert set(names_of("method")) >= {"greedy", "balanced", "random"}
+    assert "cnn" in names_of("branch")
+    assert "mmtm" in names_of("fusion")
+
+
+@pytest.mark.parametrize("kind", params.PACKAGES)
+def test_every_module_that_passes_for_a_plug_in_has_settings(kind: str) -> None:
+    for name in names_of(kind):
+        assert issubclass(params.settings_class(kind, name), params.Strict), name
+        if kind == "dataset":
+            assert len(params.modalities_of(name)) >= 2, name
+
+
+def test_every_error_has_its_own_line() -> None:
+    content = raw(
+        {
+            "seeds": [1, 1],
+            f"{DATASET}.training.epochs": 0,
+            f"{DATASET}.training.typo": 1,
+            f"{DATASET}.methods.balanced": {"window": 0, "tolerance": "x"},
+            f"{DATASET}.methods.nonesuch": {},
+            f"{DATASET}.model.branch.widths": [0, 8, -1],
+            "execution.threads": 0,
+        }
+    )
+
+    places = [line.split(": ")[0].strip() for line in errors(content)]
+
+    assert sorted(places) == sorted(
+        [
+            "seeds",
+            f"{DATASET}.training.epochs",
+            f"{DATASET}.training.typo",
+            f"{DATASET}.methods.balanced.window",
+            f"{DATASET}.methods.balanced.tolerance",
+            f"{DATASET}.methods.nonesuch",
+            f"{DATASET}.model.branch.widths.0",
+            f"{DATASET}.model.branch.widths.2",
+            "execution.threads",
+        ]
+    )
+
+
+def test_dropping_all_datasets_is_an_error() -> None:
+    assert "at least 1" in only_error("datasets", {"colored_mnist_5k": None})
+
+
+NO_METHODS = {"none": {}, "all dropped": {"greedy": None, "balanced": None, "random": None}}
+
+
+@pytest.mark.parametrize("methods", NO_METHODS.values(), ids=NO_METHODS)
+def test_without_methods_there_must_be_unimodal_references(methods: dict[str, None]) -> None:
+    unimodal = {f"{DATASET}.methods": methods}
+
+    assert validate(raw(unimodal)).multimodal == []
+    (line,) = errors(raw(unimodal | {f"{DATASET}.unimodal": False}))
+    assert line.startswith(f"  {DATASET}: nothing to train")
+
+
+@pytest.mark.parametrize("content", [[], "text", None], ids=["list", "text", "nothing"])
+def test_what_is_no_mapping_is_refused(content: Any) -> None:
+    (line,) = errors(content)
+
+    assert line.startswith("  params: ")
+
+
+# -- Files --------------------------------------------------------------------------------------------------
+
+UNREADABLE = {
+    "no YAML": ("seeds: [0", "is no YAML"),
+    "list": ("- 0\n- 1\n", "no mapping of settings"),
+    "empty": ("", "no mapping of settings"),
+    "not valid": (RAW.replace("batch_size", "batchsize"), r"training\.batchsize: there is no such setting"),
+}
+
+
+@pytest.mark.parametrize(("text", "what"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_holds_no_valid_params_is_refused(text: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(GreedymmError, match=what):
+        params.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GreedymmError, match=re.escape(str(tmp_path / "params.yaml"))):
+        params.load(tmp_path / "params.yaml")
+
+
+# -- The schema for editors ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    content = json.loads((ROOT / "workflow/schemas/params.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(content)
+    return jsonschema.Draft202012Validator(content)
+
+
+def test_the_schema_file_is_that_of_the_code(schema: Any) -> None:
+    assert schema.schema == json.loads(json.dumps(params.json_schema())), (
+        "renew it with: greedymm schema > workflow/schemas/params.schema.json"
+    )
+
+
+def test_the_schema_accepts_the_params_of_the_project(schema: Any) -> None:
+    schema.validate(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+    schema.validate(raw())
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_schema_refuses_an_unknown_key_at_every_level(section: str, schema: Any) -> None:
+    assert not schema.is_valid(raw({f"{section}.typo".removeprefix("."): 1}))
+
+
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_the_schema_refuses_an_unknown_plug_in(kind: str, schema: Any) -> None:
+    assert not schema.is_valid(UNKNOWN[kind][1]())
+
+
+@pytest.mark.parametrize("kind", ["branch", "fusion"])
+def test_the_schema_refuses_a_plug_in_without_a_name(kind: str, schema: Any) -> None:
+    assert not schema.is_valid(raw({f"{DATASET}.model.{kind}.name": ABSENT}))
+
+
+@pytest.mark.parametrize(("place", "value"), OUT_OF_RANGE.items(), ids=OUT_OF_RANGE)
+def test_the_schema_refuses_a_value_out_of_its_range(place: str, value: Any, schema: Any) -> None:
+    assert not schema.is_valid(raw({re.sub(r"\.\d+$", "", place): value}))
+
+
+@pytest.mark.parametrize(
+    "change", [{f"{DATASET}.data": ABSENT}, {f"{DATASET}.methods.random": None}], ids=["no data", "null drops"]
+)
+def test_the_schema_accepts_what_the_code_accepts(change: dict[str, Any], schema: Any) -> None:
+    validate(raw(change))
+
+    assert schema.is_valid(raw(change))
+
+
+# -- What is imported ---------------------------------------------------------------------------------------
+
+SLOW = ("torch", "mlflow", "pandas", "matplotlib", "scipy", "mlxtend", "h5py")
+PLANNING = f"""
+import sys
+from pathlib import Path
+from greedymm import params, runs
+content = params.load(Path({str(ROOT / "params.yaml")!r}))
+print(len(runs.planned(content)), runs.analysis_key(content), [m for m in {SLOW!r} if m in sys.modules])
+"""
+
+
+def test_planning_all_runs_imports_nothing_that_costs_seconds() -> None:
+    done = subprocess.run([sys.executable, "-c", PLANNING], capture_output=True, text=True, check=True)
+
+    count, _, imported = done.stdout.split(maxsplit=2)
+    assert int(count) > 0
+    assert imported.strip() == "[]"
