@@ -29,11 +29,18 @@ class Streams:
         return self.generators[name]
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {name: generator.get_state() for name, generator in self.generators.items()}
+        """States of the streams, and of torch's own generators, from which layers such as dropout draw."""
+        own = {name: generator.get_state() for name, generator in self.generators.items()}
+        gpu = {"torch_cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
+        return own | {"torch": torch.get_rng_state()} | gpu
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where `state_dict` was taken."""
         for name, generator in self.generators.items():
             generator.set_state(state[name])
+        torch.set_rng_state(state["torch"])
+        if torch.cuda.is_available() and "torch_cuda" in state:
+            torch.cuda.set_rng_state(state["torch_cuda"])
 
 
 def seed_everything(seed: int) -> Streams:

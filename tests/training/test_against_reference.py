@@ -19,6 +19,7 @@ from greedymm.params import Balanced
 from greedymm.training.epoch import Steps
 
 TOLERANCE, WINDOW = 0.05, 3
+METHOD = Balanced(tolerance=TOLERANCE, window=WINDOW)
 CLOSE = 1e-5
 
 
@@ -99,7 +100,7 @@ class Recorded:
         return [int(m) for m in self.steps.mode]
 
 
-# (clarity of each modality, seed): chosen so that windows open on both sides
+# (clarity of each modality, seed)
 RUNS = {
     "two modalities": ((1.0, 0.3), 3),
     "two modalities, other data": ((3.0, 0.0), 3),
@@ -111,8 +112,7 @@ RUNS = {
 @pytest.fixture(scope="module", params=list(RUNS.values()), ids=list(RUNS))
 def balanced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     clarity, seed = request.param
-    method = Balanced(tolerance=TOLERANCE, window=WINDOW)
-    run = tiny.run(tmp_path_factory.mktemp("run") / "resume.pt", "balanced", method, seed=seed, clarity=clarity)
+    run = tiny.run(tmp_path_factory.mktemp("run") / "resume.pt", "balanced", METHOD, seed=seed, clarity=clarity)
     recording = record(run)
     return Recorded(run, Steps.joined(run.fit.progress.steps), recording)
 
@@ -132,16 +132,12 @@ def test_modes_are_those_of_the_plain_state_machine(balanced: Recorded) -> None:
     assert any(balanced.modes)  # or nothing was compared
 
 
-def test_the_compared_windows_are_of_both_signs_and_cross_epochs(tmp_path: Path) -> None:
-    clarity, seed = RUNS["two modalities"]
-    run = tiny.run(
-        tmp_path / "resume.pt", "balanced", Balanced(tolerance=TOLERANCE, window=WINDOW), seed=seed, clarity=clarity
-    )
+def test_windows_as_compared_here_are_of_both_signs_and_cross_epochs(tmp_path: Path) -> None:
+    runs = [tiny.run(tmp_path / f"{seed}.pt", "balanced", METHOD, seed=seed) for seed in range(4)]
+    epochs = [[steps.mode.tolist() for steps in run.go().steps] for run in runs]
 
-    epochs = [steps.mode.tolist() for steps in run.go().steps]
-
-    assert {0, 1, 2} == set().union(*epochs)
-    assert any(before[-1] == after[0] > 0 for before, after in pairwise(epochs))
+    assert {mode for run in epochs for steps in run for mode in steps} == {0, 1, 2}
+    assert any(before[-1] == after[0] > 0 for run in epochs for before, after in pairwise(run))
 
 
 def test_running_means_are_plain_averages_at_every_step(balanced: Recorded) -> None:
@@ -164,10 +160,8 @@ def test_every_parameter_has_a_gradient_at_every_step_and_the_unused_excitation_
 
 
 def test_every_parameter_moves_in_re_balancing_steps_too(tmp_path: Path) -> None:
-    clarity, seed = RUNS["two modalities"]
-    still = tiny.TRAINING.model_copy(update={"momentum": 0.0})
-    method = Balanced(tolerance=TOLERANCE, window=WINDOW)
-    run = tiny.run(tmp_path / "resume.pt", "balanced", method, seed=seed, clarity=clarity, training=still)
+    without_momentum = tiny.TRAINING.model_copy(update={"momentum": 0.0})
+    run = tiny.run(tmp_path / "resume.pt", "balanced", METHOD, training=without_momentum)
     recording = record(run)
     modes = [int(m) for m in Steps.joined(run.fit.progress.steps).mode]
     steps = zip(modes, recording.weights, recording.weights[1:], strict=False)
@@ -178,6 +172,26 @@ def test_every_parameter_moves_in_re_balancing_steps_too(tmp_path: Path) -> None
     for mode, names in moved:
         unused = {n for n in recording.weights[0] if f".excite.{mode - 1}." in n}
         assert names == recording.weights[0].keys() - unused
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01], ids=["no weight decay", "weight decay"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9], ids=["no momentum", "momentum"])
+def test_updates_are_those_of_plain_sgd_at_the_learning_rate_of_the_epoch(
+    tmp_path: Path, momentum: float, decay: float
+) -> None:
+    training = tiny.TRAINING.model_copy(update={"momentum": momentum, "weight_decay": decay})
+    run = tiny.run(tmp_path / "resume.pt", "balanced", METHOD, training=training)
+    recording = record(run)
+    rates = [row["learning_rate"] for row in run.fit.progress.history for _ in range(len(run.train))]
+    assert len(set(rates)) > 1
+
+    for name in recording.weights[0]:
+        velocity: float | Array = 0.0
+        for i, (before, after) in enumerate(pairwise(of_step[name] for of_step in recording.weights)):
+            gradient = recording.gradients[i][name]
+            assert gradient is not None
+            velocity = momentum * velocity + gradient + decay * before
+            np.testing.assert_allclose(after, before - rates[i] * velocity, atol=CLOSE)
 
 
 def test_official_gates_average_the_gate_of_modality_0_for_all(tmp_path: Path) -> None:

@@ -100,6 +100,25 @@ def test_a_run_killed_after_every_epoch_ends_as_if_never_interrupted(
     assert_same(run, whole[method])
 
 
+def test_a_run_whose_layers_draw_from_torchs_own_generator_resumes_as_well(tmp_path: Path) -> None:
+    def start(state: Path) -> tiny.Run:
+        run = tiny.run(state, seed=3)
+        for branch in run.fit.model.streams:
+            branch.head = torch.nn.Sequential(branch.head, torch.nn.Dropout(0.5))
+        return run
+
+    wanted = start(tmp_path / "whole.pt")
+    wanted.go()
+    first = start(tmp_path / "resume.pt")
+    with pytest.raises(KilledError):
+        first.fit.run(Dying(first.train, 5 * 2 + 3), first.val, lambda _row, _timing: None)
+    torch.manual_seed(99)  # another process has drawn other numbers by then
+    again = start(tmp_path / "resume.pt")
+    again.go()
+
+    assert again.fit.progress.history == wanted.fit.progress.history
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_checkpoint_of_a_resumed_run_has_the_bytes_of_one_never_interrupted(
     whole: dict[str, tiny.Run], tmp_path: Path, method: str

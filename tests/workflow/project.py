@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,21 @@ class Project:
             else:
                 section[last] = value
         path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def track_at(self, uri: str) -> None:
+        """Send runs to a tracking store."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        path.write_text(yaml.safe_dump(params | {"tracking": {"enabled": True, "uri": uri}}, sort_keys=False))
+
+    def tracked(self) -> dict[str, int]:
+        """Epochs in the default tracking store, for each finished run by its name."""
+        query = (
+            "select r.name, count(distinct m.step) from runs r join metrics m using (run_uuid)"
+            " where m.key = 'train_loss' and r.status = 'FINISHED' group by r.run_uuid"
+        )
+        with sqlite3.connect(self.folder / "mlflow.db") as connection:
+            return dict(connection.execute(query).fetchall())
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace text in a file, where it stands exactly once."""

@@ -79,13 +79,16 @@ def test_a_comment_or_docstring_trains_nothing_and_a_statement_what_uses_it(pull
     assert "data" not in planned
 
 
-def test_the_same_settings_give_the_same_bytes(made: Project, tmp_path: Path) -> None:
+def test_the_same_settings_give_the_same_bytes_and_tracking_changes_none(made: Project, tmp_path: Path) -> None:
     folder = tmp_path / "second"
     folder.mkdir()
     second = p.fresh(folder)
+    second.track_at("sqlite:///mlflow.db")
 
     second.run("snakemake", "--cores", "2", "all")
 
+    assert second.tracked() == {"greedy-seed0": 2, "balanced-seed0": 2, "random-seed0": 2}
+    assert "0 runs sent" in second.run("greedymm", "track")
     theirs = {f.relative_to(folder) for f in (folder / "results").rglob("*") if f.is_file()}
     same = [f for f in theirs if f.parts[1] in {"data", "runs", "tables", "figures"}]
     same = [f for f in same if f.name not in {"timing.csv", "record.json"}]

@@ -1,6 +1,7 @@
 """The workflow as people type it: targets, overlay, faults."""
 
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import yaml
 
 from . import project as p
 from .project import DATASET, ROOT, Project
-
 
 RUNS = f"runs_{DATASET}"
 
@@ -102,43 +102,21 @@ def test_a_second_workflow_at_once_is_refused_and_the_first_ends_well(project: P
     assert "Nothing to be done" in project.run("snakemake", "--cores", "1", "all")
 
 
-def history_of(database: Path) -> dict[str, int]:
-    """Epochs of `train_loss` in a tracking database, for each finished run by its name."""
-    query = (
-        "select r.name, count(distinct m.step) from runs r join metrics m using (run_uuid)"
-        " where m.key = 'train_loss' and r.status = 'FINISHED' group by r.run_uuid"
-    )
-    with sqlite3.connect(database) as connection:
-        return dict(connection.execute(query).fetchall())
-
-
-def test_runs_are_tracked_while_they_train_and_completed_at_the_end(project: Project) -> None:
-    enable_tracking(project, "sqlite:///mlflow.db")
-
-    project.run("snakemake", "--cores", "2", "all")
-
-    assert history_of(project.folder / "mlflow.db") == {"greedy-seed0": 2}
-    assert "0 runs sent" in project.run("greedymm", "track")
-
-
-def enable_tracking(project: Project, uri: str) -> None:
-    path = project.folder / "params.yaml"
-    params = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(params | {"tracking": {"enabled": True, "uri": uri}}, sort_keys=False))
-
-
 @pytest.mark.parametrize("fault", ["down", "newer", "locked"])
-def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(project: Project, fault: str) -> None:
+def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(
+    made: Project, project: Project, fault: str
+) -> None:
+    shutil.copytree(made.folder / "results/data", project.folder / "results/data")
     database = project.folder / "store.db"
     uri = "http://127.0.0.1:9" if fault == "down" else f"sqlite:///{database}"
-    enable_tracking(project, uri)
+    project.track_at(uri)
     lock = None
     if fault == "newer":
         with sqlite3.connect(database) as connection:
             connection.execute("create table alembic_version (version_num varchar(32))")
             connection.execute("insert into alembic_version values ('from_the_future')")
     if fault == "locked":
-        enable_tracking(project, f"sqlite:///{database}?timeout=1")
+        project.track_at(f"sqlite:///{database}?timeout=1")
         lock = sqlite3.connect(database, isolation_level=None)
         lock.execute("begin exclusive")
 
@@ -148,6 +126,6 @@ def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(project: Pro
         lock.close()
     log = next((project.folder / "results/logs/train").iterdir()).read_text()
     assert re.search(r"tracking at \S+ failed: .+\n +The run goes on; send it later with: greedymm track", log)
-    enable_tracking(project, "sqlite:///mlflow.db")
+    project.track_at("sqlite:///mlflow.db")
     assert "1 runs sent" in project.run("greedymm", "track")
-    assert history_of(project.folder / "mlflow.db") == {"greedy-seed0": 2}
+    assert project.tracked() == {"greedy-seed0": 2}
