@@ -60,7 +60,7 @@ def test_no_step_waits_for_the_device(path: Path, method: str) -> None:
     train_epoch(model, first, chooser, speed, optimizer)  # warms up what is made once
     rest = list(loop)
     waits: list[str] = []
-    with pytest.MonkeyPatch.context() as patch, torch.cuda.stream(torch.cuda.Stream()):
+    with pytest.MonkeyPatch.context() as patch:
         # The one fetch at the end of an epoch is allowed: the steps before it are what must not wait.
         patch.setattr(torch.Tensor, "cpu", lambda self: self)
         torch.cuda.set_sync_debug_mode("error")
