@@ -4,7 +4,7 @@ CORES ?= 8
 READY := .venv/.ready
 ACTIVE := . .venv/bin/activate &&
 
-.PHONY: all test lint ui lock help
+.PHONY: all test lint ui bench lock help
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,3 +37,7 @@ ui: $(READY) ## MLflow on http://127.0.0.1:5000, with one worker
 lock: $(READY) ## write the releases of .venv to requirements.lock
 	( sed -n '/^#/p' requirements.lock; .venv/bin/pip freeze --exclude-editable \
 		| grep -viE '^(nvidia-|triton|cuda-toolkit)' ) > .lock && mv .lock requirements.lock
+
+bench: all ## what each step has cost, and how long it takes to see that there is nothing to do
+	$(ACTIVE) greedymm costs
+	$(ACTIVE) bash -c "time snakemake --cores $(CORES) all"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from greedymm import __version__, params, steps
+from greedymm import __version__, params, steps, tracking
 from greedymm.errors import GreedymmError
 from greedymm.params import Execution, Params, Tracking
 from greedymm.runs import DataSettings, Run
@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
         of_a_run.add_argument("--run", type=Run.model_validate_json, required=True, help="JSON")
         of_a_run.add_argument("--execution", type=Execution.model_validate_json, required=True, help="JSON")
 
+    follow = _add(commands, tracking.follow)
+    follow.add_argument("--run", type=Run.model_validate_json, required=True, help="JSON")
+    follow.add_argument("--uri", required=True, help="of the tracking store")
+    follow.add_argument("--epochs", type=Path, required=True, help="file to which the run adds a line per epoch")
+
     tables, figures, report = (_add(commands, step) for step in (steps.tables, steps.figures, steps.report))
     for step in (tables, figures):
         step.add_argument("--folder", type=Path, required=True, help="where to write")
@@ -70,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
             "--params", type=_params, default="params.yaml", help="YAML file or JSON; default: %(default)s"
         )
     _add(commands, _summary, "summary")
+    _add(commands, _costs, "costs")
     _add(commands, _schema, "schema")
     return parser
 
@@ -102,6 +108,21 @@ def _summary() -> None:
         raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all")
     table = pd.read_csv(path, keep_default_na=False)
     sys.stdout.write(f"{table.to_string(index=False)}\n\nReport: {Path('results/report/index.html').resolve()}\n")
+
+
+def _costs() -> None:
+    """Show what the steps have cost: jobs, and seconds and MiB of the most expensive one."""
+    import pandas as pd
+
+    jobs = [
+        pd.read_csv(path, sep="\t", na_values="-").assign(step=path.parent.name)
+        for path in Path("results/benchmarks").glob("*/*.tsv")
+    ]
+    if not jobs:
+        raise GreedymmError("results/benchmarks is empty; run the workflow first")
+    steps = pd.concat(jobs).groupby("step")
+    table = steps[["s", "max_rss", "max_uss"]].max().assign(jobs=steps.size())
+    sys.stdout.write(f"{table.to_string()}\n")
 
 
 def _schema() -> None:

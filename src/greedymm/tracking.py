@@ -1,7 +1,7 @@
 """Runs -> MLflow: the only module that imports it.
 
 A store that is down, locked or of another version costs no run: what happens is on disk first, and sent later by
-`greedymm track`. While training a thread of its own sends each epoch, so that no step waits for the store.
+`greedymm track`. While a run trains, a process of its own sends each epoch.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ import hashlib
 import json
 import logging
 import os
-import queue
+import select
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from greedymm.analysis import figures
 from greedymm.errors import GreedymmError
+from greedymm.files import write_text
 from greedymm.params import Tracking
 from greedymm.runs import Run
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+POLL = 0.5  # seconds between two looks for a new epoch
 PATIENCE = 20  # seconds that a finished run waits for its last metrics to be sent
 BATCH = 500  # metrics in one request; MLflow takes 1,000
 Row = dict[str, float]
@@ -131,45 +133,58 @@ def _alone(uri: str) -> Iterator[None]:
 
 
 class Tracker:
-    """Sends a run's epochs while it trains, from a thread of its own; gives up, with a warning, if the store does."""
+    """Hands a run's epochs, while it trains, to a process of its own that sends them.
+
+    So no step waits for the store, whatever it does, and the run's process needs no memory for MLflow.
+    """
 
     def __init__(self, run: Run, settings: Tracking) -> None:
         self.run, self.settings = run, settings
-        self._rows: queue.Queue[Row | None] = queue.Queue()
-        # A daemon, so that a store that hangs cannot keep the finished run from ending.
-        self._thread = threading.Thread(target=self._send_all, daemon=True)
+        self.epochs = run.folder / "epochs.jsonl"
+        self._sender: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         if self.settings.enabled:
-            self._thread.start()
+            write_text(self.epochs, "")
+            command = [sys.executable, "-m", "greedymm", "follow", "--uri", self.settings.uri]
+            command += ["--run", self.run.model_dump_json(), "--epochs", str(self.epochs)]
+            self._sender = subprocess.Popen(command, stdin=subprocess.PIPE)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rows.put(None)
-        if self.settings.enabled:
-            self._thread.join(PATIENCE)
-            if self._thread.is_alive():
-                self._give_up("it did not answer in time")
+        if self._sender is None:
+            return
+        try:
+            self._sender.communicate(timeout=PATIENCE)  # closes its input: no more is coming
+        except subprocess.TimeoutExpired:
+            self._sender.kill()
+            self._sender.wait()
+            _give_up(self.settings.uri, "it did not answer in time")
+        self.epochs.unlink(missing_ok=True)
 
     def epoch(self, history: Row, timing: Row) -> None:
         """Take one epoch's metrics."""
-        self._rows.put(history | timing)
+        if self._sender is not None:
+            with self.epochs.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(history | timing) + "\n")
 
-    def _send_all(self) -> None:
-        try:
-            store = Store(self.settings.uri)
-            run_id = store.open(self.run)
-            while (row := self._rows.get()) is not None:
-                store.send(run_id, [row])
-        except Exception as error:  # noqa: BLE001 whatever is wrong with the store must not cost the run
-            self._give_up(_first_line(error))
 
-    def _give_up(self, reason: str) -> None:
-        log.warning(
-            "tracking at %s failed: %s\n  The run goes on; send it later with: greedymm track",
-            self.settings.uri,
-            reason,
-        )
+def follow(run: Run, uri: str, epochs: Path) -> None:
+    """Send the lines of a growing file of epochs, until standard input ends; a store that fails costs no more."""
+    try:
+        store = Store(uri)
+        run_id = store.open(run)
+        with epochs.open(encoding="utf-8") as file:
+            ended = False
+            while not ended:
+                ended = bool(select.select([sys.stdin], [], [], POLL)[0])  # readable: at its end, with the run
+                store.send(run_id, [json.loads(line) for line in file])
+    except Exception as error:  # noqa: BLE001 whatever is wrong with the store must not cost the run
+        _give_up(uri, _first_line(error))
+
+
+def _give_up(uri: str, reason: str) -> None:
+    log.warning("tracking at %s failed: %s\n  The run goes on; send it later with: greedymm track", uri, reason)
 
 
 class UnreachableError(GreedymmError):
@@ -192,6 +207,8 @@ def send_missing(runs: Iterable[Run], uri: str) -> int:
 
 def _send_missing(store: Store, run: Run) -> bool:
     import pandas as pd
+
+    from greedymm.analysis import figures
 
     run_id = store.open(run)
     if store.is_complete(run_id):
