@@ -20,8 +20,8 @@ all: $(READY) ## set up if needed, run the workflow, show the main table
 	$(ACTIVE) greedymm summary
 
 lint: $(READY) ## formatting, types, contracts between layers, workflow
-	$(ACTIVE) ruff check src tests
-	$(ACTIVE) ruff format --check src tests
+	$(ACTIVE) ruff check src tests .ci
+	$(ACTIVE) ruff format --check src tests .ci
 	$(ACTIVE) mypy
 	$(ACTIVE) lint-imports
 	$(ACTIVE) snakefmt --check Snakefile workflow
@@ -31,7 +31,7 @@ test: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist worksteal
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000, with one worker
-	$(ACTIVE) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db \
+	$(ACTIVE) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$(greedymm uri)" \
 		--host 127.0.0.1 --port 5000 --workers 1
 
 lock: $(READY) ## write the releases of .venv to requirements.lock

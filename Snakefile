@@ -21,9 +21,11 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
+        rules.tables.output,
+        rules.figures.output,
         rules.report.output,
-        rules.track.output,
-        [run.folder / "checkpoint.pt" for run in RUNS],
+        rules.track.output if PARAMS.tracking.enabled else [],
+        files_of(RUNS),
 
 
 for name in PARAMS.datasets:
@@ -38,8 +40,11 @@ for name in PARAMS.datasets:
         name:
             f"runs_{name}"
         input:
-            [
-                run.evaluation_folder / "rates.json"
-                for run in RUNS
-                if run.dataset == name
-            ],
+            files_of([run for run in RUNS if run.dataset == name]),
+
+
+onsuccess:
+    # A store that was down costs no run, but a user should see it.
+    note = Path(*rules.track.output)
+    if PARAMS.tracking.enabled and note.exists() and "failed" in note.read_text():
+        logger.warning(note.read_text())

@@ -1,4 +1,4 @@
-"""After `make all`: is everything there that the README promises?"""
+"""Is everything there that `make all` promises."""
 
 import json
 import sqlite3
@@ -9,6 +9,7 @@ import pandas as pd
 from greedymm import params
 from greedymm.runs import planned
 
+GAP, FIGURES = 0.2, 4
 wanted = params.load(Path("params.yaml"))
 runs = planned(wanted)
 table = pd.read_csv("results/tables/runs.csv")
@@ -21,11 +22,11 @@ for run in runs:
 summary = pd.read_csv("results/tables/summary.csv")
 accuracy = summary[summary["measure"] == "test_accuracy"].set_index(["dataset", "method"])
 greedy, balanced = (accuracy.loc[("colored_mnist_5k", method)] for method in ("greedy", "balanced"))
-assert balanced["mean"] - greedy["mean"] >= 0.2, "the gap between greedy and balanced is below 20 points"
+assert balanced["mean"] - greedy["mean"] >= GAP, "the gap between greedy and balanced is below 20 points"
 assert balanced["low"] > greedy["high"], "the intervals of greedy and balanced overlap"
 
 page = Path("results/report/index.html").read_text(encoding="utf-8")
-assert page.count("data:image/png;base64,") == 4, "the report lacks figures"
+assert page.count("data:image/png;base64,") == FIGURES, "the report lacks figures"
 assert json.loads(Path("results/tables/metrics.json").read_text(encoding="utf-8")), "no metrics"
 with sqlite3.connect("mlflow.db") as database:
     (tracked,) = database.execute("select count(*) from runs where status = 'FINISHED'").fetchone()

@@ -240,14 +240,14 @@ def results(folder: Path) -> Results:
     return Results()
 
 
-def test_a_dry_run_says_what_would_be_removed_and_removes_nothing(results: Results, call: Call) -> None:
-    assert sorted(call("prune", "--dry-run").split()) == sorted(map(str, results.stale))
+def test_without_delete_prune_lists_what_it_would_remove_and_removes_nothing(results: Results, call: Call) -> None:
+    assert sorted(call("prune").split()) == sorted(map(str, results.stale))
     assert results.left == results.stale
     assert all(path.exists() for path in results.kept)
 
 
 def test_pruning_removes_what_params_no_longer_name_and_nothing_else(results: Results, call: Call) -> None:
-    assert sorted(call("prune").split()) == sorted(map(str, results.stale))
+    assert sorted(call("prune", "--delete").split()) == sorted(map(str, results.stale))
     assert results.left == []
     assert all(path.exists() for path in results.kept)
     assert call("prune") == ""
@@ -276,7 +276,7 @@ def test_pruning_a_link_removes_the_link_and_not_what_it_points_to(folder: Path,
     link.parent.mkdir(parents=True)
     link.symlink_to(elsewhere)
 
-    call("prune")
+    call("prune", "--delete")
 
     assert elsewhere.exists()
     assert not link.is_symlink()

@@ -30,7 +30,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     splits = {}
     for split in ("train", "val", "test"):
         images = {m: rng.integers(256, size=(36, c, 8, 8), dtype=np.uint8) for m, c in CHANNELS.items()}
-        splits[split] = Samples(images, labels, [str(i) for i in range(36)])
+        splits[split] = Samples(images, labels, [f"{split}-{i}" for i in range(36)])
     hdf5.write(path, splits, Facts(("a", "b", "c"), "made here", "CC0", generated=True))
     return path
 

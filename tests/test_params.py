@@ -15,7 +15,7 @@ from snakemake.utils import update_config
 
 from greedymm import params
 from greedymm.errors import GreedymmError
-from greedymm.params import Params, names_of, validate
+from greedymm.params import Balanced, Params, names_of, validate
 
 ROOT = Path(__file__).resolve().parents[1]
 RAW = """
@@ -129,16 +129,22 @@ def test_validating_leaves_the_raw_params_as_they_are() -> None:
     assert content == before
 
 
-def test_null_drops_a_method() -> None:
+def test_a_method_left_empty_has_its_defaults() -> None:
     content = validate(raw({f"{DATASET}.methods.balanced": None}))
+
+    assert content.datasets["colored_mnist_5k"].methods["balanced"] == Balanced()
+
+
+def test_drop_drops_a_method() -> None:
+    content = validate(raw({f"{DATASET}.methods.balanced": "drop"}))
 
     assert list(content.datasets["colored_mnist_5k"].methods) == ["greedy", "random"]
 
 
-def test_null_drops_a_dataset() -> None:
+def test_drop_drops_a_dataset() -> None:
     content = raw()
     content["datasets"]["colored_mnist"] = content["datasets"]["colored_mnist_5k"] | {"data": {}}
-    content["datasets"]["colored_mnist_5k"] = None
+    content["datasets"]["colored_mnist_5k"] = "drop"
 
     assert list(validate(content).datasets) == ["colored_mnist"]
 
@@ -357,14 +363,14 @@ def test_every_error_has_its_own_line() -> None:
 
 
 def test_dropping_all_datasets_is_an_error() -> None:
-    assert "at least 1" in only_error("datasets", {"colored_mnist_5k": None})
+    assert "at least 1" in only_error("datasets", {"colored_mnist_5k": "drop"})
 
 
-NO_METHODS = {"none": {}, "all dropped": {"greedy": None, "balanced": None, "random": None}}
+NO_METHODS = {"none": {}, "all dropped": {"greedy": "drop", "balanced": "drop", "random": "drop"}}
 
 
 @pytest.mark.parametrize("methods", NO_METHODS.values(), ids=NO_METHODS)
-def test_without_methods_there_must_be_unimodal_references(methods: dict[str, None]) -> None:
+def test_without_methods_there_must_be_unimodal_references(methods: dict[str, str]) -> None:
     unimodal = {f"{DATASET}.methods": methods}
 
     assert validate(raw(unimodal)).multimodal == []

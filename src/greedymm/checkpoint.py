@@ -9,6 +9,7 @@ import torch
 
 from greedymm.errors import GreedymmError
 from greedymm.files import write_bytes
+from greedymm.params import flat
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -35,10 +36,15 @@ def load(path: Path, settings: dict[str, Any], device: torch.device) -> dict[str
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         saved = json.loads(state["settings"])
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
-        raise GreedymmError(f"{path} is no checkpoint of this project, or broken: {error}") from error
-    settings = json.loads(json.dumps(settings))  # as JSON has it: lists, no tuples
-    differing = sorted(k for k in settings.keys() | saved.keys() if settings.get(k) != saved.get(k))
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise GreedymmError(
+            f"{path} is no checkpoint of this project, or broken ({reason}).\n  Delete it and run again."
+        ) from error
+    there, wanted = flat(saved), flat(json.loads(json.dumps(settings)))  # as JSON has it: lists, no tuples
+    differing = sorted(k for k in there.keys() | wanted.keys() if there.get(k) != wanted.get(k))
     if differing:
-        lines = [f"  {k}: {saved.get(k)!r} there, {settings.get(k)!r} asked for" for k in differing]
-        raise GreedymmError(f"{path} is a checkpoint of other settings:\n" + "\n".join(lines))
+        lines = [f"  {k}: {there.get(k)!r} there, {wanted.get(k)!r} asked for" for k in differing]
+        raise GreedymmError(
+            f"{path} is a checkpoint of other settings:\n" + "\n".join(lines) + "\n  Delete it and run again."
+        )
     return state

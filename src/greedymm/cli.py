@@ -69,11 +69,13 @@ def _parser() -> argparse.ArgumentParser:
 
     track, prune = _add(commands, steps.track), _add(commands, _prune, "prune")
     track.add_argument("--note", type=Path, help="write what was done here, and take a store that is down for no error")
-    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    for step in (tables, figures, report, track, prune):
-        step.add_argument(
-            "--params", type=_params, default="params.yaml", help="YAML file or JSON; default: %(default)s"
-        )
+    prune.add_argument("--delete", action="store_true", help="delete them; otherwise they are only listed")
+    for step in (tables, figures, report):
+        step.add_argument("--params", type=_params, required=True, help="JSON")
+    uri = _add(commands, _uri, "uri")
+    for step in (track, prune, uri):
+        files = "JSON, or YAML files: FILE[,OVERLAY ...] (%(default)s)"
+        step.add_argument("--params", type=_params, default="params.yaml", help=files)
     _add(commands, _summary, "summary")
     _add(commands, _costs, "costs")
     _add(commands, _schema, "schema")
@@ -90,12 +92,12 @@ def _add(
 
 
 def _params(text: str) -> Params:
-    return params.validate(json.loads(text)) if text.startswith("{") else params.load(Path(text))
+    return params.validate(json.loads(text)) if text.startswith("{") else params.load(*map(Path, text.split(",")))
 
 
-def _prune(params: Params, *, dry_run: bool) -> None:
-    """Remove data and runs that params no longer name."""
-    for path in steps.prune(params, dry_run=dry_run):
+def _prune(params: Params, *, delete: bool) -> None:
+    """List data and runs that params no longer name; with --delete, remove them."""
+    for path in steps.prune(params, delete=delete):
         sys.stdout.write(f"{path}\n")
 
 
@@ -123,6 +125,11 @@ def _costs() -> None:
     steps = pd.concat(jobs).groupby("step")
     table = steps[["s", "max_rss", "max_uss"]].max().assign(jobs=steps.size())
     sys.stdout.write(f"{table.to_string()}\n")
+
+
+def _uri(params: Params) -> None:
+    """Show where runs are tracked."""
+    sys.stdout.write(f"{params.tracking.uri}\n")
 
 
 def _schema() -> None:

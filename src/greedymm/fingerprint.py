@@ -102,6 +102,9 @@ def _drop_docstring(node: ast.AST) -> None:
 
 def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            written = f"from {'.' * node.level}{node.module or ''} import ..."
+            raise GreedymmError(f"'{written}' is invisible to the keys of runs; write 'from greedymm...' instead")
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.startswith("greedymm."))
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "greedymm":

@@ -42,7 +42,7 @@ class Named(Strict):
 class Cnn(Named):
     """Branch `cnn`: 3 x 3 convolutions, one a stage; all stages but the last halve the image."""
 
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    widths: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
         default=(32, 32, 64, 64), min_length=1, max_length=5, description="channels of each stage"
     )
 
@@ -55,7 +55,9 @@ class Cnn(Named):
 class Mmtm(Named):
     """Fusion `mmtm` (Joze et al., CVPR 2020)."""
 
-    ratio: int = Field(default=4, ge=1, description="the joint vector has 2 * (sum of channels) / ratio elements")
+    ratio: int = Field(
+        strict=True, default=4, ge=1, description="the joint vector has 2 * (sum of channels) / ratio elements"
+    )
     official_gates: bool = Field(
         default=False,
         description="as in the authors' code, every running mean is that of the first modality's gate",
@@ -72,7 +74,7 @@ class Balanced(Strict):
     tolerance: float = Field(
         default=0.01, gt=0, description="alpha, in units of log10: |d_speed| that opens a re-balancing window"
     )
-    window: int = Field(default=5, ge=1, description="Q: steps in one re-balancing window")
+    window: int = Field(strict=True, default=5, ge=1, description="Q: steps in one re-balancing window")
 
 
 class Random(Strict):
@@ -92,6 +94,8 @@ PACKAGES = {
     "method": "greedymm.training.methods",
     "dataset": "greedymm.data",
 }
+# An overlay can add to a mapping and change it, but not leave anything out: `balanced: drop` does.
+DROP = "drop"
 # Modules of the package `data` that are no datasets.
 SHARED_BY_DATASETS = {"source", "hdf5", "batches", "samples"}
 
@@ -110,13 +114,26 @@ def settings_class(kind: str, name: str) -> type[Strict]:
     """
     if name not in names_of(kind):
         raise ValueError(f"unknown {kind} '{name}'; there are: {', '.join(names_of(kind))}")
-    built_in = BUILT_IN[kind].get(name)
-    return built_in or import_module(f"{PACKAGES[kind]}.{name}").Settings
+    if name in BUILT_IN[kind]:
+        return BUILT_IN[kind][name]
+    module = import_module(f"{PACKAGES[kind]}.{name}")
+    if not hasattr(module, "Settings"):
+        raise ValueError(f"{module.__file__} has no class Settings; without settings: class Settings(Strict): pass")
+    settings: type[Strict] = module.Settings
+    return settings
 
 
 def modalities_of(dataset: str) -> tuple[str, ...]:
-    """Names of a dataset's modalities, m0 first."""
-    return tuple(import_module(f"{PACKAGES['dataset']}.{dataset}").MODALITIES)
+    """Names of a dataset's modalities, m0 first.
+
+    Raises:
+        GreedymmError: if a name cannot stand in a path and in a table.
+    """
+    names = tuple(import_module(f"{PACKAGES['dataset']}.{dataset}").MODALITIES)
+    for name in names:
+        if not name.isidentifier() or name in {"mean", "labels", "ids", "split", "id", "label"}:
+            raise GreedymmError(f"{dataset}: a modality cannot be named '{name}'; take letters, digits and underscores")
+    return names
 
 
 class Of(NamedTuple):
@@ -154,7 +171,7 @@ class Model(Strict):
 
     branch: Branch = Field(description="name and settings of the branches")
     fusion: Fusion = Field(description="name and settings of the fusion")
-    fuse_after: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    fuse_after: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
         min_length=1, description="stages, counted from 1, after which the branches are fused"
     )
 
@@ -169,16 +186,20 @@ class Model(Strict):
 class Training(Strict):
     """The budget and the optimiser, the same for every method and reference."""
 
-    epochs: int = Field(ge=1, description="at most so many")
-    batch_size: int = Field(ge=1, description="samples in one step")
+    epochs: int = Field(strict=True, ge=1, description="at most so many")
+    batch_size: int = Field(strict=True, ge=1, description="samples in one step")
     learning_rate: float = Field(gt=0, description="of SGD")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(default=0.0, ge=0, description="of SGD")
     factor: float = Field(default=0.3, gt=0, lt=1, description="ReduceLROnPlateau: of the learning rate")
-    patience: int = Field(default=10, ge=0, description="ReduceLROnPlateau: epochs without a better training loss")
+    patience: int = Field(
+        strict=True, default=10, ge=0, description="ReduceLROnPlateau: epochs without a better training loss"
+    )
     threshold: float = Field(default=1e-3, ge=0, description="ReduceLROnPlateau: relative change that counts as better")
     min_learning_rate: float = Field(default=1e-6, ge=0, description="ReduceLROnPlateau: the lowest rate")
-    perfect_epochs: int = Field(default=5, ge=1, description="stop after so many with a training accuracy of 100 %")
+    perfect_epochs: int = Field(
+        strict=True, default=5, ge=1, description="stop after so many with a training accuracy of 100 %"
+    )
 
 
 class Dataset(Strict):
@@ -198,13 +219,15 @@ class Dataset(Strict):
 
 
 class Execution(Strict):
-    """Where and how it runs: nothing here changes a result, so nothing here is part of a key."""
+    """Where and how it runs. A device may round differently, but none of this is a setting of the method: no key."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU where there is one")
-    threads: int = Field(default=1, ge=1, description="CPU threads of one run; many runs beat many threads")
+    threads: int = Field(
+        strict=True, default=1, ge=1, description="CPU threads of one run; many runs beat many threads"
+    )
     resident_gb: float = Field(default=4.0, ge=0, description="a split larger than this is streamed from its file")
-    workers: int = Field(default=2, ge=0, description="processes that stream a split; 0: in the run's own")
-    memory_mb: int = Field(default=1000, ge=1, description="memory that one run asks the scheduler for")
+    workers: int = Field(strict=True, default=2, ge=0, description="processes that stream a split; 0: in the run's own")
+    memory_mb: int = Field(strict=True, default=1000, ge=1, description="memory that one run asks the scheduler for")
 
 
 class Tracking(Strict):
@@ -217,7 +240,7 @@ class Tracking(Strict):
 class Params(Strict):
     """All of params.yaml."""
 
-    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32, strict=True)], ...] = Field(
         min_length=1, description="one run of every method and reference for each"
     )
     datasets: dict[str, Dataset] = Field(min_length=1, description="name of a dataset: what is done with it")
@@ -226,8 +249,15 @@ class Params(Strict):
     code: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{7,40}$",
-        description="a commit whose code counts in the keys: for changes of code known to change no result",
+        description="a commit, in quotes, whose code counts in the keys: for changes of code known to change no result",
     )
+
+    @field_validator("code", mode="before")
+    @classmethod
+    def _quoted(cls, code: Any) -> Any:
+        if isinstance(code, int | float):
+            raise ValueError("put the commit in quotes: YAML takes it for a number")  # noqa: TRY004 as above
+        return code
 
     @property
     def multimodal(self) -> list[str]:
@@ -248,8 +278,7 @@ class Params(Strict):
         datasets = raw.get("datasets") if isinstance(raw, dict) else None
         if not isinstance(datasets, dict):
             return raw
-        # null drops: an overlay can add to a mapping and change it, but not leave anything out.
-        return raw | {"datasets": {n: _name_plug_ins(n, d) for n, d in datasets.items() if d is not None}}
+        return raw | {"datasets": {n: _name_plug_ins(n, d) for n, d in datasets.items() if d != DROP}}
 
 
 def _name_plug_ins(dataset: str, raw: Any) -> Any:
@@ -257,7 +286,7 @@ def _name_plug_ins(dataset: str, raw: Any) -> Any:
         return raw
     methods = raw.get("methods")
     if isinstance(methods, dict):
-        methods = {name: Of(name, settings) for name, settings in methods.items() if settings is not None}
+        methods = {name: Of(name, settings) for name, settings in methods.items() if settings != DROP}
     return raw | {"data": Of(dataset, raw.get("data")), "methods": methods}
 
 
@@ -293,12 +322,26 @@ def _dotted(place: tuple[int | str, ...]) -> str:
     return ".".join(map(str, place)) or "params"
 
 
-def load(path: Path) -> Params:
-    """Params from a YAML file.
+def load(*paths: Path) -> Params:
+    """Params from YAML files, each laid over those before it, as Snakemake does with --configfile.
 
     Raises:
-        GreedymmError: if the file is no YAML mapping or not valid.
+        GreedymmError: if a file is no YAML mapping, or if what they come to is not valid.
     """
+    raw: dict[str, Any] = {}
+    for path in paths:
+        raw = _overlaid(raw, _read(path))
+    return validate(raw)
+
+
+def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        k: _overlaid(below[k], v) for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)
+    }
+    return below | above | both
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -307,7 +350,7 @@ def load(path: Path) -> Params:
         raise GreedymmError(f"{path} is no YAML: {error}") from None
     if not isinstance(raw, dict):
         raise GreedymmError(f"{path} holds no mapping of settings")
-    return validate(raw)
+    return raw
 
 
 def json_schema() -> dict[str, Any]:
@@ -337,6 +380,14 @@ def _settings(kind: str, name: str) -> dict[str, Any]:
 
 
 def _by_name(places: dict[str, Any]) -> dict[str, Any]:
-    """A mapping in which null drops a place."""
-    nullable = {name: {"anyOf": [place, {"type": "null"}]} for name, place in places.items()}
-    return {"type": "object", "properties": nullable, "additionalProperties": False}
+    """A mapping whose places may be dropped, or left empty for their defaults."""
+    either = {name: {"anyOf": [place, {"const": DROP}, {"type": "null"}]} for name, place in places.items()}
+    return {"type": "object", "properties": either, "additionalProperties": False}
+
+
+def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested settings as `training.epochs: 12`."""
+    places: dict[str, Any] = {}
+    for name, value in settings.items():
+        places |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
+    return places

@@ -10,14 +10,12 @@ LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "h5py", "snakemake", "dv
 
 
 def commit() -> str:
-    """Commit of the code, with `-dirty` where it was changed since; empty outside of a repository."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Commit of the code, with `-dirty` where it was changed since; empty outside of a repository and without git."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git here
+        return ""
     return described.stdout.strip()
 
 

@@ -6,6 +6,8 @@ Imports stand inside the functions: torch costs seconds, and a step's key counts
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,12 +101,12 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
     wanted = planned(params)
     runs = aggregate.runs_table(wanted)
     summary = aggregate.summary_table(runs)
-    aggregate.write_csv(runs, folder / "runs.csv")
-    aggregate.write_csv(summary, folder / "summary.csv")
-    aggregate.write_csv(aggregate.headline(summary), folder / "headline.csv")
-    aggregate.write_csv(aggregate.curves_table(wanted), folder / "curves.csv")
-    write_json(aggregate.metrics(summary), folder / "metrics.json")
-    replace_stamp(stamp)
+    with stamped(stamp):
+        aggregate.write_csv(runs, folder / "runs.csv")
+        aggregate.write_csv(summary, folder / "summary.csv")
+        aggregate.write_csv(aggregate.headline(summary), folder / "headline.csv")
+        aggregate.write_csv(aggregate.curves_table(wanted), folder / "curves.csv")
+        write_json(aggregate.metrics(summary), folder / "metrics.json")
 
 
 def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
@@ -116,20 +118,20 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
-    for old in folder.glob("*.png"):  # of datasets that are no longer wanted, too
-        old.unlink()
     runs, summary, curves = (pd.read_csv(tables / f"{name}.csv") for name in ("runs", "summary", "curves"))
-    draw.save(draw.accuracy(runs, summary), folder / "accuracy.png")
-    for name in params.multimodal:
-        draw.save(draw.utilization(summary, name, modalities_of(name)), folder / f"utilization-{name}.png")
-        draw.save(draw.d_speed(curves, name), folder / f"d_speed-{name}.png")
-    for name in params.datasets:
-        with DataFile(data_settings(params, name).path) as file:
-            rows = [(split, m) for split in ("train", "test") for m in file.modalities]
-            examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
-            title = f"{name} (generated data)" if file.facts.generated else name
-            draw.save(draw.samples(examples, file.facts.classes, title), folder / f"samples-{name}.png")
-    replace_stamp(stamp)
+    with stamped(stamp):
+        for old in folder.glob("*.png"):  # of datasets that are no longer wanted, too
+            old.unlink()
+        draw.save(draw.accuracy(runs, summary), folder / "accuracy.png")
+        for name in params.multimodal:
+            draw.save(draw.utilization(summary, name, modalities_of(name)), folder / f"utilization-{name}.png")
+            draw.save(draw.d_speed(curves, name), folder / f"d_speed-{name}.png")
+        for name in params.datasets:
+            with DataFile(data_settings(params, name).path) as file:
+                rows = [(split, m) for split in ("train", "test") for m in file.modalities]
+                examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
+                title = f"{name} (generated data)" if file.facts.generated else name
+                draw.save(draw.samples(examples, file.facts.classes, title), folder / f"samples-{name}.png")
 
 
 def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path) -> None:
@@ -145,19 +147,21 @@ def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path)
         path = data_settings(params, name).path
         with DataFile(path) as file:
             datasets.append(asdict(file.facts) | {"name": name, "modalities": file.modalities, "file": path})
-    html.write(page, html.collect(params, datasets, tables, figures))
-    replace_stamp(stamp)
+    with stamped(stamp):
+        html.write(page, html.collect(params, datasets, tables, figures))
 
 
-def replace_stamp(stamp: Path) -> None:
-    """Say by a file's name from which runs and code the files beside it were made.
+@contextmanager
+def stamped(stamp: Path) -> Iterator[None]:
+    """Say by a file's name from which runs and code the files beside it were made, once they are there.
 
     So the workflow sees without any memory of its own, as in a fresh clone, whether they are those that it wants.
     """
     from greedymm.files import write_text
 
-    for old in stamp.parent.glob(f"*{stamp.suffix}"):
+    for old in stamp.parent.glob(f"*{stamp.suffix}"):  # before the first file is replaced
         old.unlink()
+    yield
     write_text(stamp, "")
 
 
@@ -178,7 +182,7 @@ def track(params: Params, note: Path | None) -> int:
 
     try:
         sent = tracking.send_missing(planned(params), params.tracking.uri)
-        message = f"{sent} runs sent to {params.tracking.uri}; the others were there"
+        message = f"{sent} runs sent to {tracking.masked(params.tracking.uri)}; the others were there"
         log.info(message)
     except tracking.UnreachableError as error:
         sent, message = 0, f"{error}\n  Send them later with: greedymm track"
@@ -190,8 +194,8 @@ def track(params: Params, note: Path | None) -> int:
     return sent
 
 
-def prune(params: Params, *, dry_run: bool) -> list[Path]:
-    """Remove the data and runs that params no longer name; returns their folders and files."""
+def prune(params: Params, *, delete: bool) -> list[Path]:
+    """Find the data and runs that params no longer name, and delete them if so asked; returns folders and files."""
     import shutil
 
     from greedymm.runs import data_settings, planned
@@ -202,6 +206,9 @@ def prune(params: Params, *, dry_run: bool) -> list[Path]:
     there = [*Path("results/runs").glob("*/*/*"), *Path("results/data").glob("*/*.h5")]
     there += [place for run in runs for place in run.folder.glob("utilization-*")]  # measured by earlier code
     stale = sorted(set(there) - keep)
-    for path in [] if dry_run else stale:
-        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for path in stale if delete else []:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     return stale

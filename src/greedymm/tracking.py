@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import select
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from greedymm.errors import GreedymmError
 from greedymm.files import write_text
-from greedymm.params import Tracking
+from greedymm.params import Tracking, flat
 from greedymm.runs import Run
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Store:
         }
         name = f"{run.method}-seed{run.seed}"
         run_id = str(self.client.create_run(experiment, run_name=name, tags=tags).info.run_id)
-        settings = _flat(run.settings.model_dump(mode="json"))
+        settings = flat(run.settings.model_dump(mode="json"))
         self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in settings.items()])
         return run_id
 
@@ -128,7 +129,7 @@ def _alone(uri: str) -> Iterator[None]:
         yield
         return
     database = Path(uri.removeprefix("sqlite:///"))
-    with FileLock(database.with_name(f"{database.name}.lock"), timeout=120):
+    with FileLock(database.with_name(f"{database.name.partition('?')[0]}.lock"), timeout=120):
         yield
 
 
@@ -184,7 +185,12 @@ def follow(run: Run, uri: str, epochs: Path) -> None:
 
 
 def _give_up(uri: str, reason: str) -> None:
-    log.warning("tracking at %s failed: %s\n  The run goes on; send it later with: greedymm track", uri, reason)
+    log.warning("tracking at %s failed: %s\n  The run goes on; send it later with: greedymm track", masked(uri), reason)
+
+
+def masked(uri: str) -> str:
+    """Hide the user and password of an address."""
+    return re.sub(r"//[^@/]+@", "//***@", uri)
 
 
 class UnreachableError(GreedymmError):
@@ -202,7 +208,7 @@ def send_missing(runs: Iterable[Run], uri: str) -> int:
         store = Store(uri)
         return sum(_send_missing(store, run) for run in finished)
     except Exception as error:
-        raise UnreachableError(f"tracking at {uri} failed: {_first_line(error)}") from error
+        raise UnreachableError(f"tracking at {masked(uri)} failed: {_first_line(error)}") from error
 
 
 def _send_missing(store: Store, run: Run) -> bool:
@@ -229,14 +235,6 @@ def _send_missing(store: Store, run: Run) -> bool:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested settings as `training.epochs: 12`."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
-    return flat
 
 
 def _sha256(path: Path) -> str:

@@ -176,7 +176,7 @@ def test_metrics_are_the_means_by_dataset_and_method() -> None:
     metrics = aggregate.metrics(aggregate.summary_table(aggregate.runs_table(runs)))
 
     assert metrics[DATASET]["balanced"]["test_accuracy"] == 0.75
-    assert metrics[DATASET]["greedy"]["val_utilization_color"] == 0.5
+    assert metrics[DATASET]["greedy"]["val_d_util"] == 0.25
     assert json.loads(json.dumps(metrics)) == metrics
 
 

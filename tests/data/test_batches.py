@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 wo
 Load = Callable[..., Batches]
 
 
-def samples(count: int) -> Samples:
+def samples(split: str, count: int) -> Samples:
     """Samples that carry their number: in every pixel, times 4, plus 1 in m1."""
     number = 4 * np.arange(count, dtype=np.uint8)
     images = {
@@ -33,14 +33,14 @@ def samples(count: int) -> Samples:
         "m1": np.tile(number + 1, (4, 2, 2, 1)).T,
         "other": number[:, None],
     }
-    return Samples(images, np.arange(count) % 3, [str(i) for i in range(count)])
+    return Samples(images, np.arange(count) % 3, [f"{split}-{i}" for i in range(count)])
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "data.h5"
     facts = Facts(("a", "b", "c"), "made here", "CC0", generated=True)
-    hdf5.write(path, {split: samples(count) for split, count in COUNTS.items()}, facts)
+    hdf5.write(path, {split: samples(split, count) for split, count in COUNTS.items()}, facts)
     return path
 
 
@@ -174,7 +174,7 @@ def test_a_split_smaller_than_the_batch_can_be_evaluated(path: Path) -> None:
 
 
 def test_a_modality_that_the_file_lacks_is_refused(path: Path) -> None:
-    with pytest.raises(GreedymmError, match="no modality 'sound'; it has: m0, m1, other"):
+    with pytest.raises(GreedymmError, match="no modality 'sound' in split 'train'; it has: m0, m1, other"):
         loader(path, ["m0", "sound"], SIZE, CPU, Execution())("train")
 
 

@@ -43,7 +43,9 @@ class Project:
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a command with this environment's programs."""
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "GIT_", "MLFLOW_", "SNAKEMAKE_"))}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "GIT_", "MLFLOW_", "PYTHON", "SNAKEMAKE_"))
+        }
         # This clone's code, as in the workflow, and no BLAS team for each of many processes.
         ours = {"PATH": programs, "PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(

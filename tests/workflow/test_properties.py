@@ -135,6 +135,36 @@ def test_the_report_stands_alone(made: Project) -> None:
     assert ">nan<" not in page
 
 
+def test_whatever_is_deleted_comes_back(pulled: Project) -> None:
+    results = pulled.folder / "results"
+    run = results / "runs" / DATASET / pulled.runs()[0]
+    history = (run / "history.csv").read_bytes()
+    figure = (results / "figures/accuracy.png").read_bytes()
+    rates = next(run.glob("utilization-*/rates.json"))
+    for path in (run / "history.csv", rates, results / "figures/accuracy.png", results / "tables/headline.csv"):
+        path.unlink()
+
+    printed = pulled.run("snakemake", "--cores", "2", "all")
+
+    assert p.trained(printed) == 1
+    assert (run / "history.csv").read_bytes() == history
+    assert (results / "figures/accuracy.png").read_bytes() == figure
+    assert rates.exists()
+    assert "greedy" in pulled.run("greedymm", "summary")
+    assert "Nothing to be done" in pulled.run("snakemake", "--cores", "2", "all")
+
+
+def test_no_file_is_made_under_another_key(made: Project) -> None:
+    for wrong in (f"data/{DATASET}/deadbeef.h5", "data/other/deadbeef.h5"):
+        assert "not a file of these params" in made.run("snakemake", "--cores", "1", f"results/{wrong}", fails=True)
+        assert not (made.folder / "results" / wrong).exists()
+
+
+def test_without_tracking_there_is_no_store(made: Project) -> None:
+    assert not list(made.folder.glob("mlflow.db*"))
+    assert not (made.folder / "results/tracking").exists()
+
+
 def test_history_and_predictions_hold_what_they_should(made: Project) -> None:
     run = made.folder / "results/runs" / DATASET / made.runs()[1]
     history, steps = pd.read_csv(run / "history.csv"), pd.read_parquet(run / "steps.parquet")

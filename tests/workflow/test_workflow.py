@@ -120,7 +120,11 @@ def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(
         lock = sqlite3.connect(database, isolation_level=None)
         lock.execute("begin exclusive")
 
-    project.run("snakemake", "--cores", "2", RUNS)
+    target = RUNS if fault != "down" else "all"
+    printed = project.run("snakemake", "--cores", "2", target)
+
+    if target == "all":  # and a user sees it where the workflow runs
+        assert re.search(r"tracking at \S+ failed: .+\n +Send them later with: greedymm track", printed)
 
     if lock is not None:
         lock.close()

@@ -24,7 +24,7 @@ rule utilization:
 
 rule tables:
     input:
-        ancient([run.evaluation_folder / "rates.json" for run in RUNS]),
+        ancient(files_of(RUNS)),
     output:
         "results/tables/runs.csv",
         "results/tables/summary.csv",

@@ -22,6 +22,8 @@ try:
 except GreedymmError as error:
     raise WorkflowError(str(error))
 
+TRAINED = ["checkpoint.pt", "history.csv", "timing.csv", "steps.parquet", "record.json"]
+MEASURED = ["rates.json", "predictions.parquet"]
 RUN_OF = {str(run.folder): run for run in RUNS}
 
 
@@ -39,6 +41,28 @@ def run_of(wildcards):
     if folder not in RUN_OF:
         raise WorkflowError(f"{folder} is not a run of these params")
     return RUN_OF[folder]
+
+
+def files_of(runs):
+    """All files that runs are made of, so that whichever is deleted comes back."""
+    return [
+        *[run.folder / name for run in runs for name in TRAINED],
+        *[run.evaluation_folder / name for run in runs for name in MEASURED],
+    ]
+
+
+def data_path(wildcards):
+    """The place of a dataset's file; another key than that of these params would be a false one."""
+    path = (
+        data_settings(PARAMS, wildcards.dataset).path
+        if wildcards.dataset in PARAMS.datasets
+        else None
+    )
+    if path is None or path.stem != wildcards.key:
+        raise WorkflowError(
+            f"results/data/{wildcards.dataset}/{wildcards.key}.h5 is not a file of these params"
+        )
+    return path
 
 
 def gpus(_):

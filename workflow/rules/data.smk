@@ -11,6 +11,7 @@ rule data:
     resources:
         mem_mb=PARAMS.execution.memory_mb,
     params:
-        settings=lambda w: data_settings(PARAMS, w.dataset).model_dump_json(),
+        settings=lambda w: data_path(w)
+        and data_settings(PARAMS, w.dataset).model_dump_json(),
     shell:
         "python -m greedymm data --settings {params.settings:q} --raw data/raw --output {output} 2> {log}"

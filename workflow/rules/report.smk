@@ -42,6 +42,7 @@ rule figures:
 
 rule report:
     input:
+        ancient(rules.tables.output),
         ancient(rules.figures.output),
     output:
         page=report(
@@ -68,7 +69,7 @@ rule report:
 
 rule track:
     input:
-        ancient([run.evaluation_folder / "rates.json" for run in RUNS]),
+        ancient(files_of(RUNS)),
     output:
         f"results/tracking/{ANALYSIS}.txt",
     log:

@@ -31,6 +31,7 @@ mpl.rcParams.update(
 
 # Okabe and Ito 2008: told apart by colour-blind readers. The same colour for the same method in every figure.
 METHOD_COLOURS = {"greedy": "#D55E00", "balanced": "#0072B2", "random": "#009E73"}
+IMAGES = 4  # axes of a stack of pictures
 OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -155,6 +156,10 @@ def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Se
 
 
 def _strip(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pictures (n, C, H, W) side by side, as an image (H, n * W, 3) or (H, n * W)."""
+    """Pictures (n, C, *time, H, W) side by side, as an image (H, n * W, 3) or (H, n * W); of a clip its middle."""
+    while pictures.ndim > IMAGES:
+        pictures = pictures[:, :, pictures.shape[2] // 2]
+    if pictures.shape[1] not in {1, 3}:  # no colours: what the channels have in common
+        pictures = pictures.mean(axis=1, keepdims=True).astype(np.uint8)
     strip = np.concatenate(list(pictures.transpose(0, 2, 3, 1)), axis=1)
     return strip[..., 0] if strip.shape[2] == 1 else strip

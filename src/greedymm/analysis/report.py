@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ class Content(NamedTuple):
     """All that the page shows."""
 
     headline: pd.DataFrame
+    summary: pd.DataFrame
     runs: pd.DataFrame
     datasets: list[dict[str, Any]]  # name, generated, source, licence, modalities, file
     pictures: list[Picture]
@@ -40,14 +42,17 @@ class Content(NamedTuple):
 
 def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figures: Path) -> Content:
     """Gather the page's content from the tables and figures of these params."""
-    headline, runs = (pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "runs"))
+    headline, summary, runs = (
+        pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "summary", "runs")
+    )
     return Content(
         headline=headline,
+        summary=summary,
         runs=runs,
         datasets=datasets,
         pictures=list(_pictures(params, figures)),
         facts=_facts(params),
-        settings=yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False),
+        settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking"}), sort_keys=False),
     )
 
 
@@ -75,15 +80,22 @@ def _pictures(params: Params, folder: Path) -> Iterator[Picture]:
 
 def _facts(params: Params) -> dict[str, str]:
     runs = planned(params)
-    record = json.loads((runs[0].folder / "record.json").read_text(encoding="utf-8"))
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    records = [json.loads((run.folder / "record.json").read_text(encoding="utf-8")) for run in runs]
+    machines = [f"{r['machine']}, device {r['device']}, Python {r['python']}" for r in records]
+    versions = [", ".join(f"{name} {version}" for name, version in r["versions"].items()) for r in records]
     return {
         "runs": f"{len(runs)}, seeds {', '.join(map(str, params.seeds))}",
-        "commit": record["commit"] or "not in a repository",
+        "commit": _distinct([r["commit"] or "not in a repository" for r in records]),
         "code of the keys": f"pinned to commit {params.code}" if params.code else "as it is",
-        "machine": f"{record['machine']}, device {record['device']}, Python {record['python']}",
-        "versions": versions,
+        "machine": _distinct(machines),
+        "versions": _distinct(versions),
     }
+
+
+def _distinct(values: list[str]) -> str:
+    """Whatever the runs were made with; how many of them each, where they differ."""
+    counts = Counter(values)
+    return "; ".join(f"{value} ({n} runs)" for value, n in counts.items()) if len(counts) > 1 else values[0]
 
 
 def write(path: Path, content: Content) -> None:

@@ -49,6 +49,7 @@ class Streamed(Dataset[Rows]):
         self.path, self.split, self.modalities = path, split, list(modalities)
         self.device, self.workers = device, workers
         self._index: Sequence[Tensor] = ()
+        self._labels: Tensor | None = None
         self._file: DataFile | None = None  # opened in each worker: a handle cannot be handed over
 
     def __len__(self) -> int:
@@ -57,11 +58,13 @@ class Streamed(Dataset[Rows]):
     def __getitem__(self, i: int) -> Rows:
         if self._file is None:
             self._file = DataFile(self.path)
+            self._labels = torch.from_numpy(self._file.labels(self.split))
+        assert self._labels is not None
         rows = self._index[i].numpy()
         order = np.argsort(rows)  # HDF5 reads rows in rising order only
         back = np.argsort(order)
         images = [torch.from_numpy(self._file.images(self.split, m)[rows[order]][back]) for m in self.modalities]
-        return images, torch.from_numpy(self._file.labels(self.split)[rows])
+        return images, self._labels[self._index[i]]
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Rows]:
         self._index = torch.split(rows, size)

@@ -7,6 +7,7 @@
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +33,9 @@ def write(path: Path, splits: Mapping[str, Samples], facts: Facts) -> None:
     """
     for split in SPLITS:
         _check(split, splits, facts)
+    ids = [name for split in SPLITS for name in splits[split].ids]
+    if len(set(ids)) < len(ids):
+        raise GreedymmError(f"two samples have the same id: {Counter(ids).most_common(1)[0][0]}")
     with whole(path) as beside, h5py.File(beside, "w", libver="latest", track_order=True) as file:
         file.attrs["layout"] = LAYOUT
         file.attrs["modalities"] = json.dumps(list(splits["train"].modalities))
@@ -50,11 +54,14 @@ def _check(split: str, splits: Mapping[str, Samples], facts: Facts) -> None:
     if split not in splits:
         raise GreedymmError(f"the dataset has no split '{split}'")
     modalities, labels, ids = splits[split]
+    if list(modalities) != list(splits["train"].modalities):
+        raise GreedymmError(f"split '{split}' has the modalities {list(modalities)}, 'train' others")
+    for name, images in modalities.items():
+        if images.dtype != np.uint8:
+            raise GreedymmError(f"modality '{name}' of split '{split}' is {images.dtype}; it must be uint8, 0 to 255")
     lengths = {name: len(images) for name, images in modalities.items()} | {"labels": len(labels), "ids": len(ids)}
     if len(set(lengths.values())) > 1:
         raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
-    if len(set(ids)) < len(ids):
-        raise GreedymmError(f"split '{split}' has two samples of the same id")
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(facts.classes):
         raise GreedymmError(
             f"split '{split}' has labels {labels.min()} to {labels.max()}, for {len(facts.classes)} classes"
@@ -91,8 +98,9 @@ class DataFile:
         Raises:
             GreedymmError: if the dataset has no such modality; the message lists those that it has.
         """
-        if modality not in self.modalities:
-            raise GreedymmError(f"{self.path} has no modality '{modality}'; it has: {', '.join(self.modalities)}")
+        if modality not in self.modalities or modality not in self._file[split]:
+            there = ", ".join(m for m in self.modalities if m in self._file[split])
+            raise GreedymmError(f"{self.path} has no modality '{modality}' in split '{split}'; it has: {there}")
         return self._file[split][modality]
 
     def channels(self, modalities: Sequence[str]) -> list[int]:
@@ -116,7 +124,7 @@ class DataFile:
 
 def _open(path: Path) -> h5py.File:
     if not path.exists():
-        raise GreedymmError(f"{path} is missing.\n  Make it with: snakemake --cores 2 {path}")
+        raise GreedymmError(f"{path} is missing.\n  Make it with: snakemake --cores 2 all")
     try:
         file = h5py.File(path, "r")
     except PermissionError:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from greedymm.errors import GreedymmError
+
 AT_LEAST = 2  # samples of a class: one for each part
 SPLITS = ("train", "val", "test")
 
@@ -20,11 +22,6 @@ class Samples(NamedTuple):
     modalities: dict[str, npt.NDArray[np.uint8]]
     labels: npt.NDArray[np.int64]
     ids: list[str]
-
-    def take(self, rows: npt.NDArray[np.int64]) -> "Samples":
-        """Some of the samples, in the order of `rows`."""
-        taken = {name: images[rows] for name, images in self.modalities.items()}
-        return Samples(taken, self.labels[rows], [self.ids[i] for i in rows])
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,13 @@ def hold_out(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generat
         Shape (N,): True for those held out, at least one of each class, and never all of it.
 
     Raises:
-        ValueError: if a class has fewer than two samples, and cannot be in both parts.
+        GreedymmError: if a class has fewer than two samples, and cannot be in both parts.
     """
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) < AT_LEAST:
-            raise ValueError(f"class {label} has {len(members)} sample; it takes two to hold one out")
+            raise GreedymmError(f"class {label} has {len(members)} sample; it takes two to hold one out")
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held[rng.permutation(members)[:count]] = True
     return held

@@ -8,6 +8,8 @@ import torch
 from greedymm.models.multistream import MultiStream
 from greedymm.params import PACKAGES, Named
 
+IMAGES = 4  # axes of their weights
+
 
 def build(
     branch: Named, fusion: Named | None, fuse_after: Sequence[int], channels: Sequence[int], classes: int
@@ -23,10 +25,14 @@ def build(
     make_branch = import_module(f"{PACKAGES['branch']}.{branch.name}").build
     branches = [make_branch(branch, c, classes) for c in channels]
     if fusion is None:
-        return _fast(MultiStream(branches))
+        return channels_last(MultiStream(branches))
     make_fusion = import_module(f"{PACKAGES['fusion']}.{fusion.name}").build
-    return _fast(MultiStream(branches, lambda widths: make_fusion(fusion, widths), fuse_after))
+    return channels_last(MultiStream(branches, lambda widths: make_fusion(fusion, widths), fuse_after))
 
 
-def _fast(model: MultiStream) -> MultiStream:
-    return model.to(memory_format=torch.channels_last)
+def channels_last(model: MultiStream) -> MultiStream:
+    """Lay out the weights of two-dimensional convolutions as a CPU is fastest with."""
+    for weight in model.parameters():
+        if weight.dim() == IMAGES:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return model

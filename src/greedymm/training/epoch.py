@@ -76,7 +76,10 @@ def right(logits: list[Tensor], labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def evaluate(model: MultiStream, batches: Iterable[Batch]) -> tuple[float, list[float]]:
-    """Mean loss of the prediction, and accuracies of the mean and of each branch; always un-cut and regular."""
+    """Mean over samples of the sum of the branches' losses, and accuracies of the mean and of each branch.
+
+    Always un-cut and regular, whatever the method does in training.
+    """
     model.eval()
     losses, corrects, count = [], [], 0
     for inputs, labels in batches:

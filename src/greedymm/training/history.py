@@ -17,7 +17,7 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_steps(path: Path, steps: Sequence[Steps], modalities: Sequence[str]) -> None:
-    """Write a Parquet file with one row per step: epoch, loss, mode, and for M > 1 each speed and d_speed."""
+    """Write a Parquet file with one row per step: its number, loss, mode, and for M > 1 each speed and d_speed."""
     joined = Steps.joined(steps)
     frame = pd.DataFrame(
         {

@@ -52,7 +52,7 @@ def _norm(tensors: Sequence[Tensor]) -> Tensor:
 def spread(values: Tensor) -> Tensor:
     """Difference between modalities: values[0] - values[1] for two, the largest - the smallest for more.
 
-    With speeds this is d_speed, with utilization rates d_util. Its sign says which modality leans more on the other:
-    positive, m0. For more than two modalities it has no sign.
+    This is d_speed. Its sign says which modality leans more on the other: positive, m0. For more than two modalities
+    it has no sign.
     """
     return values[0] - values[1] if len(values) == PAIR else values.max() - values.min()

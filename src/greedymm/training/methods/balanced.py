@@ -26,13 +26,13 @@ class Balanced(Greedy):
     ) -> None:
         super().__init__(modalities, device, draws)
         self.tolerance, self.window = tolerance, window
-        self.warm = False
+        self.warmed_up = False
         self.left = torch.zeros((), dtype=torch.int64, device=device)  # re-balancing steps still to come
         self.chosen = torch.zeros((), dtype=torch.int64, device=device)  # the modality they accelerate
 
     def start_epoch(self, epoch: int, steps: int) -> None:  # noqa: ARG002
         """Windows may open from the second epoch on."""
-        self.warm = epoch > 0
+        self.warmed_up = epoch > 0
 
     def mode(self) -> Tensor:
         """A re-balancing step while a window is open."""
@@ -40,7 +40,7 @@ class Balanced(Greedy):
 
     def after_backward(self, mode: Tensor, speeds: Tensor) -> None:
         """Count the open window down, or see whether one is to be opened."""
-        opens = (mode == 0) & (spread(speeds).abs() > self.tolerance) & self.warm
+        opens = (mode == 0) & (spread(speeds).abs() > self.tolerance) & self.warmed_up
         self.chosen = torch.where(opens, speeds.argmax(), self.chosen)
         self.left = torch.where(opens, self.window, (self.left - 1).clamp(min=0))
 
