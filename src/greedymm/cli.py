@@ -48,12 +48,11 @@ def _parser() -> argparse.ArgumentParser:
 
     train = _add(commands, steps.train)
     train.add_argument("--tracking", type=Tracking.model_validate_json, required=True, help="JSON")
-    for of_a_run in (train, _add(commands, steps.utilization)):
+    utilization, follow = _add(commands, steps.utilization), _add(commands, tracking.follow)
+    for of_a_run in (train, utilization, follow):
         of_a_run.add_argument("--run", type=Run.model_validate_json, required=True, help="JSON")
-        of_a_run.add_argument("--execution", type=Execution.model_validate_json, required=True, help="JSON")
-
-    follow = _add(commands, tracking.follow)
-    follow.add_argument("--run", type=Run.model_validate_json, required=True, help="JSON")
+    for computing in (train, utilization):
+        computing.add_argument("--execution", type=Execution.model_validate_json, required=True, help="JSON")
     follow.add_argument("--uri", required=True, help="of the tracking store")
     follow.add_argument("--epochs", type=Path, required=True, help="file to which the run adds a line per epoch")
 
