@@ -20,8 +20,8 @@ all: $(READY) ## set up if needed, run the workflow, show the main table
 	$(ACTIVE) greedymm summary
 
 lint: $(READY) ## formatting, types, contracts between layers, workflow
-	$(ACTIVE) ruff check src tests .ci
-	$(ACTIVE) ruff format --check src tests .ci
+	$(ACTIVE) ruff check src tests benchmarks .ci
+	$(ACTIVE) ruff format --check src tests benchmarks .ci
 	$(ACTIVE) mypy
 	$(ACTIVE) lint-imports
 	$(ACTIVE) snakefmt --check Snakefile workflow

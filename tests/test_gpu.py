@@ -1,5 +1,6 @@
 """What must hold on a GPU; skipped where there is none."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from greedymm.data import hdf5
 from greedymm.data.batches import loader
 from greedymm.data.samples import Facts, Samples
-from greedymm.params import Execution
+from greedymm.models.build import build
+from greedymm.models.multistream import MultiStream
+from greedymm.params import Execution, Inputs, Mmtm, Resnet18
 from greedymm.seeding import seed_everything
 from greedymm.training.epoch import train_epoch
 from greedymm.training.fit import make_method
@@ -19,6 +22,16 @@ from greedymm.training.speed import ConditionalLearningSpeed
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CPU = torch.device("cpu")
 CHANNELS = dict(zip(tiny.NAMES[:2], tiny.CHANNELS, strict=False))
+INPUTS = {"as stored": Inputs(), "flipped, of ImageNet's scale": Inputs(scaling="imagenet", flip=True)}
+RESNET = Resnet18(name="resnet18")
+NETWORKS = {
+    "tiny": tiny.network,
+    "resnet18": lambda: build(RESNET, Mmtm(name="mmtm"), (2, 3, 4), tuple(CHANNELS.values()), tiny.CLASSES),
+}
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +48,29 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_gpu_gets_the_same_batches_as_the_cpu(path: Path) -> None:
+@pytest.mark.parametrize("inputs", INPUTS.values(), ids=INPUTS)
+@pytest.mark.parametrize("resident_gb", [4, 0], ids=["resident", "streamed"])
+def test_a_gpu_gets_the_same_batches_as_the_cpu(path: Path, inputs: Inputs, resident_gb: float) -> None:
+    execution = Execution(resident_gb=resident_gb, workers=0)
     there, here = (
-        loader(path, tiny.NAMES[:2], 8, device, Execution())("train", torch.Generator().manual_seed(1))
+        loader(path, tiny.NAMES[:2], 8, device, execution, inputs)("train", seeded(1), seeded(2))
         for device in (torch.device("cuda"), CPU)
     )
-    for (inputs, labels), (wanted, wanted_labels) in zip(there, here, strict=True):
+    for (found, labels), (wanted, wanted_labels) in zip(there, here, strict=True):
         assert torch.equal(labels.cpu(), wanted_labels)
-        assert all(torch.equal(x.cpu(), w) for x, w in zip(inputs, wanted, strict=True))
+        for x, w in zip(found, wanted, strict=True):
+            torch.testing.assert_close(x.cpu(), w, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 @pytest.mark.parametrize("method", list(tiny.METHODS))
-def test_no_step_waits_for_the_device(path: Path, method: str) -> None:
+def test_no_step_waits_for_the_device(path: Path, method: str, network: Callable[[], MultiStream]) -> None:
     device = torch.device("cuda")
     streams = seed_everything(0)
-    model = tiny.network().to(device)
-    batches = loader(path, tiny.NAMES[:2], 8, device, Execution())("train", streams["order"])
+    model = network().to(device)
+    inputs = Inputs(flip=True)
+    load = loader(path, tiny.NAMES[:2], 8, device, Execution(), inputs)
+    batches = load("train", streams["order"], streams["augmentation"])
     chooser = make_method(method, tiny.METHODS[method], 2, device, streams["method"])
     speed = ConditionalLearningSpeed(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

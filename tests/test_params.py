@@ -76,20 +76,40 @@ def only_error(place: str, value: Any) -> str:
 def test_the_params_of_the_project_are_valid() -> None:
     content = params.load(ROOT / "params.yaml")
 
-    assert list(content.datasets) == ["colored_mnist_5k"]
-    assert list(content.datasets["colored_mnist_5k"].methods) == ["greedy", "balanced", "random"]
+    assert list(content.datasets) == ["colored_mnist_5k", "solids"]
+    assert all(list(d.methods) == ["greedy", "balanced", "random"] for d in content.datasets.values())
 
 
-OVERLAYS = {"paper": ("paper",), "calibration": ("paper", "calibration")}
+OVERLAYS = {
+    "paper": (("paper",), ["colored_mnist", "modelnet40"]),
+    "calibration": (("paper", "calibration"), ["colored_mnist"]),
+    "smoke": (("paper", "smoke"), ["modelnet40"]),
+}
 
 
-@pytest.mark.parametrize("names", OVERLAYS.values(), ids=OVERLAYS)
-def test_the_overlays_of_the_project_are_valid(names: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("names", "datasets"), OVERLAYS.values(), ids=OVERLAYS)
+def test_the_overlays_of_the_project_are_valid(names: tuple[str, ...], datasets: list[str]) -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for name in names:
         update_config(content, yaml.safe_load((ROOT / f"params/{name}.yaml").read_text(encoding="utf-8")))
 
-    assert list(validate(content).datasets) == ["colored_mnist"]
+    assert list(validate(content).datasets) == datasets
+
+
+def test_the_settings_of_the_paper_on_modelnet40_are_those_of_its_authors_code() -> None:
+    section = params.load(ROOT / "params.yaml", ROOT / "params/paper.yaml").datasets["modelnet40"]
+
+    assert section.training.model_dump() == {
+        "epochs": 299, "batch_size": 8, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0, "factor": 0.3,
+        "patience": 10, "threshold": 1e-3, "min_learning_rate": 1e-6, "perfect_epochs": 5,
+    }  # fmt: skip
+    assert section.methods["balanced"] == Balanced(tolerance=0.01, window=5)
+    assert section.modalities == ("view0", "view6")
+    assert section.inputs == params.Inputs(scaling="imagenet", flip=True)
+    assert section.model.branch == params.Resnet18(name="resnet18", width=64)
+    assert section.model.fuse_after == (2, 3, 4)
+    assert section.data.model_dump()["size"] == 224
+    assert section.data.model_dump()["validation"] == 0.2
 
 
 def test_what_is_left_out_has_the_value_that_the_schema_says() -> None:
@@ -330,6 +350,37 @@ def test_every_module_that_passes_for_a_plug_in_has_settings(kind: str) -> None:
         assert issubclass(params.settings_class(kind, name), params.Strict), name
         if kind == "dataset":
             assert len(params.modalities_of(name)) >= 2, name
+
+
+def test_modalities_are_those_of_the_dataset_where_none_are_chosen() -> None:
+    assert params.modalities_of("modelnet40") == {"view0": "view0", "view6": "view6"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        (["view3", "view1"], {"view3": "view3", "view1": "view1"}),
+        (["view0", "view0"], {"view0": "view0", "view0_2": "view0"}),
+        (["view0", "view6", "view0"], {"view0": "view0", "view6": "view6", "view0_2": "view0"}),
+    ],
+    ids=["another pair", "the same twice", "three"],
+)
+def test_modalities_may_be_any_that_the_file_has(chosen: list[str], expected: dict[str, str]) -> None:
+    found = params.modalities_of("modelnet40", chosen)
+
+    assert found == expected
+    assert list(found) == list(expected)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [(["gray", "sound"], r"no modality \['sound'\]; it has: color, gray"), (["gray"], "at least two modalities")],
+    ids=["unknown", "a single one"],
+)
+def test_modalities_that_cannot_be_are_refused_before_anything_runs(chosen: list[str], says: str) -> None:
+    (line,) = errors(raw({f"{DATASET}.modalities": chosen}))
+
+    assert re.search(says, line)
 
 
 def test_every_error_has_its_own_line() -> None:

@@ -34,7 +34,7 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("shown")
 def test_the_dataset_and_the_method_of_the_readme_train(tmp_path: Path) -> None:
     make = importlib.import_module("greedymm.data.stripes").make
-    splits, facts = make(settings_class("dataset", "stripes")(), tmp_path)
+    splits, facts = make(settings_class("dataset", "stripes")(), tmp_path, 1)
     path = tmp_path / "stripes.h5"
     hdf5.write(path, splits, facts)
     cpu, names = torch.device("cpu"), ("left", "right")

@@ -80,6 +80,9 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "data.validation": (0.25, ALL),
     "data.seed": (1, ALL),
     "data.per_class": (100, ALL),
+    "modalities": (["gray", "color"], FUSED | {"analysis"}),
+    "inputs.scaling": ("imagenet", RUNS | {"analysis"}),
+    "inputs.flip": (True, RUNS | {"analysis"}),
     "model.branch.widths": ([4, 8], RUNS | {"analysis"}),
     "model.fusion.ratio": (2, FUSED | {"analysis"}),
     "model.fusion.official_gates": (True, FUSED | {"analysis"}),
@@ -102,6 +105,7 @@ NO_RESULT: dict[str, Any] = {
     "execution.threads": 3,
     "execution.resident_gb": 0,
     "execution.workers": 0,
+    "execution.preparers": 1,
     "execution.memory_mb": 5,
     "tracking.enabled": False,
     "tracking.uri": "http://127.0.0.1:5000",
@@ -181,6 +185,16 @@ def test_a_reference_sees_one_modality_and_has_no_fusion() -> None:
         (("color",), None, (), "greedy"),
         (("gray",), None, (), "greedy"),
     ]
+
+
+def test_a_modality_that_stands_twice_is_two_and_has_one_reference() -> None:
+    runs = planned(given({f"{DATASET}.modalities": ["gray", "gray"]}))
+
+    assert {run.method for run in runs} == FUSED | {"unimodal_gray"}
+    for run in runs:
+        fused = run.method in FUSED
+        assert run.settings.modalities == (("gray", "gray_2") if fused else ("gray",))
+        assert run.settings.stored == (("gray", "gray") if fused else ("gray",))
 
 
 @pytest.mark.parametrize("method", sorted(RUNS))

@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     data = _add(commands, steps.data)
     data.add_argument("--settings", type=DataSettings.model_validate_json, required=True, help="JSON")
     data.add_argument("--raw", type=Path, required=True, help="folder of what is downloaded or put there by hand")
+    data.add_argument("--workers", type=int, default=1, help="processes that share the work, where it takes many")
     data.add_argument("--output", type=Path, required=True, help="HDF5 file")
 
     train = _add(commands, steps.train)
@@ -75,6 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     for step in (track, prune, uri):
         files = "JSON, or YAML files: FILE[,OVERLAY ...] (%(default)s)"
         step.add_argument("--params", type=_params, default="params.yaml", help=files)
+    objects = _add(commands, _objects, "objects")
+    objects.add_argument("folder", type=Path, help="where to write; made when it is missing")
+    objects.add_argument("--classes", type=int, default=16, help="how many, the first ones (%(default)s)")
+    objects.add_argument("--count", type=int, default=10, help="training objects of each; half as many for testing")
     _add(commands, _summary, "summary")
     _add(commands, _costs, "costs")
     _add(commands, _schema, "schema")
@@ -98,6 +103,15 @@ def _prune(params: Params, *, delete: bool) -> None:
     """List data and runs that params no longer name; with --delete, remove them."""
     for path in steps.prune(params, delete=delete):
         sys.stdout.write(f"{path}\n")
+
+
+def _objects(folder: Path, classes: int, count: int) -> None:
+    """Write generated objects as OFF meshes, in the form of ModelNet40: to try its reader without it."""
+    from greedymm.data import solids
+
+    settings = solids.Settings(train=count - 1, val=1, test=max(1, count // 2))
+    written = solids.write_meshes(folder, settings, classes)
+    sys.stdout.write(f"{written} objects of {classes} classes in {folder}\n")
 
 
 def _summary() -> None:

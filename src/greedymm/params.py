@@ -4,7 +4,7 @@ No torch here: Snakemake imports this module at each start.
 """
 
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -52,6 +52,22 @@ class Cnn(Named):
         return len(self.widths)
 
 
+class Resnet18(Named):
+    """Branch `resnet18` (He et al., CVPR 2016): stages layer1 (with what stands before it) to layer4."""
+
+    width: int = Field(
+        default=64, ge=1, strict=True, description="channels of the first stage; doubled by each one after it"
+    )
+    weights: str | None = Field(
+        default=None, description="file of weights in torchvision's names, to start from; null: random ones"
+    )
+
+    @property
+    def stages(self) -> int:
+        """How many stages the branch has."""
+        return 4
+
+
 class Mmtm(Named):
     """Fusion `mmtm` (Joze et al., CVPR 2020)."""
 
@@ -83,7 +99,7 @@ class Random(Strict):
 
 # A plug-in that is not listed here has a class `Settings` in its own file.
 BUILT_IN: dict[str, dict[str, type[Strict]]] = {
-    "branch": {"cnn": Cnn},
+    "branch": {"cnn": Cnn, "resnet18": Resnet18},
     "fusion": {"mmtm": Mmtm},
     "method": {"greedy": Greedy, "balanced": Balanced, "random": Random},
     "dataset": {},
@@ -94,10 +110,14 @@ PACKAGES = {
     "method": "greedymm.training.methods",
     "dataset": "greedymm.data",
 }
+LEAST = 2  # modalities of a multi-modal network
 # An overlay can add to a mapping and change it, but not leave anything out: `balanced: drop` does.
 DROP = "drop"
 # Modules of the package `data` that are no datasets.
-SHARED_BY_DATASETS = {"source", "hdf5", "batches", "samples"}
+SHARED_BY_DATASETS = {
+    *("archive", "batches", "cad", "hdf5", "inputs", "meshes", "objects", "parallel", "pictures", "render", "samples"),
+    "source",
+}
 
 
 def names_of(kind: str) -> list[str]:
@@ -123,17 +143,30 @@ def settings_class(kind: str, name: str) -> type[Strict]:
     return settings
 
 
-def modalities_of(dataset: str) -> tuple[str, ...]:
-    """Names of a dataset's modalities, m0 first.
+def modalities_of(dataset: str, chosen: Sequence[str] | None = None) -> dict[str, str]:
+    """A network's modalities, m0 first: name in results -> name in the dataset's file.
+
+    Args:
+        dataset: its name.
+        chosen: which of those in the file; one that stands there again is another modality, `<name>_2`.
+            None: those that the dataset's own file says.
 
     Raises:
+        ValueError: if one of those chosen is not in the file, or if there are fewer than two.
         GreedymmError: if a name cannot stand in a path and in a table.
     """
-    names = tuple(import_module(f"{PACKAGES['dataset']}.{dataset}").MODALITIES)
-    for name in names:
+    module = import_module(f"{PACKAGES['dataset']}.{dataset}")
+    stored = tuple(getattr(module, "STORED", module.MODALITIES))
+    for name in stored:
         if not name.isidentifier() or name in {"mean", "labels", "ids", "split", "id", "label"}:
             raise GreedymmError(f"{dataset}: a modality cannot be named '{name}'; take letters, digits and underscores")
-    return names
+    wanted = tuple(chosen or module.MODALITIES)
+    if strangers := set(wanted) - set(stored):
+        raise ValueError(f"{dataset} has no modality {sorted(strangers)}; it has: {', '.join(stored)}")
+    if len(wanted) < LEAST:
+        raise ValueError(f"{dataset}: a multi-modal network takes at least two modalities, not {list(wanted)}")
+    counts = [wanted[: k + 1].count(name) for k, name in enumerate(wanted)]
+    return {name if n == 1 else f"{name}_{n}": name for name, n in zip(wanted, counts, strict=True)}
 
 
 class Of(NamedTuple):
@@ -202,10 +235,29 @@ class Training(Strict):
     )
 
 
+class Inputs(Strict):
+    """What a network sees of the bytes in a dataset's file."""
+
+    scaling: Literal["symmetric", "imagenet"] = Field(
+        default="symmetric",
+        description="symmetric: 0 to 255 become -1 to 1; imagenet: three channels, whatever there are, less the mean"
+        " of ImageNet and over its standard deviation",
+    )
+    flip: bool = Field(
+        default=False,
+        description="in training, flip each modality of each sample horizontally, on its own, half of the time",
+    )
+
+
 class Dataset(Strict):
     """One dataset: how it is made, and what is trained on it."""
 
     data: Data = Field(description="settings of the dataset, as in its file")
+    modalities: tuple[str, ...] | None = Field(
+        default=None,
+        description="which of those in the dataset's file, m0 first; one may stand twice; null: those it says itself",
+    )
+    inputs: Inputs = Inputs()
     model: Model
     training: Training
     methods: dict[str, Method] = Field(description="name of a method: its settings")
@@ -227,6 +279,9 @@ class Execution(Strict):
     )
     resident_gb: float = Field(default=4.0, ge=0, description="a split larger than this is streamed from its file")
     workers: int = Field(strict=True, default=2, ge=0, description="processes that stream a split; 0: in the run's own")
+    preparers: int = Field(
+        strict=True, default=8, ge=1, description="processes that prepare a dataset, where it takes many"
+    )
     memory_mb: int = Field(strict=True, default=1000, ge=1, description="memory that one run asks the scheduler for")
 
 
@@ -270,6 +325,12 @@ class Params(Strict):
         if len(set(seeds)) < len(seeds):
             raise ValueError("a seed stands twice: the same run would be counted twice")
         return seeds
+
+    @model_validator(mode="after")
+    def _modalities_are_there(self) -> Self:
+        for name, section in self.datasets.items():
+            modalities_of(name, section.modalities)
+        return self
 
     @model_validator(mode="before")
     @classmethod

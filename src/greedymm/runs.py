@@ -20,6 +20,7 @@ from greedymm.params import (
     Dataset,
     Fusion,
     Greedy,
+    Inputs,
     Method,
     Of,
     Params,
@@ -64,6 +65,8 @@ class RunSettings(Strict):
     dataset: str
     data: Data
     modalities: tuple[str, ...] = Field(min_length=1, description="m0 first; a single one: a unimodal reference")
+    stored: tuple[str, ...] = Field(description="their names in the dataset's file")
+    inputs: Inputs
     branch: Branch
     fusion: Fusion | None = Field(description="null for a unimodal reference")
     fuse_after: tuple[int, ...]
@@ -141,17 +144,21 @@ def planned(params: Params) -> list[Run]:
 
 
 def _planned(params: Params, name: str, section: Dataset) -> Iterable[Run]:
-    modalities = modalities_of(name)
+    modalities = modalities_of(name, section.modalities)
     data_path = data_settings(params, name).path
     evaluation = fingerprint(frozenset({"greedymm.steps:utilization"}), params.code)
-    references = [((m,), "greedy", Greedy()) for m in modalities] if section.unimodal else []
-    for which, method, own in [(modalities, m, s) for m, s in section.methods.items()] + references:
+    methods = [(tuple(modalities), method, own) for method, own in section.methods.items()]
+    # Of a modality that stands twice the second reference would be the first one again.
+    references = [((m,), "greedy", Greedy()) for m, stored in modalities.items() if m == stored]
+    for which, method, own in methods + (references if section.unimodal else []):
         fused = len(which) > 1
         for seed in params.seeds:
             settings = RunSettings(
                 dataset=name,
                 data=section.data,
                 modalities=which,
+                stored=tuple(modalities[m] for m in which),
+                inputs=section.inputs,
                 branch=section.model.branch,
                 fusion=section.model.fusion if fused else None,
                 fuse_after=section.model.fuse_after if fused else (),

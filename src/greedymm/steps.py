@@ -18,21 +18,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def data(settings: DataSettings, raw: Path, output: Path) -> None:
+def data(settings: DataSettings, raw: Path, workers: int, output: Path) -> None:
     """Step `data`: sources -> HDF5."""
     from dataclasses import replace
     from importlib import import_module
 
     from greedymm.data import hdf5
 
-    splits, facts = import_module(f"greedymm.data.{settings.dataset}").make(settings.data, raw / settings.dataset)
+    make = import_module(f"greedymm.data.{settings.dataset}").make
+    splits, facts = make(settings.data, raw / settings.dataset, workers)
     hdf5.write(output, splits, replace(facts, settings=settings.model_dump(mode="json")))
 
 
 def train(run: Run, execution: Execution, tracking: Tracking) -> None:
     """Step `train`: HDF5 -> batches -> network -> training -> checkpoint, history, timing, steps, record."""
     from greedymm import checkpoint, record, seeding
-    from greedymm.data import batches
+    from greedymm.data import batches, inputs
     from greedymm.data.hdf5 import DataFile
     from greedymm.device import describe, prepare
     from greedymm.files import write_json
@@ -44,17 +45,20 @@ def train(run: Run, execution: Execution, tracking: Tracking) -> None:
     device = prepare(execution.device, execution.threads)
     streams = seeding.seed_everything(settings.seed)
     with DataFile(run.data_path) as file:
-        channels, classes = file.channels(settings.modalities), len(file.facts.classes)
+        channels = inputs.channels(file.channels(settings.stored), settings.inputs)
+        classes = len(file.facts.classes)
     model = build(settings.branch, settings.fusion, settings.fuse_after, channels, classes).to(device)
     method = fit.make_method(
         settings.method, settings.method_settings, len(settings.modalities), device, streams["method"]
     )
-    load = batches.loader(run.data_path, settings.modalities, settings.training.batch_size, device, execution)
+    size = settings.training.batch_size
+    load = batches.loader(run.data_path, settings.stored, size, device, execution, settings.inputs)
     identity = settings.model_dump(mode="json")
     state = folder / "resume.pt"
     fitting = fit.Fit(model, method, settings.training, settings.modalities, streams, state, identity)
     with Tracker(run, tracking) as tracker:
-        progress = fitting.run(load("train", streams["order"]), load("val"), tracker.epoch)
+        train_batches = load("train", streams["order"], streams["augmentation"])
+        progress = fitting.run(train_batches, load("val"), tracker.epoch)
     history.write_rows(folder / "history.csv", progress.history)
     history.write_rows(folder / "timing.csv", progress.timing)
     history.write_steps(folder / "steps.parquet", progress.steps, settings.modalities)
@@ -69,7 +73,7 @@ def utilization(run: Run, execution: Execution) -> None:
 
     from greedymm import checkpoint
     from greedymm.analysis import evaluate
-    from greedymm.data import batches
+    from greedymm.data import batches, inputs
     from greedymm.data.hdf5 import DataFile
     from greedymm.device import prepare
     from greedymm.files import whole, write_json
@@ -78,9 +82,11 @@ def utilization(run: Run, execution: Execution) -> None:
     settings = run.settings
     device = prepare(execution.device, execution.threads)
     best = checkpoint.load(run.folder / "checkpoint.pt", settings.model_dump(mode="json"), device)["best"]
-    load = batches.loader(run.data_path, settings.modalities, batches.EVALUATION, device, execution)
+    size = batches.evaluation_size(run.data_path, settings.stored)
+    load = batches.loader(run.data_path, settings.stored, size, device, execution, settings.inputs)
     with DataFile(run.data_path) as file:
-        channels, classes = file.channels(settings.modalities), len(file.facts.classes)
+        channels = inputs.channels(file.channels(settings.stored), settings.inputs)
+        classes = len(file.facts.classes)
         known = {split: file.known(split) for split in ("val", "test")}
     model = build(settings.branch, settings.fusion, settings.fuse_after, channels, classes).to(device)
     model.load_state_dict(best["model"])
@@ -95,16 +101,18 @@ def utilization(run: Run, execution: Execution) -> None:
 def tables(params: Params, folder: Path, stamp: Path) -> None:
     """Step `tables`: results of all runs -> tables."""
     from greedymm.analysis import aggregate
+    from greedymm.data.hdf5 import shown_name
     from greedymm.files import write_json
-    from greedymm.runs import planned
+    from greedymm.runs import data_settings, planned
 
     wanted = planned(params)
+    names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
     runs = aggregate.runs_table(wanted)
     summary = aggregate.summary_table(runs)
     with stamped(stamp):
         aggregate.write_csv(runs, folder / "runs.csv")
         aggregate.write_csv(summary, folder / "summary.csv")
-        aggregate.write_csv(aggregate.headline(summary), folder / "headline.csv")
+        aggregate.write_csv(aggregate.headline(summary, names), folder / "headline.csv")
         aggregate.write_csv(aggregate.curves_table(wanted), folder / "curves.csv")
         write_json(aggregate.metrics(summary), folder / "metrics.json")
 
@@ -114,24 +122,27 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     import pandas as pd
 
     from greedymm.analysis import figures as draw
-    from greedymm.data.hdf5 import DataFile
+    from greedymm.data.hdf5 import DataFile, shown_name
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
     runs, summary, curves = (pd.read_csv(tables / f"{name}.csv") for name in ("runs", "summary", "curves"))
+    names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
     with stamped(stamp):
         for old in folder.glob("*.png"):  # of datasets that are no longer wanted, too
             old.unlink()
-        draw.save(draw.accuracy(runs, summary), folder / "accuracy.png")
+        draw.save(draw.accuracy(runs, summary, names), folder / "accuracy.png")
         for name in params.multimodal:
-            draw.save(draw.utilization(summary, name, modalities_of(name)), folder / f"utilization-{name}.png")
-            draw.save(draw.d_speed(curves, name), folder / f"d_speed-{name}.png")
+            modalities = list(modalities_of(name, params.datasets[name].modalities))
+            utilization = draw.utilization(summary, name, modalities, names[name])
+            draw.save(utilization, folder / f"utilization-{name}.png")
+            draw.save(draw.d_speed(curves, name, names[name]), folder / f"d_speed-{name}.png")
         for name in params.datasets:
             with DataFile(data_settings(params, name).path) as file:
-                rows = [(split, m) for split in ("train", "test") for m in file.modalities]
+                shown = dict.fromkeys(modalities_of(name, params.datasets[name].modalities).values())
+                rows = [(split, m) for split in ("train", "test") for m in shown]
                 examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
-                title = f"{name} (generated data)" if file.facts.generated else name
-                draw.save(draw.samples(examples, file.facts.classes, title), folder / f"samples-{name}.png")
+                draw.save(draw.samples(examples, file.facts.classes, names[name]), folder / f"samples-{name}.png")
 
 
 def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path) -> None:
@@ -139,14 +150,15 @@ def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path)
     from dataclasses import asdict
 
     from greedymm.analysis import report as html
-    from greedymm.data.hdf5 import DataFile
+    from greedymm.data.hdf5 import DataFile, shown_name
     from greedymm.runs import data_settings
 
     datasets = []
     for name in params.datasets:
         path = data_settings(params, name).path
         with DataFile(path) as file:
-            datasets.append(asdict(file.facts) | {"name": name, "modalities": file.modalities, "file": path})
+            of_file = {"name": name, "shown": shown_name(name, path), "modalities": file.modalities, "file": path}
+            datasets.append(asdict(file.facts) | of_file)
     with stamped(stamp):
         html.write(page, html.collect(params, datasets, tables, figures))
 

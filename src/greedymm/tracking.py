@@ -69,6 +69,7 @@ class Store:
             "method": run.method,
             "seed": str(run.seed),
             "dataset": run.dataset,
+            "data": "generated" if _generated(run.data_path) else "real",
             "dataset.sha256": _sha256(run.data_path),
             "mlflow.source.git.commit": record.commit(),
         }
@@ -235,6 +236,13 @@ def _send_missing(store: Store, run: Run) -> bool:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _generated(path: Path) -> bool:
+    from greedymm.data.hdf5 import DataFile
+
+    with DataFile(path) as file:
+        return file.facts.generated
 
 
 def _sha256(path: Path) -> str:

@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 
 from greedymm.analysis import figures
 
+NAMES = {"digits": "digits (generated data)"}
 METHODS = ("greedy", "balanced", "unimodal_color")
 
 
@@ -31,7 +32,7 @@ def history(epochs: int) -> pd.DataFrame:
 @pytest.mark.parametrize("seeds", [1, 3], ids=["one seed", "three seeds"])
 def test_the_same_tables_give_the_same_bytes(tmp_path: Path, seeds: int) -> None:
     for name in ("first.png", "second.png"):
-        figures.save(figures.accuracy(*tables(seeds)), tmp_path / name)
+        figures.save(figures.accuracy(*tables(seeds), NAMES), tmp_path / name)
 
     first, second = ((tmp_path / name).read_bytes() for name in ("first.png", "second.png"))
     assert first == second
@@ -41,9 +42,10 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path, seeds: int) -> None
 
 @pytest.mark.parametrize(("seeds", "drawn"), [(1, 0), (3, len(METHODS))], ids=["one seed", "three seeds"])
 def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(seeds: int, drawn: int) -> None:
-    figure = figures.accuracy(*tables(seeds))
+    figure = figures.accuracy(*tables(seeds), NAMES)
 
     (ax,) = figure.axes
+    assert ax.get_title() == "digits (generated data)"
     dots = [line for line in ax.get_lines() if line.get_marker() == "o"]
     bars = [c for c in ax.containers if c.has_yerr]  # type: ignore[attr-defined]
     assert [len(np.atleast_1d(line.get_xdata())) for line in dots] == [seeds] * len(METHODS)
@@ -65,4 +67,20 @@ def test_a_runs_curves_show_d_speed_where_it_has_one(*, has_speed: bool) -> None
 
     assert len(figure.axes) == 1 + has_speed
     assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()).tolist() == pytest.approx([10, 20, 30, 40])
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(("classes", "columns", "bands"), [(3, 3, 1), (16, 8, 2), (40, 10, 4), (11, 6, 2)])
+def test_samples_of_many_classes_stand_in_bands_each_under_its_name(classes: int, columns: int, bands: int) -> None:
+    names = [f"class_{k}" for k in range(classes)]
+    pictures = [np.full((2, 1, 4, 4), k, dtype=np.uint8) for k in range(classes)]
+
+    figure = figures.samples({"train": pictures, "test": pictures}, names, "title")
+
+    shown = [ax for ax in figure.axes if ax.get_images()]
+    assert len(figure.axes) == 2 * bands * columns
+    assert [ax.get_title() for ax in shown if ax.get_title()] == [name.replace("_", " ") for name in names]
+    for ax in shown:
+        if ax.get_title():
+            assert (np.asarray(ax.get_images()[0].get_array()) == int(ax.get_title().split()[1])).all()
     plt.close(figure)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from greedymm.data import hdf5
-from greedymm.data.batches import Batches, loader, to_float
-from greedymm.data.samples import Facts, Samples
+from greedymm.data.batches import Batches, evaluation_size, loader
+from greedymm.data.inputs import Scaling
+from greedymm.data.samples import SPLITS, Facts, Samples, Stream
 from greedymm.errors import GreedymmError
-from greedymm.params import Execution
+from greedymm.params import Execution, Inputs
 
 CPU = torch.device("cpu")
 COUNTS = {"train": 23, "val": 6, "test": 9}
@@ -181,11 +182,12 @@ def test_a_modality_that_the_file_lacks_is_refused(path: Path) -> None:
 # -- Values -------------------------------------------------------------------------------------------------
 
 EVERY = torch.arange(256, dtype=torch.uint8)
+SCALED = Scaling(Inputs(), CPU)
 
 
 @pytest.mark.parametrize("space", [(1, 1), (1, 1, 1)], ids=["image", "clip"])
 def test_bytes_become_floats_from_minus_1_to_1_in_even_steps(space: tuple[int, ...]) -> None:
-    scaled = to_float(EVERY.reshape(-1, 1, *space)).flatten()
+    scaled = SCALED(EVERY.reshape(-1, 1, *space)).flatten()
 
     assert scaled.dtype == torch.float32
     assert scaled[[0, 255]].tolist() == [-1, 1]
@@ -196,13 +198,24 @@ def test_bytes_become_floats_from_minus_1_to_1_in_even_steps(space: tuple[int, .
 def test_scaling_leaves_the_bytes_as_they_are() -> None:
     images = EVERY.reshape(-1, 1, 1, 1).clone()
 
-    to_float(images)
+    SCALED(images)
 
     assert torch.equal(images.flatten(), EVERY)
 
 
 def test_images_have_their_channels_last_and_clips_are_contiguous() -> None:
-    image, clip = (to_float(torch.zeros(2, 3, *space, dtype=torch.uint8)) for space in ((4, 4), (2, 4, 4)))
+    image, clip = (SCALED(torch.zeros(2, 3, *space, dtype=torch.uint8)) for space in ((4, 4), (2, 4, 4)))
 
     assert image.is_contiguous(memory_format=torch.channels_last)
     assert clip.is_contiguous()
+
+
+@pytest.mark.parametrize(("side", "size"), [(28, 200), (224, 41), (3000, 1)], ids=str)
+def test_batches_of_large_samples_are_smaller_where_nothing_is_learned(side: int, size: int, tmp_path: Path) -> None:
+    splits = {
+        s: Stream({"m0": (1, side, side)}, [[np.zeros((1, side, side), np.uint8)]], np.zeros(1, np.int64), [s])
+        for s in SPLITS
+    }
+    hdf5.write(tmp_path / "data.h5", splits, Facts(("a",), "made here", "CC0", generated=True))
+
+    assert evaluation_size(tmp_path / "data.h5", ["m0"]) == size

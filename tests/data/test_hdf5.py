@@ -1,15 +1,16 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from greedymm.data import hdf5
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.samples import Facts, Samples
+from greedymm.data.samples import Facts, Samples, Stream
 from greedymm.errors import GreedymmError
 
 FACTS = Facts(
@@ -231,3 +232,240 @@ def test_a_missing_modality_is_refused_with_those_that_there_are(written: Path) 
             file.images("train", "sound")
         with pytest.raises(GreedymmError, match="has no modality 'sound' in split 'train'; it has: image, clip"):
             file.channels(["image", "sound"])
+
+
+# -- Streams ------------------------------------------------------------------------------------------------
+
+Row = list[npt.NDArray[np.uint8]]
+
+
+def rows(split: Samples) -> Iterator[Row]:
+    for k in range(len(split.labels)):
+        yield [images[k] for images in split.modalities.values()]
+
+
+def streamed(split: Samples) -> Stream:
+    return Stream(SPACES, rows(split), split.labels, split.ids)
+
+
+def streams() -> dict[str, Samples | Stream]:
+    return {name: streamed(split) for name, split in splits().items()}
+
+
+def test_a_stream_is_read_as_the_arrays_would_be(tmp_path: Path) -> None:
+    path = tmp_path / "data.h5"
+
+    hdf5.write(path, streams(), FACTS)
+
+    with DataFile(path) as file:
+        assert file.facts == FACTS
+        assert file.modalities == ["image", "clip"]
+        assert file.channels(["clip", "image"]) == [1, 3]
+        for name, split in splits().items():
+            for modality, images in split.modalities.items():
+                np.testing.assert_array_equal(file.images(name, modality)[:], images, strict=True)
+            np.testing.assert_array_equal(file.labels(name), split.labels, strict=True)
+            assert file.known(name)["id"].tolist() == split.ids
+
+
+def test_the_same_stream_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.h5", "two.h5"):
+        hdf5.write(tmp_path / name, streams(), FACTS)
+
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+def test_rows_are_taken_one_at_a_time_and_written_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    store = h5py.Dataset.__setitem__
+
+    def noting(place: h5py.Dataset, where: int, image: npt.NDArray[np.uint8]) -> None:
+        events.append(f"write {where} to {place.name}")
+        store(place, where, image)
+
+    def noted(split: Samples) -> Iterator[Row]:
+        for k, row in enumerate(rows(split)):
+            events.append(f"make {k}")
+            yield row
+
+    monkeypatch.setattr(h5py.Dataset, "__setitem__", noting)
+    content = splits() | {"val": streamed(splits()["val"])._replace(rows=noted(splits()["val"]))}
+
+    hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    assert events == [
+        event for k in range(3) for event in (f"make {k}", f"write {k} to /val/image", f"write {k} to /val/clip")
+    ]
+
+
+def test_each_sample_of_each_modality_is_a_chunk_of_its_own(tmp_path: Path) -> None:
+    hdf5.write(tmp_path / "data.h5", streams(), FACTS)
+
+    with DataFile(tmp_path / "data.h5") as file:
+        for split in ("train", "val", "test"):
+            for name, space in SPACES.items():
+                images = file.images(split, name)
+                assert images.chunks == (1, *space)
+                assert images.id.get_num_chunks() == len(images)
+
+
+def bytes_read(path: Path, views: list[str]) -> int:
+    """Bytes that the system hands to this process while it reads some views of all samples."""
+
+    def so_far() -> int:
+        return int(Path("/proc/self/io").read_text(encoding="ascii").split()[1])
+
+    with DataFile(path) as file:
+        before = so_far()
+        for view in views:
+            images = file.images("train", view)
+            for k in range(len(images)):
+                assert images[k].any()
+        return so_far() - before
+
+
+def test_two_of_twelve_views_are_read_at_two_twelfths_of_the_cost(tmp_path: Path) -> None:
+    shapes: dict[str, tuple[int, ...]] = {f"view{k}": (1, 64, 64) for k in range(12)}
+    noise = np.random.default_rng(0).integers(256, size=(10, 12, 1, 64, 64), dtype=np.uint8)  # cannot be compressed
+    labels = np.arange(10) % 2
+    content = {s: Stream(shapes, iter(noise), labels, [f"{s}{k}" for k in range(10)]) for s in ("train", "val", "test")}
+    hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    two, all_of_them = (bytes_read(tmp_path / "data.h5", list(shapes)[:count]) for count in (2, 12))
+
+    assert all_of_them >= noise.nbytes
+    assert two == pytest.approx(all_of_them * 2 / 12, rel=0.1)
+
+
+def test_what_is_empty_around_an_object_takes_no_space(tmp_path: Path) -> None:
+    row = [np.zeros((1, 224, 224), dtype=np.uint8)]
+    content = {s: Stream({"view": (1, 224, 224)}, [row, row], np.arange(2), [f"{s}0", f"{s}1"]) for s in splits()}
+
+    hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    assert (tmp_path / "data.h5").stat().st_size < 6 * 224 * 224 / 20
+
+
+def image(*shape: int, kind: type = np.uint8) -> npt.NDArray[np.generic]:
+    return np.ones(shape, dtype=kind)
+
+
+CLIP = image(*SPACES["clip"])
+MISSHAPEN = {
+    "too small": [image(3, 4, 4), CLIP],
+    "one that would be repeated": [image(1, 4, 5), CLIP],
+    "without channels": [image(4, 5), CLIP],
+    "with one axis more": [image(1, 3, 4, 5), CLIP],
+    "floats": [image(3, 4, 5, kind=np.float32), CLIP],
+    "signed": [image(3, 4, 5, kind=np.int8), CLIP],
+    "truths": [image(3, 4, 5, kind=np.bool_), CLIP],
+}
+
+
+@pytest.mark.parametrize("spoilt", MISSHAPEN.values(), ids=MISSHAPEN)
+@pytest.mark.parametrize("at", [0, 3], ids=["first", "last"])
+def test_a_sample_of_another_shape_or_kind_is_refused_by_name_and_nothing_is_left(
+    spoilt: Row, at: int, tmp_path: Path
+) -> None:
+    content = streams()
+    taken = list(rows(splits()["test"]))
+    taken[at] = spoilt
+    content["test"] = streamed(splits()["test"])._replace(rows=taken)
+
+    with pytest.raises(GreedymmError, match=rf"sample 2/é{at} is .* in /test/image; it must be uint8 \(3, 4, 5\)"):
+        hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 3], ids=["one too few", "one too many"])
+def test_a_sample_of_another_number_of_modalities_is_refused_and_nothing_is_left(count: int, tmp_path: Path) -> None:
+    content = streams()
+    taken = [[image(3, 4, 5), CLIP, CLIP][:count]] * 4
+    content["test"] = streamed(splits()["test"])._replace(rows=taken)  # type: ignore[arg-type]
+
+    with pytest.raises(ValueError, match="zip"):
+        hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0"), (3, "3"), (5, "more"), (99, "more")])
+def test_too_few_or_too_many_samples_are_refused_and_nothing_is_left(count: int, said: str, tmp_path: Path) -> None:
+    content = streams()
+    content["test"] = streamed(splits()["test"])._replace(rows=[[image(3, 4, 5), CLIP]] * count)  # type: ignore[list-item]
+
+    with pytest.raises(GreedymmError, match=f"/test has 4 labels, but {said} samples"):
+        hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
+    content = streams()
+    endless = iter(lambda: [image(3, 4, 5), CLIP], None)
+    content["val"] = streamed(splits()["val"])._replace(rows=endless)  # type: ignore[arg-type]
+
+    with pytest.raises(GreedymmError, match="/val has 3 labels, but more samples"):
+        hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+
+def test_a_stream_that_breaks_off_leaves_nothing_and_the_file_that_was_there(written: Path) -> None:
+    def breaking() -> Iterator[Row]:
+        yield from list(rows(splits()["test"]))[:2]
+        raise GreedymmError("cup 3 changed while it was read")
+
+    before = written.read_bytes()
+    content = streams() | {"test": streamed(splits()["test"])._replace(rows=breaking())}
+
+    with pytest.raises(GreedymmError, match="cup 3 changed"):
+        hdf5.write(written, content, FACTS)
+
+    assert written.read_bytes() == before
+    assert list(written.parent.iterdir()) == [written]
+
+
+def spoilt_labels(split: Stream) -> Stream:
+    return split._replace(labels=split.labels[:-1])
+
+
+def spoilt_ids(split: Stream) -> Stream:
+    return split._replace(ids=split.ids[:-1])
+
+
+def one_class(split: Stream) -> Stream:
+    return split._replace(labels=np.zeros_like(split.labels))
+
+
+def other_modalities(split: Stream) -> Stream:
+    return split._replace(shapes={"image": SPACES["image"], "sound": SPACES["clip"]})
+
+
+EARLY: dict[str, tuple[Callable[[Stream], Stream], str]] = {
+    "fewer labels": (spoilt_labels, "differ in length"),
+    "fewer ids": (spoilt_ids, "differ in length"),
+    "a class without a sample": (one_class, "has no sample of: dög"),
+    "other modalities": (other_modalities, "has the modalities .*sound"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "what"), EARLY.values(), ids=EARLY)
+def test_what_is_known_beforehand_is_refused_before_the_first_sample_is_made(
+    spoil: Callable[[Stream], Stream], what: str, tmp_path: Path
+) -> None:
+    made: list[int] = []
+
+    def noted() -> Iterator[Row]:
+        made.append(1)
+        yield from rows(splits()["train"])
+
+    content = streams() | {"train": streamed(splits()["train"])._replace(rows=noted())}
+    content["test"] = spoil(streamed(splits()["test"]))
+
+    with pytest.raises(GreedymmError, match=f"'test' {what}|'test'.* {what}"):
+        hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    assert made == []
+    assert list(tmp_path.iterdir()) == []

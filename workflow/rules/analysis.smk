@@ -25,6 +25,7 @@ rule utilization:
 rule tables:
     input:
         ancient(files_of(RUNS)),
+        ancient([data_settings(PARAMS, name).path for name in PARAMS.datasets]),
     output:
         "results/tables/runs.csv",
         "results/tables/summary.csv",

@@ -7,11 +7,12 @@ rule data:
         "results/benchmarks/data/{dataset}-{key}.tsv"
     conda:
         "../envs/greedymm.yaml"
-    threads: 1
+    threads: PARAMS.execution.preparers
     resources:
         mem_mb=PARAMS.execution.memory_mb,
     params:
         settings=lambda w: data_path(w)
         and data_settings(PARAMS, w.dataset).model_dump_json(),
     shell:
-        "python -m greedymm data --settings {params.settings:q} --raw data/raw --output {output} 2> {log}"
+        "python -m greedymm data --settings {params.settings:q} --raw data/raw"
+        " --workers {threads} --output {output} 2> {log}"

@@ -1,7 +1,7 @@
 """Results of all runs -> tables: one row per run, and estimates over seeds per dataset and method."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,20 @@ def _estimate(values: "pd.Series[Any]") -> Estimate:
     return estimate([float(v) for v in values.dropna()])
 
 
-def headline(summary: pd.DataFrame) -> pd.DataFrame:
-    """The main table: a row per dataset and method, `mean [low, high]` of what matters most."""
+def headline(summary: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The main table: a row per dataset and method, `mean [low, high]` of what matters most.
+
+    Args:
+        summary: as `summary_table` gives it.
+        names: how each dataset is shown.
+    """
     chosen = summary[summary["measure"].isin(HEADLINE)]
     text = chosen.assign(text=[_text(r) for r in chosen.itertuples()])
     table = text.pivot_table(index=GROUP, columns="measure", values="text", aggfunc="first", sort=False)
     table = table.reindex(columns=[m for m in HEADLINE if m in table]).rename(columns=HEADLINE)
     seeds = summary.groupby(GROUP, sort=False)["n"].max().rename("seeds")
-    return seeds.to_frame().join(table).fillna("").reset_index()
+    joined = seeds.to_frame().join(table).fillna("").reset_index()
+    return joined.assign(dataset=joined["dataset"].map(dict(names)))
 
 
 def _text(row: Any) -> str:

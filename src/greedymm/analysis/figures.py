@@ -1,6 +1,7 @@
 """Tables and samples -> figures, the same bytes for the same content."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 
@@ -32,6 +33,7 @@ mpl.rcParams.update(
 # Okabe and Ito 2008: told apart by colour-blind readers. The same colour for the same method in every figure.
 METHOD_COLOURS = {"greedy": "#D55E00", "balanced": "#0072B2", "random": "#009E73"}
 IMAGES = 4  # axes of a stack of pictures
+COLUMNS = 10  # most classes side by side in a figure of samples
 OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -53,8 +55,8 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def accuracy(runs: pd.DataFrame, summary: pd.DataFrame) -> Figure:
-    """Test accuracy: a dot per run, the mean over seeds and its 95 % interval; a panel per dataset."""
+def accuracy(runs: pd.DataFrame, summary: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Test accuracy: a dot per run, the mean over seeds and its 95 % interval; a panel per dataset, under its name."""
     datasets = list(runs["dataset"].unique())
     figure, axes = plt.subplots(1, len(datasets), figsize=(4.8 * len(datasets), 3), squeeze=False)
     for ax, dataset in zip(axes[0], datasets, strict=True):
@@ -66,7 +68,7 @@ def accuracy(runs: pd.DataFrame, summary: pd.DataFrame) -> Figure:
             of = {"dataset": dataset, "method": method, "measure": "test_accuracy"}
             _interval(ax, x, summary, of, colour=colour, factor=100)
         ax.set_xticks(range(len(methods)), [label(m) for m in methods], rotation=20, ha="right")
-        ax.set(title=dataset, ylabel="test accuracy (%)", xlim=(-0.6, len(methods) - 0.4))
+        ax.set(title=names[dataset], ylabel="test accuracy (%)", xlim=(-0.6, len(methods) - 0.4))
     return figure
 
 
@@ -83,7 +85,7 @@ def with_measure(summary: pd.DataFrame, dataset: str, measure: str) -> list[str]
     return list(summary.loc[(summary["dataset"] == dataset) & (summary["measure"] == measure), "method"].unique())
 
 
-def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str]) -> Figure:
+def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], title: str) -> Figure:
     """Conditional utilization rate of each modality's branch, per split and method, with 95 % intervals."""
     splits = {"val": "validation", "test": "test"}
     methods = with_measure(summary, dataset, "val_d_util")
@@ -97,13 +99,13 @@ def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str]) 
             ax.plot([], [], "s", color=colour, label=label(method))
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set_xticks(range(len(modalities)), [f"u(others | {m})" for m in modalities])
-        ax.set(title=f"{dataset}, {name}", xlim=(-0.5, len(modalities) - 0.5))
+        ax.set(title=f"{title},\n{name}", xlim=(-0.5, len(modalities) - 0.5))
     axes[0].set_ylabel("conditional utilization rate")
     axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
-def d_speed(curves: pd.DataFrame, dataset: str) -> Figure:
+def d_speed(curves: pd.DataFrame, dataset: str, title: str) -> Figure:
     """d_speed at the end of each epoch, mean over seeds, per method."""
     figure, ax = plt.subplots(figsize=(4.8, 3))
     part = curves[curves["dataset"] == dataset].dropna(subset=["d_speed"])
@@ -111,7 +113,7 @@ def d_speed(curves: pd.DataFrame, dataset: str) -> Figure:
         line = part[part["method"] == method]
         ax.plot(line["epoch"], line["d_speed"], color=colour, marker="o", markersize=3, label=label(method))
     ax.axhline(0, color="black", linewidth=0.8)
-    ax.set(title=dataset, xlabel="epoch", ylabel="d_speed (units of log10)")
+    ax.set(title=title, xlabel="epoch", ylabel="d_speed (units of log10)")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -134,25 +136,37 @@ def run_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Sequence[str], title: str) -> Figure:
-    """A few samples of every class; a row per split and modality.
+    """A few samples of every class; a row per split and modality, in bands of some classes.
 
     Args:
         examples: name of a row -> for each class uint8 (n, C, H, W), C 1 or 3.
         classes: their names.
         title: of the figure.
     """
-    size = (1.1 * len(classes), 0.6 * len(examples) + 0.4)
-    figure, axes = plt.subplots(len(examples), len(classes), figsize=size, squeeze=False)
-    for line, (name, of_classes) in zip(axes, examples.items(), strict=True):
-        for ax, pictures in zip(line, of_classes, strict=True):
-            ax.imshow(_strip(pictures), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-        line[0].set_ylabel(name)
-    for ax, name in zip(axes[0], classes, strict=True):
-        ax.set_title(name)
+    columns = math.ceil(len(classes) / math.ceil(len(classes) / COLUMNS))
+    bands = list(batched(range(len(classes)), columns))
+    shape = (len(bands) * len(examples), columns)
+    size = (1.2 * columns, 0.55 * shape[0] + 0.4 * len(bands))
+    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for start, band in zip(range(0, shape[0], len(examples)), bands, strict=True):
+        for line, (name, of_classes) in zip(axes[start:], examples.items(), strict=False):
+            for ax, k in zip(line, band, strict=False):
+                ax.imshow(_strip(of_classes[k]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+                ax.set_axis_on()
+            line[0].set_ylabel(name)
+        for ax, k in zip(axes[start], band, strict=False):
+            ax.set_title(classes[k].replace("_", " "), fontsize="medium")
     figure.suptitle(title)
-    figure.tight_layout(w_pad=0.2, h_pad=0.2)
+    figure.tight_layout(w_pad=0.2, h_pad=0.2 if len(bands) == 1 else 0.8)
     return figure
+
+
+def batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """The items, so many at a time."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _strip(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -34,7 +34,7 @@ class Content(NamedTuple):
     headline: pd.DataFrame
     summary: pd.DataFrame
     runs: pd.DataFrame
-    datasets: list[dict[str, Any]]  # name, generated, source, licence, modalities, file
+    datasets: list[dict[str, Any]]  # name, shown, generated, source, licence, modalities, notes, file
     pictures: list[Picture]
     facts: dict[str, str]  # whatever says how it was made
     settings: str
@@ -45,6 +45,8 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     headline, summary, runs = (
         pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "summary", "runs")
     )
+    names = {d["name"]: d["shown"] for d in datasets}
+    summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (summary, runs))
     return Content(
         headline=headline,
         summary=summary,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -11,14 +12,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from greedymm.data.hdf5 import DataFile
+from greedymm.data.inputs import Flips, Scaling, flipped
 from greedymm.errors import GreedymmError
-from greedymm.params import Execution
+from greedymm.params import Execution, Inputs
 
-EVALUATION = 200  # samples in one batch where nothing is learned: the size changes no result
-
-IMAGES = 4  # axes of a batch of images
+# Where nothing is learned, the size of a batch changes no result, but the memory that it takes.
+MOST_SAMPLES, MOST_BYTES = 200, 2**23
 
 Rows = tuple[list[Tensor], Tensor]  # uint8 (B, C_k, *s_k) of each modality; int64 labels (B,)
+
+
+def evaluation_size(path: Path, modalities: Sequence[str]) -> int:
+    """Samples in one batch where nothing is learned: fewer of large ones."""
+    with DataFile(path) as file:
+        values = sum(int(np.prod(file.images("train", m).shape[1:])) for m in modalities)
+    return max(1, min(MOST_SAMPLES, MOST_BYTES // (4 * values)))  # four bytes each, as floats
 
 
 class Store(Protocol):
@@ -81,37 +89,50 @@ class Streamed(Dataset[Rows]):
 
 
 class Batches:
-    """One split, batch by batch: float inputs (B, C_k, *s_k) in [-1, 1] of each modality and labels (B,).
+    """One split, batch by batch: float inputs (B, C_k, *s_k) of each modality and labels (B,).
 
     Args:
         store: where the samples are.
         count: number of samples.
         size: samples in one batch; the last one may be smaller.
+        scaling: makes floats of bytes.
         order: draws the order of each pass; None: as stored.
+        flips: which samples are flipped in each pass; None: none.
     """
 
-    def __init__(self, store: Store, count: int, size: int, order: torch.Generator | None = None) -> None:
-        self.store, self.count, self.size, self.order = store, count, size, order
+    def __init__(
+        self,
+        store: Store,
+        count: int,
+        size: int,
+        scaling: Scaling,
+        order: torch.Generator | None = None,
+        flips: Flips | None = None,
+    ) -> None:
+        self.store, self.count, self.size, self.scaling = store, count, size, scaling
+        self.order, self.flips = order, flips
 
     def __len__(self) -> int:
         return math.ceil(self.count / self.size)
 
     def __iter__(self) -> Iterator[Rows]:
         rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
-        for images, labels in self.store.batches(rows, self.size):
-            yield [to_float(x) for x in images], labels
-
-
-def to_float(images: Tensor) -> Tensor:
-    """Images, uint8 (B, C, *s), as floats in [-1, 1]; those of two axes with channels last, fast on a CPU."""
-    scaled = images.float().div_(127.5).sub_(1)
-    return scaled.contiguous(memory_format=torch.channels_last) if scaled.dim() == IMAGES else scaled
+        flips = repeat(None) if self.flips is None else self.flips.drawn(self.count, self.size)
+        for (images, labels), which in zip(self.store.batches(rows, self.size), flips, strict=False):
+            yield [self.scaling(x) for x in (images if which is None else flipped(images, which))], labels
 
 
 def loader(
-    path: Path, modalities: Sequence[str], size: int, device: torch.device, execution: Execution
+    path: Path,
+    modalities: Sequence[str],
+    size: int,
+    device: torch.device,
+    execution: Execution,
+    inputs: Inputs = Inputs(),  # noqa: B008  frozen
 ) -> Callable[..., Batches]:
-    """Make `load(split, order=None)`, which gives the batches of a split.
+    """Make `load(split, order=None, augmentation=None)`, which gives the batches of a split.
+
+    `order` draws the order of each pass, `augmentation` what is done to its samples: as stored where they are None.
 
     Args:
         path: a dataset's file.
@@ -119,9 +140,11 @@ def loader(
         size: samples in one batch.
         device: where batches are wanted.
         execution: a split larger than its `resident_gb` is streamed by its `workers`, others are held on the device.
+        inputs: what a network sees of the bytes.
     """
+    scaling = Scaling(inputs, device)
 
-    def load(split: str, order: torch.Generator | None = None) -> Batches:
+    def load(split: str, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> Batches:
         with DataFile(path) as file:
             count = len(file.labels(split))
             total = sum(file.images(split, m).nbytes for m in modalities)
@@ -135,6 +158,7 @@ def loader(
             if total <= execution.resident_gb * 1e9
             else Streamed(path, split, modalities, device, execution.workers)
         )
-        return Batches(store, count, size, order)
+        flips = Flips(len(modalities), augmentation, device) if augmentation is not None and inputs.flip else None
+        return Batches(store, count, size, scaling, order, flips)
 
     return load

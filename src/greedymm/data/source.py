@@ -1,4 +1,4 @@
-"""Files of others -> files in a folder, each of them verified."""
+"""Files and archives of others -> a folder, each of them verified."""
 
 import gzip
 import hashlib
@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from greedymm.data.archive import unpack
 from greedymm.errors import GreedymmError
+from greedymm.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,48 @@ def obtain(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
     for name in (file.unpacked, file.name):
         if (folder / name).exists():
             return _verified(folder / name, file)
-    _download(file, folder, mirrors)
+    by_hand = f"gzipped or not (MD5 of its content {file.content_md5})"
+    _download(file.name, f"md5:{file.md5}", folder, mirrors, by_hand)
     return _verified(folder / file.name, file)
+
+
+def obtain_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
+    """Folder of what is in an archive, beside it, and the archive's SHA-256.
+
+    The archive is downloaded when it is missing, and unpacked once. Its authors publish no hash: the first one that
+    could be unpacked is recorded beside it, in the form of `sha256sum`, and every later one must be the same.
+
+    Args:
+        archive: where it is, or is to be.
+        mirrors: addresses to which its name is added, tried in this order.
+
+    Raises:
+        GreedymmError: if no mirror delivers it, if it is another one than that first seen, or if it is broken.
+    """
+    record, folder = archive.with_name(f"{archive.name}.sha256"), archive.with_name(archive.name.split(".")[0])
+    first = record.read_text(encoding="utf-8").split()[0] if record.exists() else None
+    if first and folder.exists() and not archive.exists():  # unpacked, then deleted to save space
+        return folder, first
+    if not archive.exists():
+        _download(archive.name, first and f"sha256:{first}", archive.parent, mirrors, "as it is")
+    found = sha256(archive)
+    if first and found != first:
+        raise GreedymmError(
+            f"{archive} is another file than the one first seen: its SHA-256 is {found}, that in {record.name} {first}."
+            f"\n  If it is meant to be another one, delete {record} and {folder}; else delete the archive."
+            "\n  Then run again."
+        )
+    if not folder.exists():
+        log.info("unpacking %s", archive)
+        unpack(archive, folder)
+    write_text(record, f"{found}  {archive.name}\n")
+    return folder, found
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verified(path: Path, file: RemoteFile) -> bytes:
@@ -62,7 +104,8 @@ def _verified(path: Path, file: RemoteFile) -> bytes:
     return content
 
 
-def _download(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> None:
+def _download(name: str, known: str | None, folder: Path, mirrors: Sequence[str], by_hand: str) -> None:
+    """Download a file into a folder; `known`: its hash, as `md5:...`, where that is known; `by_hand`: in which form."""
     import pooch
     import requests
 
@@ -70,20 +113,15 @@ def _download(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> None:
     # A broken transfer leaves nothing behind: pooch writes beside, verifies, renames, and starts again.
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=(CONNECT_SECONDS, READ_SECONDS))
     for mirror in mirrors:
-        log.info("downloading %s from %s", file.name, mirror)
-        shelf = pooch.create(
-            folder, base_url=mirror, registry={file.name: f"md5:{file.md5}"}, retry_if_failed=ATTEMPTS - 1
-        )
+        log.info("downloading %s from %s", name, mirror)
+        shelf = pooch.create(folder, base_url=mirror, registry={name: known}, retry_if_failed=ATTEMPTS - 1)
         try:
-            shelf.fetch(file.name, downloader=downloader)
+            shelf.fetch(name, downloader=downloader)
         except (requests.RequestException, ValueError) as error:  # ValueError: another hash than the known one
             reason = str(error).splitlines()[0]
-            log.warning("%s did not deliver %s: %s", mirror, file.name, reason)
+            log.warning("%s did not deliver %s: %s", mirror, name, reason)
             refusals.append(f"  {mirror}: {reason}")
         else:
             return
-    raise GreedymmError(
-        f"{file.name} is not in {folder}, and no mirror delivered it:\n"
-        + "\n".join(refusals)
-        + f"\n  Put it there by hand, gzipped or not (MD5 of its content {file.content_md5}), and run again."
-    )
+    lines = [f"{name} is not in {folder}, and no mirror delivered it:", *refusals]
+    raise GreedymmError("\n".join([*lines, f"  Put it there by hand, {by_hand}, and run again."]))

@@ -1,0 +1,81 @@
+"""Archives of others -> folders, safely: nothing outside of the folder, no link, no device."""
+
+import errno
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
+
+from greedymm.errors import GreedymmError
+
+CHUNK = 2**20
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
+# Of errors of the system, those that a corrupt archive causes; the others are the disk's, which may be full.
+CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar or zip file into a folder that is whole once it is there.
+
+    Raises:
+        GreedymmError: if the archive is truncated or corrupt, or holds anything but files and folders within it;
+            nothing is left of it then.
+    """
+    beside = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
+    beside.mkdir(parents=True)
+    try:
+        _reader(archive)(archive, beside)
+        if not any(beside.iterdir()):  # as of zeros, which tar takes for its end
+            raise EOFError("nothing is in it")
+        beside.replace(folder)
+    except BROKEN as error:
+        if isinstance(error, OSError) and error.errno not in CORRUPT:
+            raise
+        raise GreedymmError(
+            f"{archive} is no whole tar or zip archive ({error})."
+            "\n  Delete it, or put the right one there, and run again."
+        ) from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _reader(archive: Path) -> Callable[[Path, Path], None]:
+    return _unzip if archive.suffix == ".zip" else _untar
+
+
+def _untar(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive) as file:
+        for member in file:
+            if not (member.isfile() or member.isdir()):
+                raise _refused(archive, member.name, "is a link or a device")
+            _check(archive, member.name)
+            file.extract(member, folder, filter="data")
+        while file.fileobj and file.fileobj.read(CHUNK):  # to its end: only there gzip compares the checksum
+            pass
+
+
+def _unzip(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        for member in file.infolist():
+            kind = stat.S_IFMT(member.external_attr >> 16)  # of the Unix mode; 0 where another system wrote it
+            if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
+                raise _refused(archive, member.filename, "is a link or a device")
+            _check(archive, member.filename)
+            file.extract(member, folder)
+
+
+def _check(archive: Path, name: str) -> None:
+    place = PureWindowsPath(name)  # its separators are those of all systems
+    if place.anchor or ".." in place.parts:
+        raise _refused(archive, name, "leads out of the folder")
+
+
+def _refused(archive: Path, name: str, why: str) -> GreedymmError:
+    return GreedymmError(
+        f"{archive} is not unpacked: '{name}' in it {why}.\n  Get the archive anew from its authors, and run again."
+    )

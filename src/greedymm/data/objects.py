@@ -1,0 +1,117 @@
+"""Folders of objects in ModelNet40's form, `<class>/{train,test}/` -> items, each of them readable, and their views."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from greedymm.data import pictures
+from greedymm.data.meshes import UnreadableError, read_off
+from greedymm.data.render import render
+from greedymm.errors import GreedymmError
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = {"pictures": ".png", "meshes": ".off"}  # of the files of each form in which people have objects
+SPLITS = ("train", "test")
+SHOWN = 20  # broken objects that an error lists; the log has all
+
+
+class Item(NamedTuple):
+    """One object: a mesh, or twelve pictures in the order of the views."""
+
+    split: str  # train or test
+    label: str
+    name: str
+    files: tuple[Path, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.label}/{self.split}/{self.name}"
+
+
+class Broken(NamedTuple):
+    """What cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+def root_of(folder: Path, form: str) -> Path | None:
+    """The folder of the classes: this one, or one not far within it, as archives have it; None where there is none."""
+    levels = [folder, *sorted(folder.glob("[!.]*")), *sorted(folder.glob("[!.]*/[!.]*"))]
+    return next((p for p in levels for split in SPLITS if any(p.glob(f"[!.]*/{split}/[!.]*{SUFFIXES[form]}"))), None)
+
+
+def find(root: Path, form: str) -> tuple[list[Item], list[Broken]]:
+    """All objects, in the order of their names, and what is none."""
+    items: list[Item] = []
+    broken: list[Broken] = []
+    for folder in sorted(place for split in SPLITS for place in root.glob(f"[!.]*/{split}")):
+        place = (folder.name, folder.parent.name)
+        files = sorted(folder.glob(f"[!.]*{SUFFIXES[form]}"))
+        if form == "meshes":
+            items += [Item(*place, file.stem, (file,)) for file in files]
+            continue
+        objects, strangers = pictures.grouped(files)
+        broken += [Broken(str(file.relative_to(root)), "its name fits no pattern") for file in strangers]
+        for name, views in objects.items():
+            try:
+                items.append(Item(*place, name, pictures.in_line(views)))
+            except UnreadableError as error:
+                broken.append(Broken(f"{folder.relative_to(root)}/{name}", str(error)))
+    return items, broken
+
+
+def examine(item: Item) -> tuple[str, str]:
+    """Why an object cannot be read, or nothing; and the hash of its files.
+
+    All are read before the first is rendered: a broken one should not show after hours.
+    """
+    digest = hashlib.sha256()
+    try:
+        for file in item.files:
+            digest.update(file.read_bytes())
+        if len(item.files) > 1:
+            pictures.read(item.files)
+        else:
+            read_off(item.files[0])
+    except (UnreadableError, OSError) as error:
+        return str(error), ""
+    return "", digest.hexdigest()
+
+
+def views(item: Item, size: int, *, color: bool) -> npt.NDArray[np.uint8]:
+    """Pictures of an object, made or read: (VIEWS, 1 or 3, size, size)."""
+    try:
+        if len(item.files) > 1:
+            return pictures.read(item.files, size, color=color)
+        return render(*read_off(item.files[0]), size).repeat(3 if color else 1, axis=1)
+    except UnreadableError as error:
+        raise GreedymmError(f"{item.id} changed while it was read: {error}") from None
+
+
+def left_out(broken: Sequence[Broken], root: Path, *, skip: bool) -> tuple[str, ...]:
+    """Say what is broken: in a note where it may be left out, else in an error.
+
+    Raises:
+        GreedymmError: if something is broken and may not be left out.
+    """
+    if not broken:
+        return ()
+    for name, reason in broken:
+        log.warning("%s: %s", name, reason)
+    lines = [f"{name}: {reason}" for name, reason in broken[:SHOWN]]
+    if len(broken) > SHOWN:
+        lines.append(f"and {len(broken) - SHOWN} more, all of them in the log")
+    if skip:
+        return (f"left out {len(broken)} objects or files: " + "; ".join(lines),)
+    raise GreedymmError(
+        f"{len(broken)} objects or files in {root} cannot be used:\n"
+        + "\n".join(f"  {line}" for line in lines)
+        + "\n  Mend or remove them, or set data.skip_broken to true, which leaves them out."
+    )

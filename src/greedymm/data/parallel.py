@@ -1,0 +1,59 @@
+"""Work on many items at once, in processes of one thread each."""
+
+import logging
+import multiprocessing
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+AHEAD = 4  # results for each worker that may wait for their turn: what bounds the memory
+SECONDS = 10  # between two lines of progress in a log
+
+
+def in_order(work: Callable[[Item], Result], items: Sequence[Item], workers: int, doing: str) -> Iterator[Result]:
+    """Results of all items, in the order of the items, whoever is ready first.
+
+    Args:
+        work: done in other processes: a function of a module, or a partial of one.
+        items: what it is called with, one after the other.
+        workers: processes; no more are started than there are cores. One: all is done in this process.
+        doing: what is being done, for the progress bar on a terminal and the lines in a log.
+    """
+    workers = min(workers, len(os.sched_getaffinity(0)), len(items))
+    results = _pooled(work, items, workers) if workers > 1 else map(work, items)
+    due = time.monotonic() + SECONDS
+    with tqdm(total=len(items), desc=doing, disable=None) as bar:  # None: on a terminal alone
+        for done, result in enumerate(results, start=1):
+            yield result
+            bar.update()
+            if bar.disable and (done == len(items) or time.monotonic() > due):
+                log.info("%s: %d of %d", doing, done, len(items))
+                due = time.monotonic() + SECONDS
+
+
+def _pooled(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    # Spawned, not forked: a fork would share the files that this process has open.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+        coming = iter(items)
+        waiting: deque[Future[Result]] = deque(pool.submit(work, item) for item in islice(coming, AHEAD * workers))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(work, item) for item in islice(coming, 1))
+            yield result
+
+
+def _one_thread() -> None:
+    """Before numpy is imported: teams of threads of several processes slow each other down many times over."""
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")

@@ -1,0 +1,102 @@
+"""A mesh -> shaded pictures of it, from a ring of cameras; on any CPU, without a display.
+
+As the renderings of ModelNet40 by the authors of MVCNN (Su et al., ICCV 2015): twelve views, one every 30 degrees,
+from 30 degrees above, in gray on black. Each view is centred and scaled to fill its frame, as theirs are.
+"""
+
+# F faces; V vertices; P = (size * SUPERSAMPLING)^2 rays of one view.
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Bytes = npt.NDArray[np.uint8]
+
+VIEWS = 12
+ELEVATION = 30  # degrees, of every camera above the object
+FRONT = -90  # degrees: view 0 sees the object from -y; those after it go round counter-clockwise, as seen from above
+DISTANCE = 3.5  # of the camera from the object's centre, in radii of the object
+MARGIN = 0.02  # of the frame left around the object
+SUPERSAMPLING = 2  # rays along each side of a pixel
+LIGHT = (-0.45, 0.5, 0.75)  # towards it, from a camera: to its left, above it, and behind it
+AMBIENT = 0.2  # brightness of a surface that the light does not reach; the brightest has 1, the background 0
+
+
+def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes:
+    """All views of one mesh, the same bytes for the same mesh.
+
+    Args:
+        vertices: shape (V, 3), finite, z up, in any unit.
+        faces: shape (F, 3): triangles, wound either way, at least one of them with an area.
+        size: height and width of a picture, in pixels.
+
+    Returns:
+        uint8, shape (VIEWS, 1, size, size): 0 is the background.
+    """
+    from embreex.mesh_construction import TriangleMesh
+    from embreex.rtcore_scene import EmbreeScene
+
+    used = vertices[np.unique(faces)]
+    centre = (used.min(axis=0) + used.max(axis=0)) / 2
+    radius = np.linalg.norm(used - centre, axis=1).max()
+    corners = (used - centre) / radius
+    triangles = ((vertices - centre) / radius)[faces]  # (F, 3, 3)
+    scene = EmbreeScene()
+    TriangleMesh(scene, triangles.astype(np.float32))
+    normals = _normals(triangles)
+    return np.stack([_view(camera, scene, corners, normals, size) for camera in cameras()])
+
+
+@cache
+def cameras() -> tuple[Floats, ...]:
+    """Axes of each camera, shape (3, 3): to its right, up, and from the object towards it."""
+    return tuple(_camera(FRONT + 360 * k / VIEWS) for k in range(VIEWS))
+
+
+def _camera(azimuth: float) -> Floats:
+    around, above = np.radians(azimuth), np.radians(ELEVATION)
+    towards = np.array([np.cos(around) * np.cos(above), np.sin(around) * np.cos(above), np.sin(above)])
+    right = np.array([-np.sin(around), np.cos(around), 0])
+    return np.stack([right, np.cross(towards, right), towards])
+
+
+def _normals(triangles: Floats) -> Floats:
+    """Unit normal of each triangle, (F, 3); zero for one without an area."""
+    normals: Floats = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    np.divide(normals, length, out=normals, where=length > 0)
+    return normals
+
+
+def _view(camera: Floats, scene: object, corners: Floats, normals: Floats, size: int) -> Bytes:
+    """One picture, (1, size, size)."""
+    directions = _rays(camera, corners, size * SUPERSAMPLING)
+    origins = np.broadcast_to((DISTANCE * camera[2]).astype(np.float32), directions.shape)
+    hits = scene.run(origins.copy(), directions)  # type: ignore[attr-defined]  # (P,): a face, or -1
+    light = np.array(LIGHT) @ camera / np.linalg.norm(LIGHT)
+    shades = np.zeros(len(hits), dtype=np.float32)
+    seen = hits >= 0
+    normal = normals[hits[seen]].astype(np.float32)
+    # Meshes from the web are wound either way: the side that is seen is the outer one.
+    outward = -np.sign(np.einsum("ij,ij->i", normal, directions[seen]))
+    shades[seen] = AMBIENT + (1 - AMBIENT) * (outward * (normal @ light.astype(np.float32))).clip(0, 1)
+    blocks = shades.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING)
+    picture: Bytes = (255 * blocks.mean(axis=(1, 3))).round().astype(np.uint8)
+    return picture[None]
+
+
+def _rays(camera: Floats, corners: Floats, count: int) -> npt.NDArray[np.float32]:
+    """Directions of the rays, row by row from the upper left: (count^2, 3), such that the object fills the frame."""
+    right, up, towards = camera
+    seen = corners @ camera.T
+    places = seen[:, :2] / (DISTANCE - seen[:, 2:])  # in the picture, at distance 1
+    low, high = places.min(axis=0), places.max(axis=0)
+    half = (1 + MARGIN) * (high - low).max() / 2
+    steps = half * ((np.arange(count) + 0.5) * 2 / count - 1)
+    x, y = (low + high)[:, None] / 2 + np.stack([steps, -steps])
+    directions: npt.NDArray[np.float32] = (x[None, :, None] * right + y[:, None, None] * up - towards).astype(
+        np.float32
+    )
+    return directions.reshape(-1, 3)
