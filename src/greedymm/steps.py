@@ -151,13 +151,15 @@ def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path)
 
     from greedymm.analysis import report as html
     from greedymm.data.hdf5 import DataFile, shown_name
+    from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
     datasets = []
     for name in params.datasets:
         path = data_settings(params, name).path
         with DataFile(path) as file:
-            of_file = {"name": name, "shown": shown_name(name, path), "modalities": file.modalities, "file": path}
+            modalities = list(modalities_of(name, params.datasets[name].modalities))
+            of_file = {"name": name, "shown": shown_name(name, path), "modalities": modalities, "file": path}
             datasets.append(asdict(file.facts) | of_file)
     with stamped(stamp):
         html.write(page, html.collect(params, datasets, tables, figures))

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,13 +52,13 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         summary=summary,
         runs=runs,
         datasets=datasets,
-        pictures=list(_pictures(params, figures)),
+        pictures=list(_pictures(params, figures, names)),
         facts=_facts(params),
         settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking"}), sort_keys=False),
     )
 
 
-def _pictures(params: Params, folder: Path) -> Iterator[Picture]:
+def _pictures(params: Params, folder: Path, names: Mapping[str, str]) -> Iterator[Picture]:
     yield Picture(
         folder / "accuracy.png",
         "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean over"
@@ -67,17 +67,17 @@ def _pictures(params: Params, folder: Path) -> Iterator[Picture]:
     for name in params.multimodal:
         yield Picture(
             folder / f"utilization-{name}.png",
-            f"{name}: share of each branch's accuracy that it owes to the other modality, on both splits, with 95 %"
-            " intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other"
+            f"{names[name]}: share of each branch's accuracy that it owes to the other modality, on both splits, with"
+            " 95 % intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other"
             " modality misleads the branch.",
         )
         yield Picture(
             folder / f"d_speed-{name}.png",
-            f"{name}: difference of the conditional learning speeds over training, mean over seeds. Far from zero: the"
-            " network learns from one modality faster than from the other.",
+            f"{names[name]}: difference of the conditional learning speeds over training, mean over seeds. Far from zero:"
+            " the network learns from one modality faster than from the other.",
         )
     for name in params.datasets:
-        yield Picture(folder / f"samples-{name}.png", f"{name}: three samples of each class, training and test.")
+        yield Picture(folder / f"samples-{name}.png", f"{names[name]}: three samples of each class, training and test.")
 
 
 def _facts(params: Params) -> dict[str, str]:
