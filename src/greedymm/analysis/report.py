@@ -16,6 +16,19 @@ from greedymm.params import Params
 from greedymm.runs import planned
 
 
+# What to see in the figures.
+CAPTIONS = {
+    "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean over"
+    " seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each alone.",
+    "utilization": "share of each branch's accuracy that it owes to the other modality, on both splits, with 95 %"
+    " intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other modality"
+    " misleads the branch.",
+    "d_speed": "difference of the conditional learning speeds over training, mean over seeds. Far from zero: the network"
+    " learns from one modality faster than from the other.",
+    "samples": "three samples of each class, training and test.",
+}
+
+
 class Picture(NamedTuple):
     """A figure of the report: a PNG file, and what to see in it."""
 
@@ -59,25 +72,12 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
 
 
 def _pictures(params: Params, folder: Path, names: Mapping[str, str]) -> Iterator[Picture]:
-    yield Picture(
-        folder / "accuracy.png",
-        "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean over"
-        " seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each alone.",
-    )
+    yield Picture(folder / "accuracy.png", CAPTIONS["accuracy"])
     for name in params.multimodal:
-        yield Picture(
-            folder / f"utilization-{name}.png",
-            f"{names[name]}: share of each branch's accuracy that it owes to the other modality, on both splits, with"
-            " 95 % intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other"
-            " modality misleads the branch.",
-        )
-        yield Picture(
-            folder / f"d_speed-{name}.png",
-            f"{names[name]}: difference of the conditional learning speeds over training, mean over seeds. Far from zero:"
-            " the network learns from one modality faster than from the other.",
-        )
+        for kind in ("utilization", "d_speed"):
+            yield Picture(folder / f"{kind}-{name}.png", f"{names[name]}: {CAPTIONS[kind]}")
     for name in params.datasets:
-        yield Picture(folder / f"samples-{name}.png", f"{names[name]}: three samples of each class, training and test.")
+        yield Picture(folder / f"samples-{name}.png", f"{names[name]}: {CAPTIONS['samples']}")
 
 
 def _facts(params: Params) -> dict[str, str]:
