@@ -18,13 +18,13 @@ from greedymm.runs import planned
 
 # What to see in the figures.
 CAPTIONS = {
-    "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean over"
-    " seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each alone.",
+    "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean"
+    " over seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each alone.",
     "utilization": "share of each branch's accuracy that it owes to the other modality, on both splits, with 95 %"
     " intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other modality"
     " misleads the branch.",
-    "d_speed": "difference of the conditional learning speeds over training, mean over seeds. Far from zero: the network"
-    " learns from one modality faster than from the other.",
+    "d_speed": "difference of the conditional learning speeds over training, mean over seeds. Far from zero: the"
+    " network learns from one modality faster than from the other.",
     "samples": "three samples of each class, training and test.",
 }
 
