@@ -15,11 +15,11 @@ from greedymm.files import write_text
 from greedymm.params import Params
 from greedymm.runs import planned
 
-
 # What to see in the figures.
 CAPTIONS = {
     "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean"
-    " over seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each alone.",
+    " over seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each of"
+    " them alone.",
     "utilization": "share of each branch's accuracy that it owes to the other modality, on both splits, with 95 %"
     " intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other modality"
     " misleads the branch.",
