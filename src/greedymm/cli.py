@@ -78,8 +78,12 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--params", type=_params, default="params.yaml", help=files)
     objects = _add(commands, _objects, "objects")
     objects.add_argument("folder", type=Path, help="where to write; made when it is missing")
-    objects.add_argument("--classes", type=int, default=16, help="how many, the first ones (%(default)s)")
-    objects.add_argument("--count", type=int, default=10, help="training objects of each; half as many for testing")
+    for name, least, most, what in (
+        ("--classes", 1, 16, "the first ones"),
+        ("--count", 2, 1000, "training objects of each; half as many for testing"),
+    ):
+        said = f"{least} to {most} (%(default)s): {what}"
+        objects.add_argument(name, type=int, default=10, choices=range(least, most + 1), metavar="N", help=said)
     _add(commands, _summary, "summary")
     _add(commands, _costs, "costs")
     _add(commands, _schema, "schema")
@@ -107,10 +111,10 @@ def _prune(params: Params, *, delete: bool) -> None:
 
 def _objects(folder: Path, classes: int, count: int) -> None:
     """Write generated objects as OFF meshes, in the form of ModelNet40: to try its reader without it."""
-    from greedymm.data import solids
+    from greedymm.data.export import write_meshes
+    from greedymm.data.solids import Settings
 
-    settings = solids.Settings(train=count - 1, val=1, test=max(1, count // 2))
-    written = solids.write_meshes(folder, settings, classes)
+    written = write_meshes(folder, Settings(train=count - 1, val=1, test=count // 2), classes)
     sys.stdout.write(f"{written} objects of {classes} classes in {folder}\n")
 
 

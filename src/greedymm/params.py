@@ -35,6 +35,10 @@ class Named(Strict):
 
     name: str
 
+    def untrained(self) -> Self:
+        """The same without a file of weights to start from: for a network that gets its own from a checkpoint."""
+        return self.model_copy(update={"weights": None}) if hasattr(self, "weights") else self
+
 
 # -- Settings of the plug-ins that need torch ---------------------------------------------------------------
 
@@ -68,6 +72,22 @@ class Resnet18(Named):
         return 4
 
 
+class I3d(Named):
+    """Branch `i3d` (Carreira and Zisserman, CVPR 2017): a stage for each of the nine Inception modules."""
+
+    width: int = Field(default=64, ge=4, strict=True, description="channels of the first layer; of all in proportion")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="before the logits")
+    norm_momentum: float = Field(default=0.01, gt=0, le=1, description="of the running means of the norm layers")
+    weights: str | None = Field(
+        default=None, description="file of weights in the names of pytorch-i3d, to start from; null: random ones"
+    )
+
+    @property
+    def stages(self) -> int:
+        """How many stages the branch has."""
+        return 9
+
+
 class Mmtm(Named):
     """Fusion `mmtm` (Joze et al., CVPR 2020)."""
 
@@ -99,7 +119,7 @@ class Random(Strict):
 
 # A plug-in that is not listed here has a class `Settings` in its own file.
 BUILT_IN: dict[str, dict[str, type[Strict]]] = {
-    "branch": {"cnn": Cnn, "resnet18": Resnet18},
+    "branch": {"cnn": Cnn, "i3d": I3d, "resnet18": Resnet18},
     "fusion": {"mmtm": Mmtm},
     "method": {"greedy": Greedy, "balanced": Balanced, "random": Random},
     "dataset": {},
@@ -115,7 +135,20 @@ LEAST = 2  # modalities of a multi-modal network
 DROP = "drop"
 # Modules of the package `data` that are no datasets.
 SHARED_BY_DATASETS = {
-    *("archive", "batches", "cad", "hdf5", "inputs", "meshes", "objects", "parallel", "pictures", "render", "samples"),
+    *(
+        "archive",
+        "batches",
+        "cad",
+        "export",
+        "hdf5",
+        "inputs",
+        "meshes",
+        "objects",
+        "parallel",
+        "pictures",
+        "render",
+        "samples",
+    ),
     "source",
 }
 
@@ -160,13 +193,16 @@ def modalities_of(dataset: str, chosen: Sequence[str] | None = None) -> dict[str
     for name in stored:
         if not name.isidentifier() or name in {"mean", "labels", "ids", "split", "id", "label"}:
             raise GreedymmError(f"{dataset}: a modality cannot be named '{name}'; take letters, digits and underscores")
-    wanted = tuple(chosen or module.MODALITIES)
+    wanted = tuple(module.MODALITIES if chosen is None else chosen)
     if strangers := set(wanted) - set(stored):
         raise ValueError(f"{dataset} has no modality {sorted(strangers)}; it has: {', '.join(stored)}")
     if len(wanted) < LEAST:
         raise ValueError(f"{dataset}: a multi-modal network takes at least two modalities, not {list(wanted)}")
     counts = [wanted[: k + 1].count(name) for k, name in enumerate(wanted)]
-    return {name if n == 1 else f"{name}_{n}": name for name, n in zip(wanted, counts, strict=True)}
+    names = {name if n == 1 else f"{name}_{n}": name for name, n in zip(wanted, counts, strict=True)}
+    if len(names) < len(wanted):
+        raise ValueError(f"{dataset}: two modalities would have the same name in {list(wanted)}")
+    return names
 
 
 class Of(NamedTuple):

@@ -88,7 +88,7 @@ def utilization(run: Run, execution: Execution) -> None:
         channels = inputs.channels(file.channels(settings.stored), settings.inputs)
         classes = len(file.facts.classes)
         known = {split: file.known(split) for split in ("val", "test")}
-    model = build(settings.branch, settings.fusion, settings.fuse_after, channels, classes).to(device)
+    model = build(settings.branch.untrained(), settings.fusion, settings.fuse_after, channels, classes).to(device)
     model.load_state_dict(best["model"])
     model.record_means(load("train"))
     frames = {s: evaluate.samples(model, load(s), known[s], settings.modalities) for s in known}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from greedymm.data import hdf5, modelnet40
+from greedymm.data import hdf5, modelnet40, objects
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.meshes import read_off
 from greedymm.data.modelnet40 import Settings, make
@@ -262,7 +262,7 @@ def test_a_folder_of_ones_own_is_named_as_the_source(form: str, tmp_path: Path) 
 
     assert len(splits["test"].ids) == 3
     assert str(own) in facts.source
-    assert facts.licence == "their own"
+    assert facts.licence.startswith("that of their makers; of ModelNet40, for academic use only")
     assert not facts.generated
 
 
@@ -402,16 +402,15 @@ def test_where_an_archive_of_other_things_is_nothing_is_downloaded_in_its_stead(
     assert mirror.asked == []
 
 
-@pytest.mark.parametrize(("label", "licence"), [("cup", "academic"), ("goblet", "their own")])
-def test_objects_that_are_there_are_taken_without_asking_a_mirror(
-    label: str, licence: str, mirror: Mirror, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("label", ["cup", "goblet"])
+def test_objects_that_are_there_are_taken_without_asking_a_mirror(label: str, mirror: Mirror, tmp_path: Path) -> None:
     put({name.replace("cup/", f"{label}/"): content for name, content in meshes().items()}, tmp_path)
 
     _, facts = make(SETTINGS, tmp_path)
 
     assert mirror.asked == []
-    assert licence in facts.licence  # of ModelNet40, where all classes are
+    assert facts.classes == (label, "sofa")
+    assert "ModelNet40, in" not in facts.licence
 
 
 @pytest.mark.parametrize("left", [{}, {"README": b""}, {"shaded_images.tar.gz.sha256": b"00  shaded_images.tar.gz\n"}])
@@ -554,15 +553,42 @@ def test_a_class_without_objects_in_a_split_is_named_before_anything_is_rendered
     monkeypatch.setattr("greedymm.data.objects.render", lambda *_: pytest.fail("too early"))
     put({name: content for name, content in meshes().items() if f"sofa/{split}" not in name}, tmp_path)
 
-    with pytest.raises(GreedymmError, match=f"split '{split}' has no sample of: sofa"):
-        hdf5.write(tmp_path / "data.h5", *make(SETTINGS, tmp_path))
+    with pytest.raises(
+        GreedymmError, match=rf"class sofa has 0 of the \d {split} (?s:.*)Put more into \S+/sofa/{split}"
+    ):
+        make(SETTINGS, tmp_path)
 
 
 def test_a_class_of_one_training_object_has_none_to_hold_out(tmp_path: Path) -> None:
     put({n: c for n, c in meshes().items() if n not in {f"sofa/train/sofa_{k:04d}.off" for k in (0, 1)}}, tmp_path)
 
-    with pytest.raises(GreedymmError, match="it takes two to hold one out"):
+    with pytest.raises(GreedymmError, match=r"class sofa has 1 of the 2 train(?s:.*)data\.validation"):
         make(SETTINGS, tmp_path)
+
+
+def test_without_validation_a_single_training_object_of_a_class_is_enough(tmp_path: Path) -> None:
+    put({n: c for n, c in meshes().items() if n not in {f"sofa/train/sofa_{k:04d}.off" for k in (0, 1)}}, tmp_path)
+
+    splits, _ = make(SETTINGS.model_copy(update={"validation": 0.0}), tmp_path)
+
+    assert splits["train"].labels.tolist().count(1) == 1
+
+
+def test_files_with_endings_in_capitals_are_read_as_well(tmp_path: Path) -> None:
+    put({n.replace("sofa_0000.off", "sofa_0000.OFF"): c for n, c in meshes().items()}, tmp_path)
+
+    splits, _ = make(SETTINGS, tmp_path)
+
+    assert sum(len(split.ids) for split in splits.values()) == len(meshes())
+
+
+def test_objects_that_the_project_wrote_are_called_generated(tmp_path: Path) -> None:
+    put(meshes() | {objects.MARK: b"generated here"}, tmp_path)
+
+    _, facts = make(Settings(folder=str(tmp_path), size=SIZE), tmp_path)
+
+    assert facts.generated
+    assert "ModelNet40" not in facts.source
 
 
 # -- Facts --------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from greedymm.data.source import RemoteFile, obtain, obtain_unpacked
+from greedymm.data.archive import obtain_unpacked
+from greedymm.data.source import RemoteFile, obtain
 from greedymm.errors import GreedymmError
 
 CONTENT = b"digits, digits, digits " * 20

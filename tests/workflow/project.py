@@ -18,6 +18,7 @@ TINY: dict[str, Any] = {
     "datasets": {
         DATASET: {
             "data": {"variance": 0.02, "validation": 0.2, "per_class": 20, "seed": 0},
+            "inputs": {"scaling": "symmetric", "flip": True},
             "model": {
                 "branch": {"name": "cnn", "widths": [4, 4]},
                 "fusion": {"name": "mmtm", "ratio": 4},

@@ -1,21 +1,67 @@
 """Archives of others -> folders, safely: nothing outside of the folder, no link, no device."""
 
 import errno
+import hashlib
+import logging
 import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PureWindowsPath
 
+from greedymm.data.source import download
 from greedymm.errors import GreedymmError
+from greedymm.files import write_text
 
 CHUNK = 2**20
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 # Of errors of the system, those that a corrupt archive causes; the others are the disk's, which may be full.
 CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+
+
+log = logging.getLogger(__name__)
+
+
+def obtain_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
+    """Folder of what is in an archive, beside it, and the archive's SHA-256.
+
+    The archive is downloaded when it is missing, and unpacked once. Its authors publish no hash: the first one that
+    could be unpacked is recorded beside it, in the form of `sha256sum`, and every later one must be the same.
+
+    Args:
+        archive: where it is, or is to be.
+        mirrors: addresses to which its name is added, tried in this order.
+
+    Raises:
+        GreedymmError: if no mirror delivers it, if it is another one than that first seen, or if it is broken.
+    """
+    record, folder = archive.with_name(f"{archive.name}.sha256"), archive.with_name(archive.name.split(".")[0])
+    first = record.read_text(encoding="utf-8").split()[0] if record.exists() else None
+    if first and folder.exists() and not archive.exists():  # unpacked, then deleted to save space
+        return folder, first
+    if not archive.exists():
+        download(archive.name, first and f"sha256:{first}", archive.parent, mirrors, "as it is")
+    found = sha256(archive)
+    if first and found != first:
+        raise GreedymmError(
+            f"{archive} is another file than the one first seen: its SHA-256 is {found}, that in {record.name} {first}."
+            f"\n  If it is meant to be another one, delete {record} and {folder}, and raise data.edition;"
+            " else delete the archive.\n  Then run again."
+        )
+    if not folder.exists():
+        log.info("unpacking %s", archive)
+        unpack(archive, folder)
+    write_text(record, f"{found}  {archive.name}\n")
+    return folder, found
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack(archive: Path, folder: Path) -> None:

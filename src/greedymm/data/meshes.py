@@ -1,6 +1,7 @@
 """OFF files -> triangles, of whatever people's files can be read as."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy.typing as npt
 HEADER = re.compile(r"\s*(?:#.*\n\s*)*C?OFF", re.IGNORECASE)
 COUNTS = re.compile(r"\+?[0-9]{1,12} \+?[0-9]{1,12}( .*)?")  # of vertices, faces and edges, which nobody counts
 WINDOWS_NAN = re.compile(r"[-+]?(?:1\.#\w+|nan\(\w+\))", re.IGNORECASE)  # as its printf wrote it, then and now
-AXES = 3
+AXES = TRIANGLE = 3
 LARGEST = 1e100  # coordinate: with larger ones, areas and distances would overflow
 
 Lines = Sequence[Sequence[str]]
@@ -39,12 +40,39 @@ def read_off(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]
     if (header := HEADER.match(text)) is None:
         raise UnreadableError("no OFF file: it does not begin with OFF")
     text = WINDOWS_NAN.sub("nan", text[header.end() :])
+    if (plain := _plain(text)) is not None:
+        return plain[0], _with_area(*plain)
     lines = [fields for line in text.splitlines() if (fields := line.split("#")[0].split())]
     try:
         vertices, faces = _parsed(lines)
     except (ValueError, OverflowError) as error:
         raise UnreadableError(f"no readable OFF file ({error})") from None
     return vertices, _with_area(vertices, faces)
+
+
+def _plain(text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]] | None:
+    """Vertices and triangles of a file of nothing else, as most are: all at once, for a tenth of the time and memory.
+
+    None: it has polygons, colours, comments or a fault, and has to be read line by line.
+    """
+    counts, _, body = text.lstrip().partition("\n")
+    if "#" in text or not COUNTS.fullmatch(" ".join(counts.split())):
+        return None
+    vertex_count, face_count = (int(n) for n in counts.split()[:2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # what numpy gives where it meets something else
+        try:
+            numbers = np.fromstring(body, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+    if len(numbers) != AXES * vertex_count + 4 * face_count:
+        return None
+    vertices, triangles = np.split(numbers, [AXES * vertex_count])
+    corners = triangles.reshape(-1, 4)
+    whole = np.isfinite(corners).all() and (corners[:, 0] == TRIANGLE).all() and (corners == corners.round()).all()
+    if not whole or not face_count or not 0 <= corners[:, 1:].min() <= corners[:, 1:].max() < vertex_count:
+        return None
+    return vertices.reshape(-1, AXES), corners[:, 1:].astype(np.int64)
 
 
 def _parsed(lines: Lines) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

@@ -16,7 +16,9 @@ from greedymm.errors import GreedymmError
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = {"pictures": ".png", "meshes": ".off"}  # of the files of each form in which people have objects
+# Names of the files of each form in which people have objects; hidden ones are none.
+FILES = {"pictures": "[!.]*.[pP][nN][gG]", "meshes": "[!.]*.[oO][fF][fF]"}
+MARK = "GENERATED.txt"  # beside the classes, where the project itself wrote the objects
 SPLITS = ("train", "test")
 SHOWN = 20  # broken objects that an error lists; the log has all
 
@@ -44,7 +46,7 @@ class Broken(NamedTuple):
 def root_of(folder: Path, form: str) -> Path | None:
     """The folder of the classes: this one, or one not far within it, as archives have it; None where there is none."""
     levels = [folder, *sorted(folder.glob("[!.]*")), *sorted(folder.glob("[!.]*/[!.]*"))]
-    return next((p for p in levels for split in SPLITS if any(p.glob(f"[!.]*/{split}/[!.]*{SUFFIXES[form]}"))), None)
+    return next((p for p in levels for split in SPLITS if any(p.glob(f"[!.]*/{split}/{FILES[form]}"))), None)
 
 
 def find(root: Path, form: str) -> tuple[list[Item], list[Broken]]:
@@ -53,7 +55,7 @@ def find(root: Path, form: str) -> tuple[list[Item], list[Broken]]:
     broken: list[Broken] = []
     for folder in sorted(place for split in SPLITS for place in root.glob(f"[!.]*/{split}")):
         place = (folder.name, folder.parent.name)
-        files = sorted(folder.glob(f"[!.]*{SUFFIXES[form]}"))
+        files = sorted(folder.glob(FILES[form]))
         if form == "meshes":
             items += [Item(*place, file.stem, (file,)) for file in files]
             continue

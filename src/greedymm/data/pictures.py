@@ -13,8 +13,8 @@ from greedymm.data.render import VIEWS
 
 # Name of a picture, and the number of its first view: that of MVCNN's archive, and that of other public sets.
 PATTERNS = (
-    (re.compile(r"(?P<object>.+)\.obj\.shaded_v(?P<view>\d{3})\.png"), 1),
-    (re.compile(r"(?P<object>.+)\.obj_\w*v(?P<view>\d{4})\.png"), 0),
+    (re.compile(r"(?P<object>.+)\.obj\.shaded_v(?P<view>\d{3})\.png", re.IGNORECASE), 1),
+    (re.compile(r"(?P<object>.+)\.obj_\w*v(?P<view>\d{4})\.png", re.IGNORECASE), 0),
 )
 MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # of PIL, with 8 bits a channel
 BACKGROUND = (0, 0, 0, 255)  # where a picture is transparent, as of the renderer

@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.floating]
 Bytes = npt.NDArray[np.uint8]
 
 VIEWS = 12
+NAMES = tuple(f"view{k}" for k in range(VIEWS))
+FRONT_AND_REAR = (NAMES[0], NAMES[6])  # the modalities of Wu et al. 2022
 ELEVATION = 30  # degrees, of every camera above the object
 FRONT = -90  # degrees: view 0 sees the object from -y; those after it go round counter-clockwise, as seen from above
 DISTANCE = 3.5  # of the camera from the object's centre, in radii of the object

@@ -11,17 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from greedymm.data.modelnet40 import MODALITIES, STORED
 from greedymm.data.parallel import in_order
-from greedymm.data.render import VIEWS, render
+from greedymm.data.render import FRONT_AND_REAR, NAMES, VIEWS, render
 from greedymm.data.samples import SPLITS, Facts, Samples, Stream
-from greedymm.files import write_text
 from greedymm.params import Strict
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
 
-__all__ = ["MODALITIES", "STORED", "Settings", "make"]
+STORED, MODALITIES = NAMES, FRONT_AND_REAR
 
 SOURCE = "generated here: procedural CAD objects of everyday things"
 LICENCE = "BSD-3-Clause, as the project"
@@ -55,7 +53,7 @@ def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[dict[str, Sa
 
 
 def _stream(split: str, classes: tuple[str, ...], settings: Settings, workers: int) -> Stream:
-    items = _items(split, classes, settings)
+    items = items_of(split, classes, settings)
     views = partial(_views, size=settings.size, seed=settings.seed)
     return Stream(
         shapes=dict.fromkeys(STORED, (1, settings.size, settings.size)),
@@ -65,35 +63,20 @@ def _stream(split: str, classes: tuple[str, ...], settings: Settings, workers: i
     )
 
 
-def _items(split: str, classes: tuple[str, ...], settings: Settings) -> list[Item]:
+def items_of(split: str, classes: tuple[str, ...], settings: Settings) -> list[Item]:
+    """Objects of one split, class by class."""
     return [Item(split, label, i) for label in classes for i in range(getattr(settings, split))]
 
 
 def _views(item: Item, size: int, seed: int) -> npt.NDArray[np.uint8]:
     """Pictures of one object: (VIEWS, 1, size, size)."""
-    mesh = _mesh(item, seed)
+    mesh = mesh_of(item, seed)
     return render(mesh.vertices, mesh.faces, size)
 
 
-def _mesh(item: Item, seed: int) -> "Trimesh":
+def mesh_of(item: Item, seed: int) -> "Trimesh":
     """One object: the same in whichever process and order."""
     from greedymm.data.cad import CLASSES
 
     stream = [seed, list(CLASSES).index(item.label), SPLITS.index(item.split), item.number]
     return CLASSES[item.label](np.random.default_rng(stream))
-
-
-def write_meshes(folder: Path, settings: Settings, classes: int) -> int:
-    """Write objects of the first classes as OFF files, in the form of ModelNet40; returns how many.
-
-    Those of validation are among the training objects: whoever reads them holds out some of his own.
-    """
-    from trimesh.exchange.off import export_off
-
-    from greedymm.data.cad import CLASSES
-
-    items = [item for split in SPLITS for item in _items(split, tuple(CLASSES)[:classes], settings)]
-    for item in items:
-        place = folder / item.label / ("test" if item.split == "test" else "train")
-        write_text(place / f"{item.label}_{item.split}_{item.number:04d}.off", export_off(_mesh(item, settings.seed)))
-    return len(items)

@@ -1,4 +1,4 @@
-"""Files and archives of others -> a folder, each of them verified."""
+"""Files of others -> files in a folder, each of them verified."""
 
 import gzip
 import hashlib
@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from greedymm.data.archive import unpack
 from greedymm.errors import GreedymmError
-from greedymm.files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -46,47 +44,8 @@ def obtain(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
         if (folder / name).exists():
             return _verified(folder / name, file)
     by_hand = f"gzipped or not (MD5 of its content {file.content_md5})"
-    _download(file.name, f"md5:{file.md5}", folder, mirrors, by_hand)
+    download(file.name, f"md5:{file.md5}", folder, mirrors, by_hand)
     return _verified(folder / file.name, file)
-
-
-def obtain_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
-    """Folder of what is in an archive, beside it, and the archive's SHA-256.
-
-    The archive is downloaded when it is missing, and unpacked once. Its authors publish no hash: the first one that
-    could be unpacked is recorded beside it, in the form of `sha256sum`, and every later one must be the same.
-
-    Args:
-        archive: where it is, or is to be.
-        mirrors: addresses to which its name is added, tried in this order.
-
-    Raises:
-        GreedymmError: if no mirror delivers it, if it is another one than that first seen, or if it is broken.
-    """
-    record, folder = archive.with_name(f"{archive.name}.sha256"), archive.with_name(archive.name.split(".")[0])
-    first = record.read_text(encoding="utf-8").split()[0] if record.exists() else None
-    if first and folder.exists() and not archive.exists():  # unpacked, then deleted to save space
-        return folder, first
-    if not archive.exists():
-        _download(archive.name, first and f"sha256:{first}", archive.parent, mirrors, "as it is")
-    found = sha256(archive)
-    if first and found != first:
-        raise GreedymmError(
-            f"{archive} is another file than the one first seen: its SHA-256 is {found}, that in {record.name} {first}."
-            f"\n  If it is meant to be another one, delete {record} and {folder}; else delete the archive."
-            "\n  Then run again."
-        )
-    if not folder.exists():
-        log.info("unpacking %s", archive)
-        unpack(archive, folder)
-    write_text(record, f"{found}  {archive.name}\n")
-    return folder, found
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _verified(path: Path, file: RemoteFile) -> bytes:
@@ -104,7 +63,7 @@ def _verified(path: Path, file: RemoteFile) -> bytes:
     return content
 
 
-def _download(name: str, known: str | None, folder: Path, mirrors: Sequence[str], by_hand: str) -> None:
+def download(name: str, known: str | None, folder: Path, mirrors: Sequence[str], by_hand: str) -> None:
     """Download a file into a folder; `known`: its hash, as `md5:...`, where that is known; `by_hand`: in which form."""
     import pooch
     import requests

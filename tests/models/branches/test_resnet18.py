@@ -116,6 +116,19 @@ def test_a_branch_for_gray_sees_what_the_three_channels_would_see_of_gray(
     torch.testing.assert_close(forward(gray, image), forward(colour, image.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
 
 
+def test_weights_without_the_counters_of_the_norms_are_loaded_as_torchvision_published_them(
+    theirs: tuple[dict[str, Tensor], Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "published.pth"
+    torch.save({n: w for n, w in theirs[0].items() if not n.endswith("num_batches_tracked")}, path)
+
+    own = build(FULL.model_copy(update={"weights": str(path)}), channels=3, classes=7).state_dict()
+
+    for name, weight in own.items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(weight, theirs[0][torchvision_name(name)])
+
+
 def test_weights_of_another_width_are_refused_with_both_shapes(theirs: tuple[dict[str, Tensor], Path]) -> None:
     with pytest.raises(GreedymmError, match=r"'conv1.weight' is \(64, 3, 7, 7\) .* and \(4, 3, 7, 7\)"):
         build(NARROW.model_copy(update={"weights": str(theirs[1])}), channels=3, classes=7)

@@ -4,16 +4,14 @@ from collections import OrderedDict
 from itertools import pairwise
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import BasicBlock
 
-from greedymm.errors import GreedymmError
+from greedymm.models import weights
 from greedymm.models.multistream import Branch
 from greedymm.params import Resnet18 as Settings
 
 BLOCKS = 2  # of each stage
-GRAY = 1
 
 
 def build(settings: Settings, channels: int, classes: int) -> Branch:
@@ -29,7 +27,7 @@ def build(settings: Settings, channels: int, classes: int) -> Branch:
     branch = Branch([first, *stages], widths, head)
     branch.apply(initialise)
     if settings.weights is not None:
-        load(branch, Path(settings.weights))
+        weights.load(branch, Path(settings.weights), torchvision_name, "a ResNet-18 in torchvision's names")
     return branch
 
 
@@ -56,48 +54,6 @@ def initialise(module: nn.Module) -> None:
     """Initial weights of convolutions; norm layers and the head begin as torch has them."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
-def load(branch: Branch, file: Path) -> None:
-    """Start from weights in torchvision's names, as `torchvision.models.resnet18().state_dict()` has them.
-
-    A head for another number of classes stays as it is. Of colours, a branch for gray pictures takes the sum: it sees
-    of a gray picture what the three channels would.
-
-    Raises:
-        GreedymmError: if the file is missing or broken, or if it lacks a weight or has it in another shape.
-    """
-    weights = _read(file)
-    own = branch.state_dict()
-    loaded = {}
-    for name in own:
-        theirs = torchvision_name(name)
-        if theirs not in weights:
-            raise GreedymmError(f"{file} has no weight '{theirs}': it is not of a ResNet-18 in torchvision's names")
-        weight = weights[theirs]
-        if theirs == "conv1.weight" and own[name].shape[1] == GRAY:
-            weight = weight.sum(dim=1, keepdim=True)
-        if weight.shape != own[name].shape and theirs.startswith("fc."):
-            weight = own[name]
-        if weight.shape != own[name].shape:
-            raise GreedymmError(
-                f"'{theirs}' is {tuple(weight.shape)} in {file}, and {tuple(own[name].shape)} in a network of these"
-                " params: the same width and three channels, or one, are needed"
-            )
-        loaded[name] = weight
-    branch.load_state_dict(loaded)
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        raise GreedymmError(f"{file.absolute()} is missing: correct `weights` of the branch, or put the file there")
-    try:
-        weights: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-        weights = dict(weights)
-    except Exception as error:  # torch raises anything from EOFError to UnpicklingError
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise GreedymmError(f"{file} is no file of weights, or broken ({reason})") from error
-    return weights
 
 
 def torchvision_name(name: str) -> str:
