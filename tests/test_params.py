@@ -81,9 +81,9 @@ def test_the_params_of_the_project_are_valid() -> None:
 
 
 OVERLAYS = {
-    "paper": (("paper",), ["colored_mnist", "modelnet40"]),
+    "paper": (("paper",), ["colored_mnist", "modelnet40", "nvgesture"]),
     "calibration": (("paper", "calibration"), ["colored_mnist"]),
-    "smoke": (("paper", "smoke"), ["modelnet40"]),
+    "smoke": (("paper", "smoke"), ["modelnet40", "nvgesture"]),
 }
 
 

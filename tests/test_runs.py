@@ -83,6 +83,8 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "modalities": (["gray", "color"], FUSED | {"analysis"}),
     "inputs.scaling": ("imagenet", RUNS | {"analysis"}),
     "inputs.flip": (True, RUNS | {"analysis"}),
+    "inputs.frames": (4, RUNS | {"analysis"}),
+    "inputs.crop": (20, RUNS | {"analysis"}),
     "model.branch.widths": ([4, 8], RUNS | {"analysis"}),
     "model.fusion.ratio": (2, FUSED | {"analysis"}),
     "model.fusion.official_gates": (True, FUSED | {"analysis"}),

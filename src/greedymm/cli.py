@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
         step.add_argument("--params", type=_params, default="params.yaml", help=files)
     objects = _add(commands, _objects, "objects")
     objects.add_argument("folder", type=Path, help="where to write; made when it is missing")
+    filmed = _add(commands, _clips, "clips")
+    filmed.add_argument("folder", type=Path, help="where to write; made when it is missing")
+    filmed.add_argument("--workers", type=int, default=2, help="processes that share the work (%(default)s)")
     for name, least, most, what in (
         ("--classes", 1, 16, "the first ones"),
         ("--count", 2, 1000, "training objects of each; half as many for testing"),
@@ -116,6 +119,15 @@ def _objects(folder: Path, classes: int, count: int) -> None:
 
     written = write_meshes(folder, Settings(train=count - 1, val=1, test=count // 2), classes)
     sys.stdout.write(f"{written} objects of {classes} classes in {folder}\n")
+
+
+def _clips(folder: Path, workers: int) -> None:
+    """Write generated gestures as videos and lists, in the form of NVGesture: to try its reader without it."""
+    from greedymm.data.export import write_clips
+    from greedymm.data.handwave import Settings
+
+    write_clips(folder, Settings(classes=2, train=2, test=1, takes=1), workers)
+    sys.stdout.write(f"clips of 2 gestures and 3 subjects in {folder}\n")
 
 
 def _summary() -> None:

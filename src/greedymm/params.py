@@ -135,21 +135,8 @@ LEAST = 2  # modalities of a multi-modal network
 DROP = "drop"
 # Modules of the package `data` that are no datasets.
 SHARED_BY_DATASETS = {
-    *(
-        "archive",
-        "batches",
-        "cad",
-        "export",
-        "hdf5",
-        "inputs",
-        "meshes",
-        "objects",
-        "parallel",
-        "pictures",
-        "render",
-        "samples",
-    ),
-    "source",
+    *("archive", "batches", "cad", "clips", "export", "hands", "hdf5", "inputs", "meshes", "objects", "parallel"),
+    *("pictures", "render", "samples", "source", "video"),
 }
 
 
@@ -282,6 +269,19 @@ class Inputs(Strict):
     flip: bool = Field(
         default=False,
         description="in training, flip each modality of each sample horizontally, on its own, half of the time",
+    )
+    frames: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        description="of each clip: a random window in training, evenly over the clip otherwise; null: all",
+    )
+    crop: int | None = Field(
+        default=None,
+        ge=1,
+        strict=True,
+        description="side of a square, the same for all modalities: at random in training, in the middle otherwise;"
+        " null: all",
     )
 
 

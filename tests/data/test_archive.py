@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import py7zr
 import pytest
 
 from greedymm.data.archive import unpack
@@ -260,3 +261,135 @@ def test_where_the_disk_is_full_the_archive_is_not_blamed(place: Path, monkeypat
         unpack(archive, place / "objects")
 
     assert list(place.iterdir()) == [archive]
+
+
+# -- 7z files in parts --------------------------------------------------------------------------------------
+
+
+def seven(files: dict[str, bytes], password: str | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with py7zr.SevenZipFile(buffer, "w", password=password) as file:
+        for name, content in files.items():
+            file.writestr(content, name)
+    return buffer.getvalue()
+
+
+def parts(content: bytes, place: Path, volume: int) -> list[Path]:
+    """Put an archive there in parts of so many bytes; the first one is that to unpack."""
+    paths = []
+    for k, start in enumerate(range(0, len(content), volume), start=1):
+        paths.append(place / f"objects.7z.{k:03d}")
+        paths[-1].write_bytes(content[start : start + volume])
+    return paths
+
+
+NOISE = FILES | {"objects/cup/train/3.off": random.Random(0).randbytes(900)}  # noqa: S311
+NO_WHOLE = "and the parts beside it are no whole 7z archive"
+
+
+def refuse_parts(archives: list[Path], place: Path, reason: str) -> str:
+    """Make sure that an archive is refused, and that its parts are all that is there afterwards; the message."""
+    with pytest.raises(GreedymmError, match=reason) as raised:
+        unpack(place / "objects.7z.001", place / "objects")
+
+    found = [path for path in place.parent.parent.rglob("*") if not path.is_dir() or path.is_symlink()]
+    assert sorted(found) == sorted(place.iterdir()) == sorted(archives)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("volume", [40, 100, 333, 500, 10_000])
+def test_an_archive_in_parts_is_unpacked_from_the_first_of_them(volume: int, place: Path) -> None:
+    archives = parts(seven(NOISE), place, volume)
+
+    unpack(archives[0], place / "objects")
+
+    assert contents(place / "objects") == NOISE
+    assert sorted(path.name for path in place.iterdir()) == ["objects", *(path.name for path in archives)]
+
+
+def test_it_does_not_matter_where_one_part_ends_and_the_next_begins(place: Path) -> None:
+    content = seven(FILES)
+
+    for volume in range(len(content) // 2, len(content)):
+        unpack(parts(content, place, volume)[0], place / "objects")
+        assert contents(place / "objects") == FILES
+        shutil.rmtree(place / "objects")
+
+
+@pytest.mark.parametrize("gone", range(4))
+def test_a_missing_part_is_named_with_what_to_do(gone: int, place: Path) -> None:
+    archives = parts(seven(NOISE), place, 300)
+    assert len(archives) == 4
+    archives.pop(gone).unlink()
+
+    message = refuse_parts(archives, place, NO_WHOLE)
+
+    assert ("the last part missing" if gone == 3 else f"part {gone + 1:03d} is missing") in message
+    assert "Put the missing parts there" in message
+
+
+def test_two_parts_in_each_others_place_are_refused(place: Path) -> None:
+    archives = parts(seven(NOISE), place, 300)
+    first, second = archives[1].read_bytes(), archives[2].read_bytes()
+    archives[1].write_bytes(second)
+    archives[2].write_bytes(first)
+
+    refuse_parts(archives, place, NO_WHOLE)
+
+
+@pytest.mark.parametrize("content", NONE.values(), ids=NONE)
+def test_a_part_that_is_no_archive_is_refused(content: bytes, place: Path) -> None:
+    refuse_parts(parts(content or b"7z", place, 1000), place, NO_WHOLE)
+
+
+def test_no_beginning_of_the_last_part_passes_for_the_whole(place: Path) -> None:
+    archives = parts(seven(FILES), place, 100)
+    last = archives[-1].read_bytes()
+
+    for length in range(len(last)):
+        archives[-1].write_bytes(last[:length])
+        refuse_parts(archives, place, NO_WHOLE)
+
+
+def test_no_flipped_byte_of_any_part_changes_a_file_in_silence(place: Path) -> None:
+    whole, draws = seven(FILES), random.Random(0)  # noqa: S311
+
+    refused = 0
+    for at in range(0, len(whole), 2):
+        archives = parts(whole[:at] + bytes([whole[at] ^ draws.randrange(1, 256)]) + whole[at + 1 :], place, 100)
+        try:
+            unpack(archives[0], place / "objects")
+        except GreedymmError:
+            refused += 1
+            assert sorted(place.iterdir()) == archives
+        else:
+            assert set(contents(place / "objects").values()) <= set(FILES.values())
+            shutil.rmtree(place / "objects")
+
+    assert refused > len(whole) / 2 * 0.9
+
+
+@pytest.mark.parametrize("name", ["..\\out.off", "objects\\..\\..\\out.off", "C:\\out.off"])
+def test_a_path_out_of_the_folder_is_refused_in_parts_as_well(name: str, place: Path) -> None:
+    archives = parts(seven(FILES | {name: b"out"}), place, 100)
+
+    message = refuse_parts(archives, place, "leads out of the folder")
+
+    assert name.replace("\\", "/") in message
+
+
+@pytest.mark.parametrize("target", ["README", "/dev/null"])
+def test_links_in_a_7z_file_are_refused(target: str, place: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("links")
+    (elsewhere / "README").write_bytes(b"x")
+    (elsewhere / "link.off").symlink_to(elsewhere / target)
+    buffer = io.BytesIO()
+    with py7zr.SevenZipFile(buffer, "w") as file:
+        file.write(elsewhere / "README", "README")
+        file.write(elsewhere / "link.off", "objects/link.off")
+
+    refuse_parts(parts(buffer.getvalue(), place, 100), place, "'objects/link.off' in it is a link or a device")
+
+
+def test_an_encrypted_7z_file_is_refused(place: Path) -> None:
+    refuse_parts(parts(seven(FILES, password="secret"), place, 100), place, NO_WHOLE)  # noqa: S106

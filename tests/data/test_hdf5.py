@@ -10,7 +10,7 @@ import pytest
 
 from greedymm.data import hdf5
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.samples import Facts, Samples, Stream
+from greedymm.data.samples import Broken, Facts, Samples, Stream
 from greedymm.errors import GreedymmError
 
 FACTS = Facts(
@@ -469,3 +469,117 @@ def test_what_is_known_beforehand_is_refused_before_the_first_sample_is_made(
 
     assert made == []
     assert list(tmp_path.iterdir()) == []
+
+
+# -- Samples with which something is wrong ------------------------------------------------------------------
+
+
+def with_broken(broken: dict[str, list[int]], *, skip: bool) -> dict[str, Samples | Stream]:
+    """Streams in which some samples, by split and place, are broken."""
+    content: dict[str, Samples | Stream] = {}
+    for name, split in splits().items():
+        taken: list[Row | Broken] = list(rows(split))
+        for k in broken.get(name, []):
+            taken[k] = Broken(f"{name} {k}", "truncated")
+        content[name] = streamed(split)._replace(rows=taken, skip_broken=skip)
+    return content
+
+
+BROKEN = {"train": [0, 3], "test": [2]}
+
+
+def test_all_broken_samples_of_all_splits_are_said_at_once_and_nothing_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(GreedymmError) as raised:
+        hdf5.write(tmp_path / "data.h5", with_broken(BROKEN, skip=False), FACTS)
+
+    first, *lines, remedy = str(raised.value).splitlines()
+    assert first.startswith("3 samples or files in ")
+    assert [line.strip() for line in lines] == ["train 0: truncated", "train 3: truncated", "test 2: truncated"]
+    assert "data.skip_broken" in remedy
+    assert list(tmp_path.iterdir()) == []
+    assert caplog.messages == [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [BROKEN, {"train": [6]}, {"train": [0, 1, 2, 3, 4]}, {"val": [0], "test": [0, 3]}],
+    ids=["some", "the last", "the first", "the first and last"],
+)
+def test_where_they_may_be_left_out_the_others_keep_their_labels_and_ids(
+    broken: dict[str, list[int]], tmp_path: Path
+) -> None:
+    hdf5.write(tmp_path / "data.h5", with_broken(broken, skip=True), FACTS)
+
+    with DataFile(tmp_path / "data.h5") as file:
+        for name, split in splits().items():
+            kept = np.delete(np.arange(len(split.labels)), broken.get(name, []))
+            for modality, images in split.modalities.items():
+                np.testing.assert_array_equal(file.images(name, modality)[:], images[kept], strict=True)
+                assert file.images(name, modality).id.get_num_chunks() == len(kept)
+            np.testing.assert_array_equal(file.labels(name), split.labels[kept], strict=True)
+            assert file.known(name)["id"].tolist() == [split.ids[k] for k in kept]
+
+
+def test_what_was_left_out_stands_in_a_note_behind_those_that_there_were(tmp_path: Path) -> None:
+    facts = replace(FACTS, notes=("filmed at night",))
+
+    hdf5.write(tmp_path / "data.h5", with_broken(BROKEN, skip=True), facts)
+
+    with DataFile(tmp_path / "data.h5") as file:
+        first, second = file.facts.notes
+        assert file.facts == replace(facts, notes=(first, second))
+    assert first == "filmed at night"
+    assert second.startswith("left out 3 samples or files: ")
+    assert all(f"{name} {k}: truncated" in second for name, those in BROKEN.items() for k in those)
+
+
+def test_where_none_is_broken_it_changes_no_byte_whether_they_might_be_left_out(tmp_path: Path) -> None:
+    for skip in (False, True):
+        hdf5.write(tmp_path / f"{skip}.h5", with_broken({}, skip=skip), FACTS)
+
+    assert (tmp_path / "True.h5").read_bytes() == (tmp_path / "False.h5").read_bytes()
+
+
+def test_the_same_left_out_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.h5", "two.h5"):
+        hdf5.write(tmp_path / name, with_broken(BROKEN, skip=True), FACTS)
+
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("broken", "lost"), [([1], "dög"), ([0, 1, 2], "cat, dög")], ids=["all of a class", "all of a split"]
+)
+def test_a_class_that_is_lost_with_them_is_named_and_nothing_is_left(
+    broken: list[int], lost: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GreedymmError, match=f"split 'val' has no sample of: {lost}"):
+        hdf5.write(tmp_path / "data.h5", with_broken({"val": broken}, skip=True), FACTS)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_samples_count_as_samples_where_there_are_too_many(tmp_path: Path) -> None:
+    content = with_broken({}, skip=True)
+    content["val"] = streamed(splits()["val"])._replace(rows=[Broken("a", "b")] * 4, skip_broken=True)
+
+    with pytest.raises(GreedymmError, match="/val has 3 labels, but more samples"):
+        hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_samples_are_compressed_where_it_pays(tmp_path: Path, *, compressed: bool) -> None:
+    empty = [np.zeros((1, 64, 64), dtype=np.uint8)]
+    content = {
+        s: Stream({"view": (1, 64, 64)}, [empty] * 2, np.arange(2), [f"{s}0", f"{s}1"], compressed) for s in splits()
+    }
+
+    hdf5.write(tmp_path / "data.h5", content, FACTS)
+
+    with DataFile(tmp_path / "data.h5") as file:
+        images = file.images("train", "view")
+        assert images.chunks == (1, 1, 64, 64)
+        assert (images.compression == "gzip") == compressed
+        assert (images.id.get_storage_size() < images.nbytes) == compressed

@@ -1,4 +1,4 @@
-"""What a network sees: scaling against torchvision's own, and flips."""
+"""What a network sees: scaling against torchvision's own, flips, windows and crops."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torchvision.transforms import functional
 
 from greedymm.data import hdf5
 from greedymm.data.batches import Batches, loader
-from greedymm.data.inputs import Scaling, channels
+from greedymm.data.inputs import Scaling, channels, window
 from greedymm.data.samples import SPLITS, Facts, Samples
 from greedymm.errors import GreedymmError
 from greedymm.params import Execution, Inputs
@@ -122,3 +122,173 @@ def test_a_network_is_told_the_channels_that_it_gets() -> None:
     assert channels([1, 2], Inputs()) == [1, 2]
     with pytest.raises(GreedymmError, match="imagenet takes 1 or 3 channels, not 2"):
         channels([1, 2], IMAGENET)
+
+
+# -- Windows and crops --------------------------------------------------------------------------------------
+
+FRAMES, HEIGHT, WIDTH = 10, 4, 6  # of the stored clips: each of their values says where it was
+PLACES = np.arange(FRAMES * HEIGHT * WIDTH, dtype=np.uint8).reshape(FRAMES, HEIGHT, WIDTH)
+CUT = Inputs(frames=4, crop=3)
+STARTS, TOPS, LEFTS = FRAMES - 4 + 1, HEIGHT - 3 + 1, WIDTH - 3 + 1
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips in gray and in colour, and a picture, all of whose values say where they are."""
+    path = tmp_path_factory.mktemp("clips") / "data.h5"
+    gray = np.broadcast_to(PLACES, (COUNT, 1, *PLACES.shape))
+    shown = {"gray": gray, "color": gray.repeat(3, axis=1), "picture": gray[:, :, 0]}
+    hdf5.write(
+        path,
+        {s: Samples(shown, np.arange(COUNT) % 2, [f"{s}{i}" for i in range(COUNT)]) for s in SPLITS},
+        Facts(("a", "b"), "made here", "CC0", generated=True),
+    )
+    return path
+
+
+def cut(
+    path: Path, inputs: Inputs = CUT, *, seed: int | None = 0, size: int = 7, resident_gb: float = 4
+) -> tuple[Batches, list[str]]:
+    modalities = ["gray", "color", "picture"]
+    load = loader(path, modalities, size, CPU, Execution(resident_gb=resident_gb, workers=0), inputs)
+    return load("train", None, None if seed is None else torch.Generator().manual_seed(seed)), modalities
+
+
+def seen(path: Path, inputs: Inputs = CUT, **how: float | None) -> dict[str, Tensor]:
+    """All samples of one pass, as the bytes that they were: (N, C, *s) of each modality."""
+    batches, modalities = cut(path, inputs, **how)  # type: ignore[arg-type]
+    columns = zip(*(inputs for inputs, _ in batches), strict=True)
+    return {m: ((torch.cat(x) + 1) * 127.5).round().long() for m, x in zip(modalities, columns, strict=True)}
+
+
+def corners(samples: Tensor) -> Tensor:
+    """Frame, row and column at which each sample begins, (N, 3), once it is sure that it is a block from there."""
+    first = samples[:, 0].flatten(1)[:, 0]
+    block = torch.from_numpy(PLACES.astype(np.int64))[tuple(slice(s) for s in samples.shape[2:])]
+    assert torch.equal(samples, (first.view(-1, 1, 1, 1) + block)[:, None].expand_as(samples))
+    return torch.stack([first // (HEIGHT * WIDTH), first // WIDTH % HEIGHT, first % WIDTH], dim=1)
+
+
+def test_in_training_a_clip_is_a_block_of_consecutive_frames_and_one_square_of_all_of_them(clips: Path) -> None:
+    found = seen(clips)
+
+    assert {m: tuple(x.shape) for m, x in found.items()} == {
+        "gray": (COUNT, 1, 4, 3, 3),
+        "color": (COUNT, 3, 4, 3, 3),
+        "picture": (COUNT, 1, 3, 3),
+    }
+    corners(found["gray"])
+
+
+def test_all_modalities_of_a_sample_are_cut_at_the_same_place(clips: Path) -> None:
+    found = seen(clips)
+
+    assert torch.equal(corners(found["gray"]), corners(found["color"]))
+    assert torch.equal(corners(found["gray"])[:, 1:], corners(found["picture"][:, :, None])[:, 1:])
+
+
+def test_every_place_is_drawn_and_none_more_often_than_another(clips: Path) -> None:
+    batches, _ = cut(clips)
+    passes = [torch.cat([((x[0] + 1) * 127.5).round().long() for x, _ in batches]) for _ in range(3)]
+
+    found = torch.cat([corners(x) for x in passes])
+
+    for axis, places in enumerate((STARTS, TOPS, LEFTS)):
+        share = found[:, axis].bincount() / len(found)
+        assert len(share) == places
+        torch.testing.assert_close(share, torch.full((places,), 1 / places), rtol=0, atol=0.05)
+    assert len(set(map(tuple, found.tolist()))) == STARTS * TOPS * LEFTS
+
+
+def test_other_places_are_drawn_in_each_epoch_and_with_another_seed(clips: Path) -> None:
+    batches, _ = cut(clips)
+    first, second = ([x[0] for x, _ in batches] for _ in range(2))
+
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    assert torch.equal(seen(clips)["gray"], seen(clips)["gray"])
+    assert not torch.equal(seen(clips)["gray"], seen(clips, seed=1)["gray"])
+
+
+def test_a_streamed_split_is_cut_as_a_resident_one_whatever_the_size_of_a_batch(clips: Path) -> None:
+    expected = seen(clips)
+
+    for found in (seen(clips, resident_gb=0), seen(clips, size=50), seen(clips, size=COUNT)):
+        assert all(torch.equal(found[m], expected[m]) for m in expected)
+
+
+@pytest.mark.parametrize("resident_gb", [0, 4])
+def test_samples_that_are_shuffled_keep_labels_and_modalities_together(resident_gb: float, clips: Path) -> None:
+    load = loader(clips, ["gray", "color"], 7, CPU, Execution(resident_gb=resident_gb, workers=0), CUT)
+
+    for (gray, color), _ in load("train", torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)):
+        assert torch.equal(gray.expand_as(color), color)
+
+
+def test_where_nothing_is_drawn_frames_are_evenly_over_the_clip_and_the_square_in_the_middle(clips: Path) -> None:
+    evenly = Inputs(frames=4, crop=2)
+
+    found = seen(clips, evenly, seed=None)
+
+    expected = torch.from_numpy(PLACES.astype(np.int64))[[0, 3, 6, 9], 1:3, 2:4]
+    for samples in (found["gray"], found["color"]):
+        assert torch.equal(samples, expected.expand_as(samples))
+    assert torch.equal(found["picture"], expected[0].expand_as(found["picture"]))
+
+
+@pytest.mark.parametrize(
+    ("count", "frames"),
+    [(1, [0]), (2, [0, 9]), (3, [0, 4, 9]), (9, [0, 1, 2, 3, 4, 6, 7, 8, 9]), (10, list(range(10)))],
+)
+def test_frames_that_are_evenly_over_the_clip_begin_with_its_first_and_end_with_its_last(
+    count: int, frames: list[int]
+) -> None:
+    clip = torch.arange(10).view(1, 10, 1, 1)
+
+    assert window(clip, count, None).flatten().tolist() == frames
+
+
+@pytest.mark.parametrize("seed", [0, None], ids=["training", "test"])
+def test_where_all_of_it_is_asked_for_all_of_it_is_shown(seed: int | None, clips: Path) -> None:
+    square = seen(clips, Inputs(frames=FRAMES, crop=HEIGHT), seed=seed)["gray"]
+    assert square.shape == (COUNT, 1, FRAMES, HEIGHT, HEIGHT)
+
+    for inputs in (Inputs(), Inputs(frames=FRAMES)):
+        found = seen(clips, inputs, seed=seed)["color"]
+        assert torch.equal(found, torch.from_numpy(PLACES.astype(np.int64)).expand_as(found))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shape"),
+    [(Inputs(frames=4), (4, HEIGHT, WIDTH)), (Inputs(crop=3), (FRAMES, 3, 3))],
+    ids=["frames alone", "crop alone"],
+)
+def test_either_is_cut_without_the_other(inputs: Inputs, shape: tuple[int, ...], clips: Path) -> None:
+    found = seen(clips, inputs)
+
+    assert found["gray"].shape[2:] == shape
+    assert found["picture"].shape[2:] == shape[1:]
+    assert len(set(map(tuple, corners(found["gray"]).tolist()))) > 1
+
+
+def test_each_modality_is_still_flipped_on_its_own_once_both_are_cut_at_the_same_place(clips: Path) -> None:
+    found = seen(clips, Inputs(frames=4, crop=3, flip=True))
+
+    mirrored = {m: found[m][:, 0, 0, 0, 0] > found[m][:, 0, 0, 0, 2] for m in ("gray", "color")}
+    there = {m: torch.where(w.view(-1, 1, 1, 1, 1), found[m].flip(-1), found[m]) for m, w in mirrored.items()}
+    assert torch.equal(corners(there["gray"]), corners(there["color"]))
+    assert abs((mirrored["gray"] == mirrored["color"]).float().mean() - 0.5) < 0.08
+
+
+@pytest.mark.parametrize("seed", [0, None], ids=["training", "test"])
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        (Inputs(frames=11), "inputs.frames is 11; the samples have 10"),
+        (Inputs(crop=5), "inputs.crop is 5; the samples have 4"),
+    ],
+)
+def test_more_than_there_is_is_refused_with_the_setting(
+    inputs: Inputs, said: str, seed: int | None, clips: Path
+) -> None:
+    with pytest.raises(GreedymmError, match=said):
+        seen(clips, inputs, seed=seed)

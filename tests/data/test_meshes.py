@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from greedymm.data.meshes import UnreadableError, read_off
+from greedymm.data.meshes import read_off
+from greedymm.data.samples import UnreadableError
 
 VERTICES = "0 0 0\n1 0 0\n0 1 0\n0 0 2.5\n"
 FACES = "3 0 1 2\n3 0 1 3\n"

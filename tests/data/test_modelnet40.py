@@ -16,12 +16,12 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from greedymm.data import hdf5, modelnet40, objects
+from greedymm.data import hdf5, modelnet40
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.meshes import read_off
 from greedymm.data.modelnet40 import Settings, make
 from greedymm.data.render import render
-from greedymm.data.samples import Facts, Samples, Stream
+from greedymm.data.samples import MARK, Facts, Samples, Stream
 from greedymm.errors import GreedymmError
 
 Bytes = npt.NDArray[np.uint8]
@@ -467,7 +467,7 @@ def test_all_broken_objects_are_listed_at_once_with_their_reasons(form: str, tmp
         make(SETTINGS, tmp_path)
 
     first, *lines, remedy = str(raised.value).splitlines()
-    assert first == f"3 objects or files in {tmp_path} cannot be used:"
+    assert first == f"3 samples or files in {tmp_path} cannot be used:"
     said = dict(line.strip().split(": ", 1) for line in lines)
     assert said.keys() == broken.keys()
     assert all(reason in said[name] for name, reason in broken.items())
@@ -483,7 +483,7 @@ def test_broken_objects_are_left_out_with_a_note_where_the_settings_allow_it(for
     ids = [name for split in splits.values() for name in views(split)]
     assert sorted(ids) == sorted({"/".join(o) for o in OBJECTS} - broken.keys())
     (note,) = facts.notes
-    assert note.startswith("left out 3 objects or files: ")
+    assert note.startswith("left out 3 samples or files: ")
     assert all(name in note and reason in note for name, reason in broken.items())
     assert any(key == f"content of {len(ids)} objects" for key in facts.hashes)
 
@@ -509,7 +509,7 @@ def test_of_many_broken_objects_twenty_are_shown_and_all_are_in_the_log(
 
     with (
         caplog.at_level(logging.WARNING),
-        pytest.raises(GreedymmError, match=r"25 objects .*(?s:.*)and 5 more") as raised,
+        pytest.raises(GreedymmError, match=r"25 samples .*(?s:.*)and 5 more") as raised,
     ):
         make(SETTINGS, tmp_path)
 
@@ -524,7 +524,7 @@ def test_no_object_is_rendered_before_all_were_read(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("greedymm.data.objects.render", too_early)
     spoil_meshes(put(meshes(), tmp_path))
 
-    with pytest.raises(GreedymmError, match="3 objects or files"):
+    with pytest.raises(GreedymmError, match="3 samples or files"):
         make(SETTINGS, tmp_path)
 
 
@@ -583,7 +583,7 @@ def test_files_with_endings_in_capitals_are_read_as_well(tmp_path: Path) -> None
 
 
 def test_objects_that_the_project_wrote_are_called_generated(tmp_path: Path) -> None:
-    put(meshes() | {objects.MARK: b"generated here"}, tmp_path)
+    put(meshes() | {MARK: b"generated here"}, tmp_path)
 
     _, facts = make(Settings(folder=str(tmp_path), size=SIZE), tmp_path)
 

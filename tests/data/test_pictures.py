@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from greedymm.data.meshes import UnreadableError
 from greedymm.data.pictures import grouped, in_line, read
+from greedymm.data.samples import UnreadableError
 
 Bytes = npt.NDArray[np.uint8]
 

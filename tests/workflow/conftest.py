@@ -29,3 +29,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
 def pulled(made: Project, tmp_path: Path) -> Project:
     """A fresh clone of it, its results pulled."""
     return p.clone(made, tmp_path / "clone")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The project with tiny params, nothing made yet."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return p.fresh(folder)

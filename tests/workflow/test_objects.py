@@ -63,13 +63,6 @@ def pictures(meshes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    return p.fresh(folder)
-
-
 def write(project: Project, content: dict[str, Any]) -> None:
     (project.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
@@ -127,20 +120,21 @@ def test_broken_objects_stop_the_workflow_by_name_or_are_left_out_and_noted(
     assert "Traceback" not in printed
     write(project, params(folder, skip_broken=True))
     page = ends_with_a_report(project, runs=1)
-    assert "left out 1 objects or files" in page
+    assert "left out 1 samples or files" in page
     assert broken.stem in page
 
 
-def test_the_papers_settings_run_for_two_epochs_on_a_few_objects(project: Project) -> None:
+def test_the_papers_settings_run_for_two_epochs_on_a_few_objects_and_clips(project: Project) -> None:
     shutil.copy(p.ROOT / "params.yaml", project.folder / "params.yaml")
     printed = project.run("greedymm", "objects", "data/raw/smoke", "--classes", "2", "--count", "6")
     assert "of 2 classes" in printed
+    assert "of 2 gestures" in project.run("greedymm", "clips", "data/raw/smoke_clips")
     overlays = ("--configfile", "params/paper.yaml", "params/smoke.yaml")
 
     printed = project.run("snakemake", "--cores", "2", "all", *overlays)
 
     table = pd.read_csv(project.folder / "results/tables/runs.csv")
-    assert p.trained(printed) == len(table) == 2
+    assert p.trained(printed) == len(table) == 3
     assert (table["epochs"] == 2).all()
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import logging
 import lzma
 import shutil
@@ -11,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 from greedymm.data.source import download
 from greedymm.errors import GreedymmError
@@ -91,6 +93,8 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _reader(archive: Path) -> Callable[[Path, Path], None]:
+    if archive.name.endswith(".7z.001"):
+        return _unpack_7z
     return _unzip if archive.suffix == ".zip" else _untar
 
 
@@ -113,6 +117,37 @@ def _unzip(archive: Path, folder: Path) -> None:
                 raise _refused(archive, member.filename, "is a link or a device")
             _check(archive, member.filename)
             file.extract(member, folder)
+
+
+def _unpack_7z(archive: Path, folder: Path) -> None:
+    """Of an archive in parts the first one is named; the others stand beside it."""
+    import multivolumefile
+    from py7zr import SevenZipFile
+    from py7zr.exceptions import ArchiveError, PasswordRequired
+
+    parts = {int(path.suffix[1:]) for path in archive.parent.glob(f"{archive.stem}.*") if path.suffix[1:].isdecimal()}
+    if gaps := set(range(1, max(parts, default=1))) - parts:
+        raise _no_whole(archive, f"part {min(gaps):03d} is missing")
+    # Buffered: read by itself, a volume's end would pass for the end of what is wanted.
+    opened: Any = io.BufferedReader(multivolumefile.open(archive.with_suffix(""), "rb"))
+    try:
+        with opened, SevenZipFile(opened) as file:
+            for member in file.list():
+                if not (member.is_file or member.is_directory):
+                    raise _refused(archive, member.filename, "is a link or a device")
+                _check(archive, member.filename)
+            file.extractall(folder)  # noqa: S202  no tar file, and its names were looked at
+    except (ArchiveError, PasswordRequired, *BROKEN) as error:
+        if isinstance(error, OSError):
+            raise
+        raise _no_whole(archive, f"is the last part missing? {error}") from None
+
+
+def _no_whole(archive: Path, why: str) -> GreedymmError:
+    return GreedymmError(
+        f"{archive} and the parts beside it are no whole 7z archive ({why})."
+        "\n  Put the missing parts there, get broken ones anew, and run again."
+    )
 
 
 def _check(archive: Path, name: str) -> None:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.inputs import Flips, Scaling, flipped
+from greedymm.data.inputs import Scaling, Shown
 from greedymm.errors import GreedymmError
 from greedymm.params import Execution, Inputs
 
@@ -95,9 +94,9 @@ class Batches:
         store: where the samples are.
         count: number of samples.
         size: samples in one batch; the last one may be smaller.
+        shown: what of the samples.
         scaling: makes floats of bytes.
         order: draws the order of each pass; None: as stored.
-        flips: which samples are flipped in each pass; None: none.
     """
 
     def __init__(
@@ -105,21 +104,21 @@ class Batches:
         store: Store,
         count: int,
         size: int,
+        shown: Shown,
         scaling: Scaling,
         order: torch.Generator | None = None,
-        flips: Flips | None = None,
     ) -> None:
-        self.store, self.count, self.size, self.scaling = store, count, size, scaling
-        self.order, self.flips = order, flips
+        self.store, self.count, self.size, self.order = store, count, size, order
+        self.shown, self.scaling = shown, scaling
 
     def __len__(self) -> int:
         return math.ceil(self.count / self.size)
 
     def __iter__(self) -> Iterator[Rows]:
         rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
-        flips = repeat(None) if self.flips is None else self.flips.drawn(self.count, self.size)
-        for (images, labels), which in zip(self.store.batches(rows, self.size), flips, strict=False):
-            yield [self.scaling(x) for x in (images if which is None else flipped(images, which))], labels
+        shown = self.shown.drawn(self.count, self.size)
+        for (images, labels), show in zip(self.store.batches(rows, self.size), shown, strict=True):
+            yield [self.scaling(x) for x in show(images)], labels
 
 
 def loader(
@@ -158,7 +157,7 @@ def loader(
             if total <= execution.resident_gb * 1e9
             else Streamed(path, split, modalities, device, execution.workers)
         )
-        flips = Flips(len(modalities), augmentation, device) if augmentation is not None and inputs.flip else None
-        return Batches(store, count, size, scaling, order, flips)
+        shown = Shown(inputs, len(modalities), device, augmentation)
+        return Batches(store, count, size, shown, scaling, order)
 
     return load

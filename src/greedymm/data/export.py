@@ -1,9 +1,9 @@
-"""Generated objects -> OFF files in the form of ModelNet40: to try its reader, and the paper's scale, without it."""
+"""Generated objects and clips -> files in the forms of ModelNet40 and NVGesture: to try their readers without them."""
 
 from pathlib import Path
 
-from greedymm.data.objects import MARK
-from greedymm.data.samples import SPLITS
+from greedymm.data import handwave
+from greedymm.data.samples import MARK, SPLITS
 from greedymm.data.solids import SOURCE, Settings, items_of, mesh_of
 from greedymm.errors import GreedymmError
 from greedymm.files import write_text
@@ -21,11 +21,26 @@ def write_meshes(folder: Path, settings: Settings, classes: int) -> int:
 
     from greedymm.data.cad import CLASSES
 
-    if folder.exists() and any(folder.iterdir()):
-        raise GreedymmError(f"{folder} is not empty: name another folder, or empty it")
+    _check_empty(folder)
     items = [item for split in SPLITS for item in items_of(split, tuple(CLASSES)[:classes], settings)]
     for item in items:
         place = folder / item.label / ("test" if item.split == "test" else "train")
         write_text(place / f"{item.label}_{item.split}_{item.number:04d}.off", export_off(mesh_of(item, settings.seed)))
     write_text(folder / MARK, f"{SOURCE}\n")
     return len(items)
+
+
+def write_clips(folder: Path, settings: handwave.Settings, workers: int) -> None:
+    """Film clips, and write their lists.
+
+    Raises:
+        GreedymmError: if there is something in the folder already.
+    """
+    _check_empty(folder)
+    handwave.film(settings, folder, workers)
+    write_text(folder / MARK, f"{handwave.SOURCE}\n")
+
+
+def _check_empty(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise GreedymmError(f"{folder} is not empty: name another folder, or empty it")

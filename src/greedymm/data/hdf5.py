@@ -10,7 +10,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from greedymm.data.samples import SPLITS, Facts, Samples, Stream
+from greedymm.data.samples import SPLITS, Broken, Facts, Samples, Stream, left_out
 from greedymm.errors import GreedymmError
 from greedymm.files import whole
 
@@ -39,51 +39,67 @@ def write(path: Path, splits: Mapping[str, Samples | Stream], facts: Facts) -> N
     ids = [name for split in SPLITS for name in splits[split].ids]
     if len(set(ids)) < len(ids):
         raise GreedymmError(f"two samples have the same id: {Counter(ids).most_common(1)[0][0]}")
+    broken: list[Broken] = []
     with whole(path) as beside, h5py.File(beside, "w", libver="latest", track_order=True) as file:
-        file.attrs["layout"] = LAYOUT
-        file.attrs["modalities"] = json.dumps(_modalities(splits["train"]))
-        for name, value in asdict(facts).items():
-            file.attrs[name] = json.dumps(value)
         for split in SPLITS:
             group = file.create_group(split, track_order=True)
-            samples = splits[split]
+            samples, kept = splits[split], np.arange(len(splits[split].labels))
             if isinstance(samples, Stream):
-                _write_stream(group, samples)
+                found = _write_stream(group, samples)
+                broken += found.values()
+                kept = np.delete(kept, list(found))
             else:
                 for name, images in samples.modalities.items():
                     group.create_dataset(name, data=images, track_times=False)
-            group.create_dataset("labels", data=samples.labels, track_times=False)
-            group.create_dataset("ids", data=samples.ids, dtype=h5py.string_dtype(), track_times=False)
+            ids = [samples.ids[i] for i in kept]
+            group.create_dataset("labels", data=samples.labels[kept], track_times=False)
+            group.create_dataset("ids", data=ids, dtype=h5py.string_dtype(), track_times=False)
+        skip = all(split.skip_broken for split in splits.values() if isinstance(split, Stream))
+        notes = left_out(broken, facts.source, skip=skip)
+        for split in SPLITS if broken else ():
+            _check_classes(split, file[split]["labels"][:], facts)
+        file.attrs["layout"] = LAYOUT
+        file.attrs["modalities"] = json.dumps(_modalities(splits["train"]))
+        for name, value in asdict(replace(facts, notes=facts.notes + notes)).items():
+            file.attrs[name] = json.dumps(value)
 
 
-def _write_stream(group: h5py.Group, samples: Stream) -> None:
-    """Write sample by sample: no more than one of them is held here."""
+def _write_stream(group: h5py.Group, samples: Stream) -> dict[int, Broken]:
+    """Write sample by sample: no more than one of them is held here; returns those that are broken."""
     count = len(samples.labels)
+    packed = {"compression": "gzip", "compression_opts": COMPRESSION} if samples.compressed else {}
     places = [
         group.create_dataset(
             name,
             shape=(count, *shape),
+            maxshape=(None, *shape),
             dtype=np.uint8,
             chunks=(1, *shape),
-            compression="gzip",
-            compression_opts=COMPRESSION,
             track_times=False,
+            **packed,
         )
         for name, shape in samples.shapes.items()
     ]
-    written = 0
-    for written, row in enumerate(samples.rows, start=1):
-        if written > count:
+    broken: dict[int, Broken] = {}
+    read = 0
+    for read, row in enumerate(samples.rows, start=1):
+        if read > count:
             break
+        if isinstance(row, Broken):
+            broken[read - 1] = row
+            continue
         for place, image in zip(places, row, strict=True):
             if image.shape != place.shape[1:] or image.dtype != np.uint8:  # h5py would repeat or round it
                 raise GreedymmError(
-                    f"sample {samples.ids[written - 1]} is {image.dtype} {image.shape} in {place.name};"
+                    f"sample {samples.ids[read - 1]} is {image.dtype} {image.shape} in {place.name};"
                     f" it must be uint8 {place.shape[1:]}"
                 )
-            place[written - 1] = image
-    if written != count:
-        raise GreedymmError(f"{group.name} has {count} labels, but {'more' if written > count else written} samples")
+            place[read - 1 - len(broken)] = image
+    if read != count:
+        raise GreedymmError(f"{group.name} has {count} labels, but {'more' if read > count else read} samples")
+    for place in places if broken else ():
+        place.resize(count - len(broken), axis=0)
+    return broken
 
 
 def _modalities(samples: Samples | Stream) -> list[str]:
@@ -108,6 +124,10 @@ def _check(split: str, splits: Mapping[str, Samples | Stream], facts: Facts) -> 
         raise GreedymmError(
             f"split '{split}' has labels {labels.min()} to {labels.max()}, for {len(facts.classes)} classes"
         )
+    _check_classes(split, labels, facts)
+
+
+def _check_classes(split: str, labels: npt.NDArray[np.int64], facts: Facts) -> None:
     counts = np.bincount(labels, minlength=len(facts.classes))
     empty = [name for name, count in zip(facts.classes, counts, strict=True) if count == 0]
     if empty:

@@ -1,6 +1,8 @@
 """Bytes of a batch -> what a network sees of them, on the device."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,6 +11,7 @@ from greedymm.errors import GreedymmError
 from greedymm.params import Inputs
 
 IMAGES = 4  # axes of a batch of images
+CLIP = 4  # axes of one clip
 COLOURS = 3
 # Of ImageNet's training images, channels in [0, 1]: those of all weights that torchvision offers.
 IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -25,6 +28,9 @@ def channels(stored: Sequence[int], settings: Inputs) -> list[int]:
     if bad := set(stored) - {1, COLOURS}:
         raise GreedymmError(f"inputs.scaling: imagenet takes 1 or 3 channels, not {bad.pop()}; set it to symmetric")
     return [COLOURS] * len(stored)
+
+
+Places = tuple[float, float, float]  # of a window in time and of a square in the picture, in [0, 1)
 
 
 class Scaling:
@@ -47,22 +53,68 @@ class Scaling:
         return scaled.contiguous(memory_format=torch.channels_last) if scaled.dim() == IMAGES else scaled
 
 
-class Flips:
-    """Which modalities of which samples are flipped: each on its own, half of the time.
+class Shown:
+    """What is shown of the samples of a split: drawn anew in each pass of training, otherwise always the same.
 
     Args:
+        settings: what a network sees of the bytes.
         modalities: M.
-        draws: the stream of augmentation, on the CPU: the same on every device.
         device: where the batches are.
+        draws: the stream of augmentation, on the CPU: the same on every device. None: nothing is drawn.
     """
 
-    def __init__(self, modalities: int, draws: torch.Generator, device: torch.device) -> None:
-        self.modalities, self.draws, self.device = modalities, draws, device
+    def __init__(
+        self, settings: Inputs, modalities: int, device: torch.device, draws: torch.Generator | None = None
+    ) -> None:
+        self.settings, self.modalities, self.device, self.draws = settings, modalities, device, draws
 
-    def drawn(self, count: int, size: int) -> Sequence[Tensor]:
-        """Of each batch of a pass, bool (B, M): all at once, so that no batch waits for them."""
-        heads = torch.randint(2, (count, self.modalities), generator=self.draws).bool()
-        return torch.split(heads.to(self.device), size)
+    def drawn(self, count: int, size: int) -> Iterator[Callable[[Sequence[Tensor]], list[Tensor]]]:
+        """For each batch of a pass, what makes inputs of its bytes; all is drawn at once, so that no batch waits."""
+        flips: Sequence[Tensor | None] = [None] * math.ceil(count / size)
+        places: Sequence[Sequence[Places | None]] = [[None] * size] * len(flips)
+        if self.draws is not None and self.settings.flip:
+            heads = torch.randint(2, (count, self.modalities), generator=self.draws).bool()
+            flips = torch.split(heads.to(self.device), size)
+        if self.draws is not None and (self.settings.frames or self.settings.crop):
+            places = [batch.tolist() for batch in torch.split(torch.rand(count, 3, generator=self.draws), size)]
+        for flip, batch in zip(flips, places, strict=True):
+            yield partial(self.show, flip=flip, places=batch)
+
+    def show(self, images: Sequence[Tensor], flip: Tensor | None, places: Sequence[Places | None]) -> list[Tensor]:
+        """Bytes (B, C, *s) of each modality, cut out and flipped."""
+        if self.settings.frames or self.settings.crop:
+            images = [torch.stack([self.cut(x, p) for x, p in zip(of, places, strict=False)]) for of in images]
+        return list(images) if flip is None else flipped(images, flip)
+
+    def cut(self, sample: Tensor, place: Places | None) -> Tensor:
+        """Of one sample, (C, T, H, W) or (C, H, W), the frames and square at a place; None: evenly, in the middle."""
+        time, *corner = place or (None, 0.5, 0.5)
+        if self.settings.frames and sample.dim() == CLIP:
+            sample = window(sample, self.settings.frames, time)
+        if self.settings.crop:
+            for axis, at in zip((-2, -1), corner, strict=True):
+                sample = part(sample, axis, self.settings.crop, at, "crop")
+        return sample
+
+
+def part(sample: Tensor, axis: int, length: int, at: float, setting: str) -> Tensor:
+    """So much of an axis, from a place in [0, 1) of where it may begin.
+
+    Raises:
+        GreedymmError: if there is not so much.
+    """
+    spare = sample.shape[axis] - length
+    if spare < 0:
+        raise GreedymmError(f"inputs.{setting} is {length}; the samples have {sample.shape[axis]}")
+    return sample.narrow(axis, min(int(at * (spare + 1)), spare), length)
+
+
+def window(clip: Tensor, count: int, time: float | None) -> Tensor:
+    """Frames of a clip (C, T, H, W): consecutive ones from a place in [0, 1), or for None evenly over all of it."""
+    if time is not None or clip.shape[1] < count:
+        return part(clip, 1, count, time or 0, "frames")
+    chosen = torch.linspace(0, clip.shape[1] - 1, count).round().long().tolist()
+    return torch.stack([clip[:, t] for t in chosen], dim=1)
 
 
 def flipped(images: Sequence[Tensor], which: Tensor) -> list[Tensor]:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from greedymm.data.samples import UnreadableError
+
 HEADER = re.compile(r"\s*(?:#.*\n\s*)*C?OFF", re.IGNORECASE)
 COUNTS = re.compile(r"\+?[0-9]{1,12} \+?[0-9]{1,12}( .*)?")  # of vertices, faces and edges, which nobody counts
 WINDOWS_NAN = re.compile(r"[-+]?(?:1\.#\w+|nan\(\w+\))", re.IGNORECASE)  # as its printf wrote it, then and now
@@ -16,10 +18,6 @@ AXES = TRIANGLE = 3
 LARGEST = 1e100  # coordinate: with larger ones, areas and distances would overflow
 
 Lines = Sequence[Sequence[str]]
-
-
-class UnreadableError(Exception):
-    """What is wrong with a file or an object, in a few words; the caller says which it is."""
 
 
 def read_off(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:

@@ -13,10 +13,10 @@ from pydantic import Field
 
 from greedymm.data import objects
 from greedymm.data.archive import obtain_unpacked
-from greedymm.data.objects import MARK, Broken, Item
+from greedymm.data.objects import Item
 from greedymm.data.parallel import in_order
 from greedymm.data.render import FRONT_AND_REAR, NAMES, VIEWS
-from greedymm.data.samples import Facts, Samples, Stream, hold_out
+from greedymm.data.samples import MARK, Broken, Facts, Samples, Stream, hold_out, left_out
 from greedymm.errors import GreedymmError
 from greedymm.params import Strict
 
@@ -84,7 +84,7 @@ def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Sam
     checked = list(in_order(objects.examine, items, workers, f"checking {len(items)} objects"))
     pairs = list(zip(items, checked, strict=True))
     broken += [Broken(item.id, reason) for item, (reason, _) in pairs if reason]
-    notes = objects.left_out(broken, root, skip=settings.skip_broken)
+    notes = left_out(broken, root, skip=settings.skip_broken)
     whole = [item for item, (reason, _) in pairs if not reason]
     content = hashlib.sha256("".join(f"{item.id} {digest}\n" for item, (_, digest) in pairs).encode()).hexdigest()
     classes = tuple(sorted({item.label for item in whole}))

@@ -1,8 +1,6 @@
 """Folders of objects in ModelNet40's form, `<class>/{train,test}/` -> items, each of them readable, and their views."""
 
 import hashlib
-import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,17 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from greedymm.data import pictures
-from greedymm.data.meshes import UnreadableError, read_off
+from greedymm.data.meshes import read_off
 from greedymm.data.render import render
+from greedymm.data.samples import Broken, UnreadableError
 from greedymm.errors import GreedymmError
-
-log = logging.getLogger(__name__)
 
 # Names of the files of each form in which people have objects; hidden ones are none.
 FILES = {"pictures": "[!.]*.[pP][nN][gG]", "meshes": "[!.]*.[oO][fF][fF]"}
-MARK = "GENERATED.txt"  # beside the classes, where the project itself wrote the objects
 SPLITS = ("train", "test")
-SHOWN = 20  # broken objects that an error lists; the log has all
 
 
 class Item(NamedTuple):
@@ -34,13 +29,6 @@ class Item(NamedTuple):
     @property
     def id(self) -> str:
         return f"{self.label}/{self.split}/{self.name}"
-
-
-class Broken(NamedTuple):
-    """What cannot be used, and why."""
-
-    name: str
-    reason: str
 
 
 def root_of(folder: Path, form: str) -> Path | None:
@@ -95,25 +83,3 @@ def views(item: Item, size: int, *, color: bool) -> npt.NDArray[np.uint8]:
         return render(*read_off(item.files[0]), size).repeat(3 if color else 1, axis=1)
     except UnreadableError as error:
         raise GreedymmError(f"{item.id} changed while it was read: {error}") from None
-
-
-def left_out(broken: Sequence[Broken], root: Path, *, skip: bool) -> tuple[str, ...]:
-    """Say what is broken: in a note where it may be left out, else in an error.
-
-    Raises:
-        GreedymmError: if something is broken and may not be left out.
-    """
-    if not broken:
-        return ()
-    for name, reason in broken:
-        log.warning("%s: %s", name, reason)
-    lines = [f"{name}: {reason}" for name, reason in broken[:SHOWN]]
-    if len(broken) > SHOWN:
-        lines.append(f"and {len(broken) - SHOWN} more, all of them in the log")
-    if skip:
-        return (f"left out {len(broken)} objects or files: " + "; ".join(lines),)
-    raise GreedymmError(
-        f"{len(broken)} objects or files in {root} cannot be used:\n"
-        + "\n".join(f"  {line}" for line in lines)
-        + "\n  Mend or remove them, or set data.skip_broken to true, which leaves them out."
-    )

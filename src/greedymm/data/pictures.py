@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from greedymm.data.meshes import UnreadableError
 from greedymm.data.render import VIEWS
+from greedymm.data.samples import UnreadableError
 
 # Name of a picture, and the number of its first view: that of MVCNN's archive, and that of other public sets.
 PATTERNS = (

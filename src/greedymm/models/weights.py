@@ -38,7 +38,7 @@ def load(branch: Branch, file: Path, name_there: Callable[[str], str], network: 
         if theirs not in weights:
             raise GreedymmError(f"{file} has no weight '{theirs}': it is not of {network}")
         weight = weights[theirs]
-        if name == first and place.shape[1] == 1:
+        if name == first and place.shape[1] == 1 and weight.dim() == place.dim():
             weight = weight.sum(dim=1, keepdim=True)
         loaded[name] = _fitting(name, theirs, weight, place, file)
     branch.load_state_dict(loaded)
