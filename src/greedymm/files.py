@@ -1,5 +1,6 @@
-"""A file that is there is whole: written beside its place, then renamed."""
+"""A file that is there is whole: written beside its place, then renamed; and known by its content."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -44,3 +45,9 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(content: Any, path: Path) -> None:
     """Write JSON that people can read and `diff` can compare."""
     write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

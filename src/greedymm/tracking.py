@@ -6,7 +6,6 @@ A store that is down, locked or of another version costs no run: what happens is
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from greedymm.errors import GreedymmError
-from greedymm.files import write_text
+from greedymm.files import sha256, write_text
 from greedymm.params import Tracking, flat
 from greedymm.runs import Run
 
@@ -70,7 +69,7 @@ class Store:
             "seed": str(run.seed),
             "dataset": run.dataset,
             "data": "generated" if _generated(run.data_path) else "real",
-            "dataset.sha256": _sha256(run.data_path),
+            "dataset.sha256": sha256(run.data_path),
             "mlflow.source.git.commit": record.commit(),
         }
         name = f"{run.method}-seed{run.seed}"
@@ -243,8 +242,3 @@ def _generated(path: Path) -> bool:
 
     with DataFile(path) as file:
         return file.facts.generated
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

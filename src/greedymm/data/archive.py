@@ -1,7 +1,6 @@
 """Archives of others -> folders, safely: nothing outside of the folder, no link, no device."""
 
 import errno
-import hashlib
 import io
 import logging
 import lzma
@@ -16,13 +15,12 @@ from typing import Any
 
 from greedymm.data.source import download
 from greedymm.errors import GreedymmError
-from greedymm.files import write_text
+from greedymm.files import sha256, write_text
 
 CHUNK = 2**20
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 # Of errors of the system, those that a corrupt archive causes; the others are the disk's, which may be full.
 CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
-
 
 log = logging.getLogger(__name__)
 
@@ -56,18 +54,13 @@ def obtain_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
     if not folder.exists():
         log.info("unpacking %s", archive)
         unpack(archive, folder)
-    write_text(record, f"{found}  {archive.name}\n")
+    if not first:
+        write_text(record, f"{found}  {archive.name}\n")
     return folder, found
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar or zip file into a folder that is whole once it is there.
+    """Unpack a tar or zip file, or the parts of a 7z archive, into a folder that is whole once it is there.
 
     Raises:
         GreedymmError: if the archive is truncated or corrupt, or holds anything but files and folders within it;

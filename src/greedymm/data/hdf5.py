@@ -1,7 +1,7 @@
 """The HDF5 layout: written and read here only.
 
 - `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val and test. Of a stream of samples each sample is
-  a compressed chunk, so that some modalities of some samples are read at their share of the cost
+  a chunk, compressed where that pays, so that some modalities of some samples are read at their share of the cost
 - `/<split>/labels`: int64 (N,)
 - `/<split>/ids`: strings (N,)
 - attributes of `/`: layout, classes, modalities, source, licence, generated, hashes, settings, notes

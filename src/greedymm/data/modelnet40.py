@@ -108,11 +108,11 @@ def _locate(settings: Settings, raw: Path) -> tuple[str, Path, dict[str, str]]:
         if (folder / archive).exists() or (folder / f"{archive}.sha256").exists():
             # Nothing is downloaded into a folder of one's own.
             _, hashes[archive] = obtain_unpacked(folder / archive, mirrors if settings.folder is None else ())
-    roots = {form: root for form in wanted if (root := objects.root_of(folder, form))}
+    roots = _roots(folder, wanted)
     if not roots and settings.folder is None and not hashes:
         archive, mirrors = ARCHIVES[wanted[0]]
         _, hashes[archive] = obtain_unpacked(folder / archive, mirrors)
-        roots = {form: root for form in wanted if (root := objects.root_of(folder, form))}
+        roots = _roots(folder, wanted)
     if not roots:
         raise GreedymmError(
             f"{folder.absolute()} has no objects, of the form {' or '.join(wanted)}.\n"
@@ -124,6 +124,11 @@ def _locate(settings: Settings, raw: Path) -> tuple[str, Path, dict[str, str]]:
         )
     (form, root), *_ = roots.items()
     return form, root, hashes
+
+
+def _roots(folder: Path, forms: Sequence[str]) -> dict[str, Path]:
+    """The folder of the classes, for each form of which there are objects."""
+    return {form: root for form in forms if (root := objects.root_of(folder, form))}
 
 
 def _origin(classes: Sequence[str], root: Path, *, archived: bool) -> tuple[str, str]:

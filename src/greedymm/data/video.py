@@ -13,7 +13,6 @@ from greedymm.data.samples import UnreadableError
 Bytes = npt.NDArray[np.uint8]
 
 RATE = 30  # frames a second
-GRAY = 1
 # Of what is written: good enough that noise survives, and one key frame, as in NVGesture. Without mbtree, which makes
 # other bytes of the same small frames from one time to the next.
 QUALITY = {"crf": "16", "preset": "veryfast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
