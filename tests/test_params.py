@@ -76,7 +76,7 @@ def only_error(place: str, value: Any) -> str:
 def test_the_params_of_the_project_are_valid() -> None:
     content = params.load(ROOT / "params.yaml")
 
-    assert list(content.datasets) == ["colored_mnist_5k", "solids"]
+    assert list(content.datasets) == ["colored_mnist_5k", "solids", "handwave"]
     assert all(list(d.methods) == ["greedy", "balanced", "random"] for d in content.datasets.values())
 
 
@@ -100,8 +100,9 @@ def test_the_settings_of_the_paper_on_modelnet40_are_those_of_its_authors_code()
     section = params.load(ROOT / "params.yaml", ROOT / "params/paper.yaml").datasets["modelnet40"]
 
     assert section.training.model_dump() == {
-        "epochs": 299, "batch_size": 8, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0, "factor": 0.3,
-        "patience": 10, "threshold": 1e-3, "min_learning_rate": 1e-6, "perfect_epochs": 5,
+        "epochs": 299, "batch_size": 8, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0,
+        "schedule": "plateau", "factor": 0.3, "patience": 10, "threshold": 1e-3, "min_learning_rate": 1e-6,
+        "perfect_epochs": 5,
     }  # fmt: skip
     assert section.methods["balanced"] == Balanced(tolerance=0.01, window=5)
     assert section.modalities == ("view0", "view6")

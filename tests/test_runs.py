@@ -94,6 +94,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "training.learning_rate": (0.2, RUNS | {"analysis"}),
     "training.momentum": (0.9, RUNS | {"analysis"}),
     "training.weight_decay": (1e-4, RUNS | {"analysis"}),
+    "training.schedule": ("cosine", RUNS | {"analysis"}),
     "training.factor": (0.5, RUNS | {"analysis"}),
     "training.patience": (3, RUNS | {"analysis"}),
     "training.threshold": (1e-4, RUNS | {"analysis"}),

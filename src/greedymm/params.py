@@ -247,12 +247,17 @@ class Training(Strict):
     learning_rate: float = Field(gt=0, description="of SGD")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(default=0.0, ge=0, description="of SGD")
+    schedule: Literal["plateau", "cosine"] = Field(
+        default="plateau",
+        description="of the learning rate. plateau: ReduceLROnPlateau on the training loss; cosine: down to"
+        " min_learning_rate along half a cosine over all epochs",
+    )
     factor: float = Field(default=0.3, gt=0, lt=1, description="ReduceLROnPlateau: of the learning rate")
     patience: int = Field(
         strict=True, default=10, ge=0, description="ReduceLROnPlateau: epochs without a better training loss"
     )
     threshold: float = Field(default=1e-3, ge=0, description="ReduceLROnPlateau: relative change that counts as better")
-    min_learning_rate: float = Field(default=1e-6, ge=0, description="ReduceLROnPlateau: the lowest rate")
+    min_learning_rate: float = Field(default=1e-6, ge=0, description="the lowest learning rate")
     perfect_epochs: int = Field(
         strict=True, default=5, ge=1, description="stop after so many with a training accuracy of 100 %"
     )

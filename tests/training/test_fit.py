@@ -1,3 +1,4 @@
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -208,6 +209,15 @@ def test_the_learning_rate_falls_where_the_training_loss_stands_still(state: Pat
     assert found == pytest.approx(of_train)
     assert found != pytest.approx(of_val)
     assert found[-1] == 0.005
+
+
+def test_the_learning_rate_falls_along_half_a_cosine_over_all_epochs(state: Path) -> None:
+    settings = tiny.TRAINING.model_copy(update={"epochs": 5, "schedule": "cosine", "min_learning_rate": 0.02})
+
+    history = tiny.run(state, training=settings).go().history
+
+    falling = [0.02 + (0.1 - 0.02) * (1 + math.cos(math.pi * epoch / 5)) / 2 for epoch in range(5)]
+    assert [row["learning_rate"] for row in history] == pytest.approx(falling)
 
 
 def test_a_lower_learning_rate_moves_the_weights_less(tmp_path: Path) -> None:

@@ -100,6 +100,20 @@ def test_a_run_killed_after_every_epoch_ends_as_if_never_interrupted(
     assert_same(run, whole[method])
 
 
+def test_a_run_whose_learning_rate_falls_along_a_cosine_resumes_as_well(tmp_path: Path) -> None:
+    training = tiny.TRAINING.model_copy(update={"schedule": "cosine"})
+    wanted = tiny.run(tmp_path / "whole.pt", seed=3, training=training)
+    wanted.go()
+    first = tiny.run(tmp_path / "resume.pt", seed=3, training=training)
+    with pytest.raises(KilledError):
+        first.fit.run(Dying(first.train, 5 * 2 + 3), first.val, lambda _row, _timing: None)
+
+    again = tiny.run(tmp_path / "resume.pt", seed=3, training=training)
+    again.go()
+
+    assert_same(again, wanted)
+
+
 def test_a_run_whose_layers_draw_from_torchs_own_generator_resumes_as_well(tmp_path: Path) -> None:
     def start(state: Path) -> tiny.Run:
         run = tiny.run(state, seed=3)

@@ -24,8 +24,8 @@ __all__ = ["MODALITIES", "Settings", "make"]
 SOURCE = "generated here: procedural hand gestures of drawn subjects"
 LICENCE = "BSD-3-Clause, as the project"
 
-FRAMES, HEIGHT, WIDTH = 48, 96, 128  # of a video
-WINDOW = 32  # frames that a line of a list names
+FRAMES, HEIGHT, WIDTH = 32, 96, 128  # of a video
+WINDOW = 16  # frames that a line of a list names
 LATE = 0.02  # share of the clips whose colour window is a frame later, as some of NVGesture's are
 
 
@@ -35,10 +35,10 @@ class Settings(Strict):
     size: int = Field(
         default=48, ge=16, strict=True, description="height of the stored frames; the width is a third more"
     )
-    frames: int = Field(default=16, ge=1, strict=True, description="stored of each clip, evenly over its window")
+    frames: int = Field(default=8, ge=1, strict=True, description="stored of each clip, evenly over its window")
     train: int = Field(default=8, ge=2, strict=True, description="subjects who train the network, or are held out")
     test: int = Field(default=4, ge=1, strict=True, description="other subjects, for testing")
-    classes: int = Field(default=16, ge=2, le=16, strict=True, description="gestures, the first ones")
+    classes: int = Field(default=12, ge=2, le=16, strict=True, description="gestures, the first ones")
     takes: int = Field(default=2, ge=1, strict=True, description="clips of each gesture and subject")
     validation: float = Field(default=0.25, gt=0, lt=1, description="share of the training clips, by whole subjects")
     seed: int = Field(default=0, ge=0, strict=True, description="of the subjects and clips")

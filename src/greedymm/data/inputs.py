@@ -10,7 +10,8 @@ from torch import Tensor
 from greedymm.errors import GreedymmError
 from greedymm.params import Inputs
 
-IMAGES = 4  # axes of a batch of images
+# Axes of a batch of images and of clips.
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 CLIP = 4  # axes of one clip
 COLOURS = 3
 # Of ImageNet's training images, channels in [0, 1]: those of all weights that torchvision offers.
@@ -50,7 +51,7 @@ class Scaling:
             mean, sd = (x.view(-1, *(1 for _ in images.shape[2:])) for x in self.by_channel)
             scaled = (scaled - mean) / sd
         # Channels last: fast on a CPU.
-        return scaled.contiguous(memory_format=torch.channels_last) if scaled.dim() == IMAGES else scaled
+        return scaled.contiguous(memory_format=CHANNELS_LAST.get(scaled.dim(), torch.contiguous_format))
 
 
 class Shown:

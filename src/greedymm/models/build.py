@@ -8,7 +8,8 @@ import torch
 from greedymm.models.multistream import MultiStream
 from greedymm.params import PACKAGES, Named
 
-IMAGES = 4  # axes of their weights
+# Axes of the weights of convolutions over images and over clips.
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def build(
@@ -31,8 +32,8 @@ def build(
 
 
 def channels_last(model: MultiStream) -> MultiStream:
-    """Lay out the weights of two-dimensional convolutions as a CPU is fastest with."""
+    """Lay out the weights of convolutions as a CPU is fastest with."""
     for weight in model.parameters():
-        if weight.dim() == IMAGES:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        if weight.dim() in CHANNELS_LAST:
+            weight.data = weight.data.contiguous(memory_format=CHANNELS_LAST[weight.dim()])
     return model

@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypedDict
 
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from tqdm import tqdm
 
 from greedymm import checkpoint
@@ -92,13 +93,7 @@ class Fit:
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
         )
-        self.scheduler = ReduceLROnPlateau(
-            self.optimizer,
-            factor=settings.factor,
-            patience=settings.patience,
-            threshold=settings.threshold,
-            min_lr=settings.min_learning_rate,
-        )
+        self.scheduler = make_scheduler(self.optimizer, settings)
         self.progress = Progress()
 
     def run(self, train: Epochs, val: Epochs, after_epoch: Callable[[Row, Row], None]) -> Progress:
@@ -144,7 +139,10 @@ class Fit:
         check_finite([*before, *steps.loss.tolist(), val_loss], number * len(train) - len(before), learning_rate)
         row = self.row(steps) | {"val_loss": val_loss} | self.named("val_accuracy", val_accuracy)
         row = {"epoch": number + 1, "learning_rate": learning_rate} | row
-        self.scheduler.step(row["train_loss"])
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(row["train_loss"])
+        else:
+            self.scheduler.step()
         self.progress.history.append(row)
         self.progress.timing.append(cost(number, time.perf_counter() - started, int(steps.samples.sum()) / seconds))
         self.progress.steps.append(steps)
@@ -205,6 +203,19 @@ class Fit:
             "streams": self.streams,
         }
         return parts if self.speed is None else parts | {"speed": self.speed}
+
+
+def make_scheduler(optimizer: Optimizer, settings: Training) -> ReduceLROnPlateau | CosineAnnealingLR:
+    """What lowers the learning rate after each epoch."""
+    if settings.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, settings.epochs, settings.min_learning_rate)
+    return ReduceLROnPlateau(
+        optimizer,
+        factor=settings.factor,
+        patience=settings.patience,
+        threshold=settings.threshold,
+        min_lr=settings.min_learning_rate,
+    )
 
 
 def check_finite(losses: Sequence[float], first: int, learning_rate: float) -> None:

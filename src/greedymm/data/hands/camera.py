@@ -69,8 +69,8 @@ def _picture(scenery: Scenery, person: Body, subject: Subject, nearer: Limb, fra
 def _light(rng: np.random.Generator, grid: Grid, colour: Floats) -> None:
     """Light that changes, and comes from one side and then another; in place."""
     frames = len(colour)
-    level = rng.uniform(0.7, 1.1) * (1 + 0.13 * wander(rng, frames))
-    slope = 0.4 * wander(rng, frames, 2)
+    level = rng.uniform(0.8, 1.2) * (1 + 0.13 * wander(rng, frames))
+    slope = 0.3 * wander(rng, frames, 2)
     tint = rng.uniform(0.88, 1.08, 3).astype(np.float32)
     x, y = grid.xy
     for t, (right, down) in enumerate(slope.astype(np.float32)):
@@ -81,7 +81,7 @@ def _light(rng: np.random.Generator, grid: Grid, colour: Floats) -> None:
 def _grained(rng: np.random.Generator, colour: Floats) -> Bytes:
     """As bytes, with the noise of the sensor: one sheet of it, laid elsewhere over each frame."""
     frames, height, width, _ = colour.shape
-    sheet = rng.uniform(3, 9) * rng.standard_normal((height + 16, width + 16, 3), dtype=np.float32)
+    sheet = rng.uniform(2, 6) * rng.standard_normal((height + 16, width + 16, 3), dtype=np.float32)
     for t, (down, right) in enumerate(rng.integers(0, 17, (frames, 2))):
         colour[t] += sheet[down : down + height, right : right + width]
     return np.clip(colour, 0, 255).astype(np.uint8)

@@ -20,7 +20,9 @@ BEATS = {"shake": (1, 0), "bounce": (0, 1)}
 PLACE_TELLS = (*SWIPES, *TURNS, *BEATS)
 DISTANCE_TELLS = ("push", "pull", "knock", "hold")
 FINGERS_TELL = ("open", "close", "point", "two_fingers")
-GESTURES = (*PLACE_TELLS, *DISTANCE_TELLS, *FINGERS_TELL)
+# The first twelve have some of each kind.
+LATER = ("bounce", "knock", "hold", "two_fingers")
+GESTURES = (*SWIPES, *TURNS, "shake", "push", "pull", "open", "close", "point", *LATER)
 
 # How far thumb, index, middle, ring and little finger are bent: 0 straight, 1 folded.
 STRAIGHT = (0.0, 0.0, 0.0, 0.0, 0.0)
@@ -125,8 +127,9 @@ def _swipe(along: Curve, subject: Subject, rng: np.random.Generator, progress: C
 
 
 def _circle(turn: int, subject: Subject, rng: np.random.Generator, progress: Curve) -> Curve:
-    wide, high = subject.reach * rng.uniform(0.12, 0.17, 2)
-    angle = rng.uniform(0, 2 * np.pi) + turn * 2 * np.pi * rng.uniform(1.2, 2) * (0.5 * progress + 0.5 * ease(progress))
+    wide, high = subject.reach * rng.uniform(0.15, 0.2, 2)
+    turns = rng.uniform(1, 1.3) * (0.5 * progress + 0.5 * ease(progress))
+    angle = np.pi / 2 + rng.uniform(-0.5, 0.5) + 2 * np.pi * turn * turns  # it begins about where the hand comes from
     return np.stack([wide * np.cos(angle), high * np.sin(angle)], axis=1)
 
 

@@ -12,6 +12,8 @@ from greedymm.data.hands.subject import Subject
 
 Part = tuple[slice, slice]
 FLOATERS = 6
+# How bright scenery and person are beside the hand, which is nearer to the lamp at the camera.
+SCENERY, PERSON = np.float32(0.25), np.float32(0.35)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Scenery:
         picture = self.strip[down : down + self.grid.height, right : right + self.grid.width].copy()
         for floater in self.floaters:
             floater.onto(picture, self.grid, frame)
-        return picture
+        return np.asarray(SCENERY * picture)
 
 
 def _strip(rng: np.random.Generator, grid: Grid) -> Floats:
@@ -149,7 +151,7 @@ def body(rng: np.random.Generator, subject: Subject, grid: Grid, frames: int) ->
     cover = grid.cover(np.minimum(np.minimum(hair, face), trunk))
     distance = rng.uniform(0.86, 1.02) + 0.25 * np.hypot(x, y - 0.1)
     sway = np.rint(margin * (1 + 0.8 * np.clip(wander(rng, frames, 2), -1, 1))).astype(int)
-    return Body(colour, cover, distance.astype(np.float32), sway)
+    return Body(PERSON * colour, cover, distance.astype(np.float32), sway)
 
 
 def _seat(rng: np.random.Generator) -> tuple[np.float32, np.float32]:

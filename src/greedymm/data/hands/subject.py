@@ -45,7 +45,7 @@ class Subject:
             hair=_colour(rng.uniform(20, 110) * np.array([1, 0.85, 0.7])),
             pattern=str(rng.choice(PATTERNS)),
             sleeve=rng.uniform(0.05, 0.6),
-            size=rng.uniform(0.92, 1.14),
+            size=rng.uniform(1.08, 1.34),
             side=int(rng.choice([-1, 1])),
             elbow=rng.uniform(0.05, 0.3),
             home=(rng.uniform(-0.06, 0.06), rng.uniform(0.06, 0.13)),

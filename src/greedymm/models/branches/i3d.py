@@ -94,12 +94,14 @@ class Unit(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, norm_momentum: float) -> None:
         super().__init__()
-        self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, bias=False)
+        # Where as much is missing on both sides, the convolution pads by itself, which saves a copy.
+        self.kernel, self.stride, inside = (kernel,) * 3, (stride,) * 3, kernel // 2 if stride == 1 else 0
+        self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, inside, bias=False)
         self.bn = nn.BatchNorm3d(outputs, eps=NORM_EPSILON, momentum=norm_momentum)
-        self.kernel, self.stride = (kernel,) * 3, (stride,) * 3
 
     def forward(self, h: Tensor) -> Tensor:
-        unit: Tensor = self.bn(self.conv3d(same(h, self.kernel, self.stride))).relu()
+        padded = h if self.stride == (1, 1, 1) else same(h, self.kernel, self.stride)
+        unit: Tensor = self.bn(self.conv3d(padded)).relu()
         return unit
 
 
@@ -107,7 +109,7 @@ class MaxPool(nn.Module):
     """Maximum over windows of time and space, padded as `Unit`.
 
     Over space first, then over time: the same as over both at once, and deterministic on a GPU, where
-    `max_pool3d` is not.
+    `max_pool3d` is not. Channels last on a CPU, where that is three times as fast.
     """
 
     def __init__(self, kernel: Size, stride: Size) -> None:
@@ -116,12 +118,14 @@ class MaxPool(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         h = same(h, self.kernel, self.stride)
-        flat: Tensor = max_pool2d(h.flatten(1, 2), self.kernel[1:], self.stride[1:])  # (B, C T, H, W)
-        space = flat.view(*h.shape[:3], *flat.shape[2:])
+        layout = torch.channels_last if h.device.type == "cpu" else torch.contiguous_format
+        frames = h.transpose(1, 2).flatten(0, 1).contiguous(memory_format=layout)  # (B T, C, H, W)
+        pooled: Tensor = max_pool2d(frames, self.kernel[1:], self.stride[1:])
+        space = pooled.unflatten(0, (len(h), -1)).transpose(1, 2)  # (B, C, T, H, W)
         if self.kernel[0] == self.stride[0] == 1:
             return space
         time: Tensor = max_pool2d(space.flatten(3), (self.kernel[0], 1), (self.stride[0], 1))  # (B, C, T, H W)
-        return time.view(*time.shape[:3], *space.shape[3:])
+        return time.unflatten(3, space.shape[3:])
 
 
 class Inception(nn.Module):
