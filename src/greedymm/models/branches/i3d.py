@@ -121,11 +121,11 @@ class MaxPool(nn.Module):
         layout = torch.channels_last if h.device.type == "cpu" else torch.contiguous_format
         frames = h.transpose(1, 2).flatten(0, 1).contiguous(memory_format=layout)  # (B T, C, H, W)
         pooled: Tensor = max_pool2d(frames, self.kernel[1:], self.stride[1:])
-        space = pooled.unflatten(0, (len(h), -1)).transpose(1, 2)  # (B, C, T, H, W)
+        space = pooled.view(len(h), -1, *pooled.shape[1:]).transpose(1, 2)  # (B, C, T, H, W)
         if self.kernel[0] == self.stride[0] == 1:
             return space
         time: Tensor = max_pool2d(space.flatten(3), (self.kernel[0], 1), (self.stride[0], 1))  # (B, C, T, H W)
-        return time.unflatten(3, space.shape[3:])
+        return time.view(*time.shape[:3], *space.shape[3:])
 
 
 class Inception(nn.Module):
