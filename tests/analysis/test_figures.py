@@ -84,3 +84,23 @@ def test_samples_of_many_classes_stand_in_bands_each_under_its_name(classes: int
         if ax.get_title():
             assert (np.asarray(ax.get_images()[0].get_array()) == int(ax.get_title().split()[1])).all()
     plt.close(figure)
+
+
+def test_of_a_clip_frames_from_its_first_to_its_last_are_shown_in_their_order() -> None:
+    clip = np.arange(9, dtype=np.uint8).reshape(1, 1, 9, 1, 1).repeat(3, axis=3).repeat(4, axis=4)  # frame t is t
+
+    figure = figures.samples({"train": [clip]}, ["wave"], "title")
+
+    strip = np.asarray(figure.axes[0].get_images()[0].get_array())
+    assert strip.shape == (3, 5 * 4)
+    assert strip[0, ::4].tolist() == [0, 2, 4, 6, 8]
+    plt.close(figure)
+
+
+def test_a_class_that_a_split_lacks_leaves_its_place_empty() -> None:
+    some, none = np.zeros((2, 1, 4, 4), dtype=np.uint8), np.zeros((0, 1, 4, 4), dtype=np.uint8)
+
+    figure = figures.samples({"train": [some, some], "test": [some, none]}, ["a", "b"], "title")
+
+    assert [len(ax.get_images()) for ax in figure.axes] == [1, 1, 1, 0]
+    plt.close(figure)

@@ -33,7 +33,9 @@ mpl.rcParams.update(
 # Okabe and Ito 2008: told apart by colour-blind readers. The same colour for the same method in every figure.
 METHOD_COLOURS = {"greedy": "#D55E00", "balanced": "#0072B2", "random": "#009E73"}
 IMAGES = 4  # axes of a stack of pictures
-COLUMNS = 10  # most classes side by side in a figure of samples
+COLUMNS, WIDTH = 10, 1.2  # most classes side by side in a figure of samples, and inches of each
+CLIP_COLUMNS, CLIP_WIDTH = 3, 3.0  # the same for clips,
+CLIP_FRAMES = 5  # of which so many frames are shown, one after the other
 OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -136,24 +138,27 @@ def run_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Sequence[str], title: str) -> Figure:
-    """A few samples of every class; a row per split and modality, in bands of some classes.
+    """A few samples of every class, or one clip; a row per split and modality, in bands of some classes.
 
     Args:
-        examples: name of a row -> for each class uint8 (n, C, H, W), C 1 or 3.
+        examples: name of a row -> for each class uint8 (n, C, H, W) or (n, C, T, H, W), C 1 or 3.
         classes: their names.
         title: of the figure.
     """
-    columns = math.ceil(len(classes) / math.ceil(len(classes) / COLUMNS))
+    clips = any(pictures.ndim > IMAGES for of_classes in examples.values() for pictures in of_classes)
+    most, width = (CLIP_COLUMNS, CLIP_WIDTH) if clips else (COLUMNS, WIDTH)
+    columns = math.ceil(len(classes) / math.ceil(len(classes) / most))
     bands = list(batched(range(len(classes)), columns))
     shape = (len(bands) * len(examples), columns)
-    size = (1.2 * columns, 0.55 * shape[0] + 0.4 * len(bands))
+    size = (width * columns, 0.55 * shape[0] + 0.4 * len(bands))
     figure, axes = plt.subplots(*shape, figsize=size, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for start, band in zip(range(0, shape[0], len(examples)), bands, strict=True):
         for line, (name, of_classes) in zip(axes[start:], examples.items(), strict=False):
             for ax, k in zip(line, band, strict=False):
-                ax.imshow(_strip(of_classes[k]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+                if len(of_classes[k]):  # a split may have no sample of a class
+                    ax.imshow(_strip(of_classes[k]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
                 ax.set(xticks=[], yticks=[])
                 ax.set_axis_on()
             line[0].set_ylabel(name)
@@ -170,9 +175,10 @@ def batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 def _strip(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Pictures (n, C, *time, H, W) side by side, as an image (H, n * W, 3) or (H, n * W); of a clip its middle."""
-    while pictures.ndim > IMAGES:
-        pictures = pictures[:, :, pictures.shape[2] // 2]
+    """Pictures (n, C, H, W), or of clips (n, C, T, H, W) frames of the first, side by side: (H, W', 3) or (H, W')."""
+    if pictures.ndim > IMAGES:
+        chosen = np.linspace(0, pictures.shape[2] - 1, CLIP_FRAMES).round().astype(int)
+        pictures = pictures[0, :, chosen]
     if pictures.shape[1] not in {1, 3}:  # no colours: what the channels have in common
         pictures = pictures.mean(axis=1, keepdims=True).astype(np.uint8)
     strip = np.concatenate(list(pictures.transpose(0, 2, 3, 1)), axis=1)

@@ -69,7 +69,7 @@ def _picture(scenery: Scenery, person: Body, subject: Subject, nearer: Limb, fra
 def _light(rng: np.random.Generator, grid: Grid, colour: Floats) -> None:
     """Light that changes, and comes from one side and then another; in place."""
     frames = len(colour)
-    level = rng.uniform(0.8, 1.2) * (1 + 0.13 * wander(rng, frames))
+    level = rng.uniform(1, 1.25) * (1 + 0.13 * wander(rng, frames))
     slope = 0.3 * wander(rng, frames, 2)
     tint = rng.uniform(0.88, 1.08, 3).astype(np.float32)
     x, y = grid.xy
