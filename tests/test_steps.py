@@ -1,12 +1,19 @@
 """Steps hand to each part what it is to have."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from greedymm import steps
+from greedymm.analysis.inspection import described
 from greedymm.data import hdf5
 from greedymm.data.colored_mnist_5k import make
+from greedymm.data.samples import Facts, Samples
+from greedymm.errors import GreedymmError
+from greedymm.files import read_json
 from greedymm.params import Execution, Tracking, settings_class, validate
 from greedymm.runs import Run, planned
 from greedymm.seeding import Streams
@@ -51,3 +58,82 @@ def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_strea
 
     streams = Streams(3)
     assert asked == {"train": (streams["order"].initial_seed(), streams["augmentation"].initial_seed()), "val": ()}
+
+
+# -- What a trained network predicts ------------------------------------------------------------------------
+
+HEADS = ["mean", "color", "gray"]
+
+
+@pytest.fixture
+def trained(run: Run) -> Run:
+    """The run, trained and measured."""
+    steps.train(run, Execution(device="cpu"), Tracking(enabled=False))
+    steps.utilization(run, Execution(device="cpu"))
+    return run
+
+
+def test_predictions_are_those_that_utilization_was_measured_on_with_probabilities(trained: Run) -> None:
+    output = Path("predictions.csv")
+    for split in ("val", "test"):
+        steps.predict(trained.folder / "checkpoint.pt", trained.data_path, split, output)
+
+        found = pd.read_csv(output, dtype={"label": str, "predicted": str})
+        measured = pd.read_parquet(trained.evaluation_folder / "predictions.parquet")
+        measured = measured[measured["split"] == split]
+        assert found["head"].unique().tolist() == HEADS
+        for head in HEADS:
+            rows = found[found["head"] == head]
+            assert rows["id"].tolist() == measured["id"].tolist()
+            assert rows["label"].tolist() == measured["label"].astype(str).tolist()
+            assert rows["predicted"].tolist() == measured[head].astype(str).tolist()
+        chances = found[[str(k) for k in range(10)]]
+        assert (chances.sum(axis=1) - 1).abs().max() < 1e-4
+        assert (chances.idxmax(axis=1) == found["predicted"]).all()
+
+
+def test_the_probabilities_of_the_mean_are_those_of_the_mean_of_the_branches_logits(trained: Run) -> None:
+    output = Path("predictions.csv")
+    steps.predict(trained.folder / "checkpoint.pt", trained.data_path, "test", output)
+
+    found = pd.read_csv(output)
+    logs = {head: np.log(found.loc[found["head"] == head, [str(k) for k in range(10)]].to_numpy()) for head in HEADS}
+    mean = np.exp((logs["color"] + logs["gray"]) / 2)  # logits, but for a number that the softmax takes out
+    np.testing.assert_allclose(np.exp(logs["mean"]), mean / mean.sum(axis=1, keepdims=True), rtol=1e-3)
+
+
+def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained: Run, tmp_path: Path) -> None:
+    checkpoint, output = trained.folder / "checkpoint.pt", tmp_path / "predictions.csv"
+    images = {m: np.zeros((2, 2, 8, 8), dtype=np.uint8) for m in ("color", "gray")}
+    splits = {s: Samples(images, np.array([0, 1]), [f"{s}-0", f"{s}-1"]) for s in ("train", "val", "test")}
+    hdf5.write(tmp_path / "other.h5", splits, Facts(("a", "b"), "made here", "CC0", generated=True))
+
+    with pytest.raises(GreedymmError, match=r"checkpoint.pt was trained on data of another form than .*other.h5"):
+        steps.predict(checkpoint, tmp_path / "other.h5", "test", output)
+    with pytest.raises(GreedymmError, match=r"history.csv is no checkpoint"):
+        steps.predict(trained.folder / "history.csv", trained.data_path, "test", output)
+    with pytest.raises(GreedymmError, match=r"nowhere.h5 is missing"):
+        steps.predict(checkpoint, tmp_path / "nowhere.h5", "test", output)
+    assert not output.exists()
+
+
+def test_a_run_is_described_by_its_settings_its_results_and_its_utilization(trained: Run) -> None:
+    rates = read_json(trained.evaluation_folder / "rates.json")
+
+    lines = [line.split(maxsplit=1) for line in described(trained.folder).splitlines()]
+
+    assert ["method", "greedy"] in lines
+    assert ["training.learning_rate", "0.1"] in lines
+    assert ["accuracy_gray_cut", f"{rates['test']['accuracy_gray_cut']:.6g}"] in lines
+    assert ["test", f"split ({trained.evaluation_folder.name})"] in lines
+
+
+@pytest.mark.parametrize(("broken", "message"), [(None, "is missing"), ("{", "is broken")])
+def test_what_cannot_be_described_is_named(trained: Run, broken: str | None, message: str) -> None:
+    path = trained.folder / "record.json"
+    path.unlink()
+    if broken is not None:
+        path.write_text(broken, encoding="utf-8")
+
+    with pytest.raises(GreedymmError, match=f"record.json {message}"):
+        described(trained.folder)

@@ -30,16 +30,7 @@ def load(path: Path, settings: dict[str, Any], device: torch.device) -> dict[str
     Raises:
         GreedymmError: if the file is missing or broken, or if its settings are others; the message names them.
     """
-    if not path.exists():
-        raise GreedymmError(f"{path} is missing; train the run first")
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        saved = json.loads(state["settings"])
-    except Exception as error:  # torch raises anything from EOFError to UnpicklingError
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise GreedymmError(
-            f"{path} is no checkpoint of this project, or broken ({reason}).\n  Delete it and run again."
-        ) from error
+    state, saved = read(path, device)
     there, wanted = flat(saved), flat(json.loads(json.dumps(settings)))  # as JSON has it: lists, no tuples
     differing = sorted(k for k in there.keys() | wanted.keys() if there.get(k) != wanted.get(k))
     if differing:
@@ -48,3 +39,21 @@ def load(path: Path, settings: dict[str, Any], device: torch.device) -> dict[str
             f"{path} is a checkpoint of other settings:\n" + "\n".join(lines) + "\n  Delete it and run again."
         )
     return state
+
+
+def read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read a state, and the settings that it belongs to.
+
+    Raises:
+        GreedymmError: if the file is missing or broken.
+    """
+    if not path.exists():
+        raise GreedymmError(f"{path} is missing; train the run first")
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        return state, json.loads(state["settings"])
+    except Exception as error:  # torch raises anything from EOFError to UnpicklingError
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise GreedymmError(
+            f"{path} is no checkpoint of this project, or broken ({reason}).\n  If it is a broken one, delete it and run again."
+        ) from error

@@ -76,6 +76,13 @@ def _parser() -> argparse.ArgumentParser:
     for step in (track, prune, uri):
         files = "JSON, or YAML files: FILE[,OVERLAY ...] (%(default)s)"
         step.add_argument("--params", type=_params, default="params.yaml", help=files)
+    predict = _add(commands, steps.predict)
+    predict.add_argument("--checkpoint", type=Path, required=True, help="checkpoint.pt in the folder of a run")
+    predict.add_argument("--data", type=Path, required=True, help="HDF5 file, as in results/data")
+    predict.add_argument("--split", choices=("train", "val", "test"), default="test", help="(%(default)s)")
+    predict.add_argument("--output", type=Path, required=True, help="CSV file")
+    inspect = _add(commands, _inspect, "inspect")
+    inspect.add_argument("folder", type=Path, help="of a run, in results/runs")
     objects = _add(commands, _objects, "objects")
     objects.add_argument("folder", type=Path, help="where to write; made when it is missing")
     filmed = _add(commands, _clips, "clips")
@@ -139,6 +146,13 @@ def _summary() -> None:
         raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all")
     table = pd.read_csv(path, keep_default_na=False)
     sys.stdout.write(f"{table.to_string(index=False)}\n\nReport: {Path('results/report/index.html').resolve()}\n")
+
+
+def _inspect(folder: Path) -> None:
+    """Show the settings, results and utilization of a run."""
+    from greedymm.analysis.inspection import described
+
+    sys.stdout.write(described(folder))
 
 
 def _costs() -> None:

@@ -3,10 +3,14 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from greedymm.errors import GreedymmError
+
+Content = TypeVar("Content")
 
 
 @contextmanager
@@ -51,3 +55,22 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read(path: Path, reader: Callable[[Path], Content]) -> Content:
+    """What a reader makes of a result.
+
+    Raises:
+        GreedymmError: if the file is missing or broken; the message names it.
+    """
+    try:
+        return reader(path)
+    except FileNotFoundError:
+        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all") from None
+    except ValueError as error:  # pandas' and JSON's errors are among them
+        raise GreedymmError(f"{path} is broken ({error}).\n  Delete it and run again.") from None
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))

@@ -98,6 +98,39 @@ def utilization(run: Run, execution: Execution) -> None:
     write_json({"best_epoch": best["epoch"]} | rates, run.evaluation_folder / "rates.json")
 
 
+def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
+    """Write what a trained network predicts of a split: its mean and each branch, with probabilities, as CSV."""
+    from greedymm import checkpoint as states
+    from greedymm.analysis.inference import probabilities
+    from greedymm.data import batches, inputs
+    from greedymm.data.hdf5 import DataFile
+    from greedymm.device import prepare
+    from greedymm.errors import GreedymmError
+    from greedymm.files import whole
+    from greedymm.models.build import build
+    from greedymm.params import Execution
+    from greedymm.runs import RunSettings
+
+    execution = Execution()
+    device = prepare(execution.device, execution.threads)
+    state, saved = states.read(checkpoint, device)
+    settings = RunSettings.model_validate(saved)
+    with DataFile(data) as file:
+        channels = inputs.channels(file.channels(settings.stored), settings.inputs)
+        classes, known = file.facts.classes, file.known(split)
+    model = build(settings.branch.untrained(), settings.fusion, settings.fuse_after, channels, len(classes)).to(device)
+    try:
+        model.load_state_dict(state["best"]["model"])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise GreedymmError(f"{checkpoint} was trained on data of another form than {data}:\n  {reason}") from error
+    size = batches.evaluation_size(data, settings.stored)
+    load = batches.loader(data, settings.stored, size, device, execution, settings.inputs)
+    frame = probabilities(model, load(split), known, settings.modalities, classes)
+    with whole(output) as beside:
+        frame.to_csv(beside, index=False, float_format="%.6g")
+
+
 def tables(params: Params, folder: Path, stamp: Path) -> None:
     """Step `tables`: results of all runs -> tables."""
     from greedymm.analysis import aggregate

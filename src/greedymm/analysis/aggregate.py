@@ -1,15 +1,13 @@
 """Results of all runs -> tables: one row per run, and estimates over seeds per dataset and method."""
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from greedymm.analysis.statistics import Estimate, estimate
-from greedymm.errors import GreedymmError
-from greedymm.files import whole
+from greedymm.files import read, read_json, whole
 from greedymm.runs import Run
 
 GROUP = ["dataset", "method"]
@@ -34,26 +32,13 @@ def runs_table(runs: Iterable[Run]) -> pd.DataFrame:
 
 
 def _row(run: Run) -> dict[str, Any]:
-    rates = _read(run.evaluation_folder / "rates.json", _read_json)
-    history = _read(run.folder / "history.csv", pd.read_csv)
+    rates = read(run.evaluation_folder / "rates.json", read_json)
+    history = read(run.folder / "history.csv", pd.read_csv)
     row = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
     row |= {"epochs": len(history), "best_epoch": rates["best_epoch"]}
     if "d_speed" in history:
         row["d_speed"] = history["d_speed"].iloc[-1]
     return row | {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items()}
-
-
-def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
-    try:
-        return reader(path)
-    except FileNotFoundError:
-        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all") from None
-    except ValueError as error:
-        raise GreedymmError(f"{path} is broken ({error}).\n  Delete it and run again.") from None
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
