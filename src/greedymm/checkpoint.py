@@ -55,5 +55,6 @@ def read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, An
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise GreedymmError(
-            f"{path} is no checkpoint of this project, or broken ({reason}).\n  If it is a broken one, delete it and run again."
+            f"{path} is no checkpoint of this project, or broken ({reason}).\n"
+            "  If it is a broken one, delete it and run again."
         ) from error
