@@ -147,6 +147,7 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
         aggregate.write_csv(summary, folder / "summary.csv")
         aggregate.write_csv(aggregate.headline(summary, names), folder / "headline.csv")
         aggregate.write_csv(aggregate.curves_table(wanted), folder / "curves.csv")
+        aggregate.write_csv(aggregate.confusion_table(wanted), folder / "confusion.csv")
         write_json(aggregate.metrics(summary), folder / "metrics.json")
 
 
@@ -159,10 +160,11 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
-    runs, summary, curves = (pd.read_csv(tables / f"{name}.csv") for name in ("runs", "summary", "curves"))
+    tabled = ("runs", "summary", "curves", "confusion")
+    runs, summary, curves, counts = (pd.read_csv(tables / f"{name}.csv") for name in tabled)
     names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
     with stamped(stamp):
-        for old in folder.glob("*.png"):  # of datasets that are no longer wanted, too
+        for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:  # of datasets that are no longer wanted, too
             old.unlink()
         draw.save(draw.accuracy(runs, summary, names), folder / "accuracy.png")
         for name in params.multimodal:
@@ -170,12 +172,16 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
             utilization = draw.utilization(summary, name, modalities, names[name])
             draw.save(utilization, folder / f"utilization-{name}.png")
             draw.save(draw.d_speed(curves, name, names[name]), folder / f"d_speed-{name}.png")
+            draw.save(draw.proxy(runs, name, names[name]), folder / f"proxy-{name}.png")
+            draw.save(draw.branches(curves, name, modalities, names[name]), folder / f"branches-{name}.png")
         for name in params.datasets:
             with DataFile(data_settings(params, name).path) as file:
                 shown = dict.fromkeys(modalities_of(name, params.datasets[name].modalities).values())
                 rows = [(split, m) for split in ("train", "test") for m in shown]
                 examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
-                draw.save(draw.samples(examples, file.facts.classes, names[name]), folder / f"samples-{name}.png")
+                classes = file.facts.classes
+                draw.save(draw.samples(examples, classes, names[name]), folder / f"samples-{name}.png")
+            draw.save(draw.confusion(counts, name, classes, names[name]), folder / f"confusion-{name}.png")
 
 
 def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path) -> None:

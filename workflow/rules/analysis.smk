@@ -31,6 +31,7 @@ rule tables:
         "results/tables/summary.csv",
         "results/tables/headline.csv",
         "results/tables/curves.csv",
+        "results/tables/confusion.csv",
         "results/tables/metrics.json",
         stamp=f"results/tables/{ANALYSIS}.key",
     log:

@@ -14,9 +14,24 @@ rule figures:
             category="Utilization",
         ),
         report(
+            expand("results/figures/proxy-{name}.png", name=PARAMS.multimodal),
+            caption="../report/proxy.rst",
+            category="Utilization",
+        ),
+        report(
             expand("results/figures/d_speed-{name}.png", name=PARAMS.multimodal),
             caption="../report/d_speed.rst",
             category="Learning speed",
+        ),
+        report(
+            expand("results/figures/branches-{name}.png", name=PARAMS.multimodal),
+            caption="../report/branches.rst",
+            category="Learning curves",
+        ),
+        report(
+            expand("results/figures/confusion-{name}.png", name=PARAMS.datasets),
+            caption="../report/confusion.rst",
+            category="Accuracy",
         ),
         report(
             expand("results/figures/samples-{name}.png", name=PARAMS.datasets),

@@ -1,6 +1,7 @@
 """Results of all runs -> tables: one row per run, and estimates over seeds per dataset and method."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,28 @@ def curves_table(runs: Sequence[Run]) -> pd.DataFrame:
         [pd.read_csv(r.folder / "history.csv").assign(dataset=r.dataset, method=r.method) for r in runs]
     )
     return histories.groupby([*GROUP, "epoch"], sort=False).mean().reset_index()
+
+
+def confusion_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """Test samples of each class that were taken for each class, by the mean: a row per pair that occurs, all seeds.
+
+    Columns dataset, method, label, predicted and count.
+
+    Raises:
+        GreedymmError: if predictions are missing or broken; the message names the file.
+    """
+    parts = [
+        _predicted(run.evaluation_folder / "predictions.parquet").assign(dataset=run.dataset, method=run.method)
+        for run in runs
+    ]
+    pairs = [*GROUP, "label", "predicted"]
+    return pd.concat(parts).groupby(pairs, sort=False)["count"].sum().reset_index()
+
+
+def _predicted(path: Path) -> pd.DataFrame:
+    frame = read(path, partial(pd.read_parquet, columns=["split", "label", "mean"]))
+    test = frame[frame["split"] == "test"].rename(columns={"mean": "predicted"})
+    return test.groupby(["label", "predicted"]).size().rename("count").reset_index()
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

@@ -25,8 +25,16 @@ CAPTIONS = {
     " misleads the branch.",
     "d_speed": "difference of the conditional learning speeds over training, mean over seeds. Far from zero: the"
     " network learns from one modality faster than from the other.",
-    "samples": "three samples of each class, training and test.",
+    "proxy": "d_util of each run against its d_speed at the end of training, on both splits. If d_speed is a proxy of"
+    " d_util, the dots rise from the lower left to the upper right, through the middle.",
+    "branches": "validation accuracy of the mean and of each branch, mean over seeds. A branch that learns much later"
+    " than its modality alone (dashed) is neglected.",
+    "confusion": "of the test samples of each class, the share that is taken for each class; all seeds together. Off"
+    " the diagonal: what a method mistakes, and for what.",
+    "samples": "samples of each class, training and test; of clips, frames from the first to the last.",
 }
+OF_MULTIMODAL = ("utilization", "proxy", "d_speed", "branches")
+OF_EACH = ("confusion", "samples")
 
 
 class Picture(NamedTuple):
@@ -73,11 +81,10 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
 
 def _pictures(params: Params, folder: Path, names: Mapping[str, str]) -> Iterator[Picture]:
     yield Picture(folder / "accuracy.png", CAPTIONS["accuracy"])
-    for name in params.multimodal:
-        for kind in ("utilization", "d_speed"):
-            yield Picture(folder / f"{kind}-{name}.png", f"{names[name]}: {CAPTIONS[kind]}")
-    for name in params.datasets:
-        yield Picture(folder / f"samples-{name}.png", f"{names[name]}: {CAPTIONS['samples']}")
+    wanted = [(kind, name) for name in params.multimodal for kind in OF_MULTIMODAL]
+    wanted += [(kind, name) for kind in OF_EACH for name in params.datasets]
+    for kind, name in wanted:
+        yield Picture(folder / f"{kind}-{name}.png", f"{names[name]}: {CAPTIONS[kind]}")
 
 
 def _facts(params: Params) -> dict[str, str]:
