@@ -1,0 +1,173 @@
+"""The paper's claims -> a table of what the runs say on each: estimate, interval, test over seeds, verdict.
+
+Claims: Wu et al., ICML 2022. The seeds are the sample: whatever is tested is one number per seed, methods are
+compared within a seed, and runs of one seed never count as independent. Every multi-modal method that is neither
+greedy nor random is judged as one that balances.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from greedymm.analysis.evidence import Evidence, of_agreement, of_mean, of_ranks, without_test
+from greedymm.analysis.per_seed import (
+    ACCURACY,
+    AGREEMENT,
+    AGREEMENT_TRAINING,
+    ALONE,
+    MAGNITUDE,
+    RHO_TRAINING,
+    SPEED,
+    UTIL,
+    VALIDATION,
+    Data,
+    per_seed,
+)
+from greedymm.analysis.power import MOST
+from greedymm.analysis.statistics import holm
+
+ALPHA = 0.05
+SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+COLUMNS = [
+    *("claim", "hypothesis", "dataset", "method", "measure", "n", "estimate", "low", "high"),
+    *("p", "p_holm", "smallest_p", "verdict", "seeds_needed", "note"),
+]
+
+
+class Finding(NamedTuple):
+    """A claim, and the evidence on it."""
+
+    claim: str
+    hypothesis: str
+    dataset: str
+    method: str
+    measure: str
+    evidence: Evidence
+
+
+def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, split: str = "test") -> pd.DataFrame:
+    """Judge the claims: a row per dataset, claim and method, datasets in the order of the runs, claims a to f.
+
+    Args:
+        runs: as `aggregate.runs_table` gives it. Methods are compared over the seeds that both have.
+        training: columns dataset, method, seed, epoch, d_speed, d_util, of these runs; None: (b) over runs only.
+        split: whose d_util is judged, test or val. Accuracies are those of the test split.
+
+    Returns:
+        COLUMNS. `n`: seeds. `low`, `high`: 95 % interval of the estimate, not corrected for the number of claims.
+        `p`: two-sided, by sign flips (b, over runs: permutations) of seeds; `smallest_p`: what n seeds can reach.
+        `p_holm`: corrected over all rows that have a p. `verdict`: supported or contradicted at p_holm <= 0.05, else
+        undecided. `seeds_needed`: for power 0.8 with the effect seen, at the level at which Holm rejects whatever
+        the other undecided rows say; a number, "> 1000", or None: decided, one seed, or an effect against the claim.
+
+    Raises:
+        ValueError: if a dataset has two runs of the same method and seed.
+    """
+    return _judged([finding for data in per_seed(runs, training, split) for finding in _findings(data)])
+
+
+# -- The claims ---------------------------------------------------------------------------------------------
+
+
+def _findings(data: Data) -> Iterator[Finding]:
+    if "greedy" in data.methods:
+        yield _unequal(data)
+    if data.multimodal:
+        yield from _proxy(data)
+    yield from _balancing(data)
+    yield from _above_the_best_modality(data)
+
+
+def _unequal(data: Data) -> Finding:
+    text = "greedy training uses its modalities unequally, in the same direction over seeds"
+    d_util = data.of(UTIL, "greedy")
+    found = of_mean(d_util, 0)
+    found = found if data.signed else without_test(found)
+    count = f"{(d_util > 0).sum()} of {found.n} seeds above 0"
+    found = found._replace(note=_notes(count, found.note))
+    return Finding("a", text, data.dataset, "greedy", f"{data.split} {UTIL}", found)
+
+
+def _proxy(data: Data) -> Iterator[Finding]:
+    row = partial(Finding, "b", f"d_speed is a proxy of {data.split} {UTIL}", data.dataset, "all")
+    agreement = of_agreement if data.signed else lambda values: without_test(of_agreement(values))
+    yield row("rank correlation over runs", of_ranks(data.over_runs(SPEED), data.over_runs(UTIL)))
+    yield row("share with the same sign, over runs", agreement(data.pooled(AGREEMENT)))
+    if RHO_TRAINING in data.tables:
+        yield row("rank correlation over training", of_mean(data.pooled(RHO_TRAINING), 1))
+        yield row("share with the same sign, over training", agreement(data.pooled(AGREEMENT_TRAINING)))
+
+
+def _balancing(data: Data) -> Iterator[Finding]:
+    for claim, text, measure, reference, direction in [
+        ("c", "{} makes |d_util| smaller than greedy training does", MAGNITUDE, "greedy", -1),
+        ("d", "{} improves test accuracy over greedy training", ACCURACY, "greedy", 1),
+        ("e", "{} improves test accuracy more than random re-balancing does", ACCURACY, "random", 1),
+    ]:
+        for method in data.balancing if reference in data.methods else []:
+            change = data.of(measure, method) - data.of(measure, reference)
+            shown = f"{data.split} {MAGNITUDE}" if measure == MAGNITUDE else measure
+            name = f"{shown}, less that of {reference}"
+            yield Finding(claim, text.format(method), data.dataset, method, name, of_mean(change, direction))
+
+
+def _above_the_best_modality(data: Data) -> Iterator[Finding]:
+    """Of greedy and of what balances; the best modality is chosen on validation, so that the test stays a test."""
+    best = _best_modality(data)
+    for method in [m for m in data.multimodal if m != "random"] if best else []:
+        text = f"the multi-modal network ({method}) beats its best single modality"
+        found = of_mean(data.of(ACCURACY, method) - data.of(ACCURACY, best), 1)
+        found = found._replace(note=_notes(f"best on validation: {best.removeprefix(ALONE)}", found.note))
+        yield Finding("f", text, data.dataset, method, f"{ACCURACY}, less that of {best}", found)
+
+
+def _best_modality(data: Data) -> str:
+    """Name of the unimodal reference with the best mean validation accuracy; of equals the first; empty: none."""
+    validation = {m: data.of(VALIDATION, m) for m in data.methods if m.startswith(ALONE)}
+    means = {m: values[np.isfinite(values)].mean() for m, values in validation.items() if np.isfinite(values).any()}
+    return max(means, key=lambda m: means[m], default="")
+
+
+# -- Verdicts -----------------------------------------------------------------------------------------------
+
+
+def _judged(findings: list[Finding]) -> pd.DataFrame:
+    p = np.array([f.evidence.p for f in findings])
+    corrected = holm(p)
+    left = int(np.isfinite(p).sum() - (corrected <= ALPHA).sum())
+    level = ALPHA / max(left, 1)  # p at or below it is rejected, whatever the other undecided rows say
+    rows = [_row(finding, p_holm, level) for finding, p_holm in zip(findings, corrected, strict=True)]
+    needed = pd.Series([row["seeds_needed"] for row in rows], dtype=object)  # else a None makes all of them floats
+    return pd.DataFrame(rows, columns=COLUMNS).assign(seeds_needed=needed)
+
+
+def _row(finding: Finding, p_holm: float, level: float) -> dict[str, Any]:
+    found = finding.evidence
+    verdict = UNDECIDED
+    if p_holm <= ALPHA and found.favour:
+        verdict = SUPPORTED if found.favour > 0 else CONTRADICTED
+    few = _too_few(found, level) if verdict == UNDECIDED else ""
+    needed = _needed(found, level) if verdict == UNDECIDED else None
+    judged = {"p_holm": p_holm, "verdict": verdict, "seeds_needed": needed, "note": _notes(found.note, few)}
+    return finding._asdict() | found._asdict() | judged
+
+
+def _needed(found: Evidence, level: float) -> int | str | None:
+    if found.seeds is None:
+        return None
+    seeds = found.seeds(level)
+    return f"> {MOST}" if seeds is None else max(seeds, found.n + 1)  # as many as there are have not decided
+
+
+def _too_few(found: Evidence, level: float) -> str:
+    """Says where the seeds are fewer than the correction for the undecided rows asks for, whatever they show."""
+    if np.isnan(found.p) or found.smallest_p <= level:
+        return ""
+    return f"too few seeds: no p below {found.smallest_p:.2g}, needed {level:.2g}"
+
+
+def _notes(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)

@@ -1,0 +1,103 @@
+"""One value per seed -> evidence: estimate, interval, test, and how many seeds would decide.
+
+With one seed there is an estimate, and neither interval nor test.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from greedymm.analysis.permutation import rank_correlation, sign_flip, smallest_of_signs
+from greedymm.analysis.power import seeds_for_mean, seeds_for_rank
+from greedymm.analysis.statistics import Floats, estimate, share_interval
+
+NONE = "no seed has what it takes"
+ONE = "one seed: no interval, no test"
+UNSIGNED = "more than two modalities: d_util has no sign, no test"
+CONSTANT = "no rank correlation: one of the two is the same in all runs of each method"
+
+
+class Evidence(NamedTuple):
+    """What n seeds say on a claim; not a number where they say nothing."""
+
+    n: int
+    estimate: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    p: float = np.nan
+    smallest_p: float = np.nan
+    favour: float = 0.0  # above 0: speaks for the claim; below 0: against it
+    seeds: Callable[[float], int | None] | None = None  # level -> seeds that would decide in favour
+    note: str = ""
+
+
+def of_mean(values: Floats, direction: int) -> Evidence:
+    """Evidence on the mean of one value per seed: Student's t interval, sign-flip test against 0.
+
+    Args:
+        values: shape (seeds,); what is not finite is left out.
+        direction: 1 or -1, the sign that is claimed; 0: whichever the mean has.
+    """
+    x = values[np.isfinite(values)]
+    n = len(x)
+    if n == 0:
+        return Evidence(0, note=NONE)
+    mean = estimate(x.tolist())
+    favour = direction * mean.mean if direction else abs(mean.mean)
+    found = Evidence(n, mean.mean, mean.low, mean.high, np.nan, smallest_of_signs(n), favour)
+    if n == 1:
+        return found._replace(note=ONE)
+    effect = favour / mean.sd if mean.sd > 0 else np.inf
+    return found._replace(p=sign_flip(x), seeds=partial(seeds_for_mean, effect) if favour > 0 else None)
+
+
+def of_agreement(values: Floats) -> Evidence:
+    """Evidence on the share of runs, or epochs, in which two signs are the same: sign-flip test against one half.
+
+    Args:
+        values: shape (seeds,): mean over a seed's runs of 1 where the signs agree, -1 where not, 0 where one is 0.
+
+    Returns:
+        Its interval is Clopper's and Pearson's, each seed counted once.
+    """
+    found = of_mean(values, 1)
+    if found.n == 0:
+        return found
+    share = (1 + found.estimate) / 2
+    low, high = share_interval(share, found.n) if found.n > 1 else (np.nan, np.nan)
+    return found._replace(estimate=share, low=low, high=high)
+
+
+def of_ranks(x: Floats, y: Floats) -> Evidence:
+    """Evidence on the rank correlation of two measures over runs, within methods; seeds are permuted whole.
+
+    Args:
+        x: shape (seeds, methods), not a number where there is no run.
+        y: the same shape.
+    """
+    found = rank_correlation(x, y)
+    if found.n == 0:
+        return Evidence(0, note=NONE)
+    if found.n == 1:
+        return Evidence(1, smallest_p=1.0, note=ONE)
+    if np.isnan(found.rho):
+        return Evidence(found.n, note=CONSTANT)
+    seeds = partial(seeds_for_rank, found.rho) if found.rho > 0 else None
+    return Evidence(*found, favour=found.rho, seeds=seeds, note=_together(x, y))
+
+
+def _together(x: Floats, y: Floats) -> str:
+    """Says what is not tested, as the methods alone may make it: rho over all runs, whatever their method."""
+    there = np.isfinite(x) & np.isfinite(y)
+    runs = f"{there.sum()} runs"
+    if x.shape[1] == 1:
+        return runs
+    return f"within methods, {runs}; {stats.spearmanr(x[there], y[there]).statistic:.2f} with the methods mixed"
+
+
+def without_test(found: Evidence) -> Evidence:
+    """The same numbers where more than two modalities leave d_util, and so the claim, without a sign."""
+    return found._replace(p=np.nan, smallest_p=np.nan, favour=0.0, seeds=None, note=UNSIGNED)

@@ -1,0 +1,117 @@
+"""Tables of runs and of training -> per dataset and measure, an array of seeds x methods."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from greedymm.analysis.aggregate import GROUP
+from greedymm.analysis.statistics import Floats
+
+KEY = [*GROUP, "seed"]
+ALONE = "unimodal_"
+REFERENCES = ("greedy", "random")  # every other multi-modal method is one that balances
+PAIR = 2  # modalities; for more, d_util has no sign
+DIGITS = 12  # differences of equal accuracies are to be equal
+SPEED, UTIL, MAGNITUDE, AGREEMENT = "d_speed", "d_util", "|d_util|", "agreement in sign"
+ACCURACY, VALIDATION = "test accuracy", "validation accuracy"
+RHO_TRAINING, AGREEMENT_TRAINING = "rho over training", "agreement over training"
+
+
+class Data(NamedTuple):
+    """What was measured on one dataset."""
+
+    dataset: str
+    methods: list[str]  # in the order of the runs
+    signed: bool  # two modalities: d_util says which branch leans more on the other
+    split: str  # whose d_util it is
+    tables: dict[str, Floats]  # measure -> (seeds, methods), not a number where there is none
+
+    @property
+    def multimodal(self) -> list[str]:
+        """Methods that train all modalities together."""
+        return [m for m in self.methods if not m.startswith(ALONE)]
+
+    @property
+    def balancing(self) -> list[str]:
+        """Methods that claim to balance: what is neither greedy nor random."""
+        return [m for m in self.multimodal if m not in REFERENCES]
+
+    def of(self, measure: str, method: str) -> Floats:
+        """One value per seed, (seeds,)."""
+        return self.tables[measure][:, self.methods.index(method)]
+
+    def over_runs(self, measure: str) -> Floats:
+        """One value per multi-modal run, (seeds, methods)."""
+        return self.tables[measure][:, [self.methods.index(m) for m in self.multimodal]]
+
+    def pooled(self, measure: str) -> Floats:
+        """Mean over the multi-modal runs that a seed has, (seeds,)."""
+        runs = self.over_runs(measure)
+        there = np.isfinite(runs)
+        total, number = np.where(there, runs, 0).sum(axis=1), there.sum(axis=1)
+        return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, split: str) -> Iterator[Data]:
+    """Arrange what the claims are about, dataset by dataset in the order of the runs, seeds ascending.
+
+    Args:
+        runs: as `aggregate.runs_table` gives it; what is not finite counts as missing.
+        training: columns dataset, method, seed, epoch, d_speed, d_util; or None.
+        split: test or val, whose d_util is meant.
+
+    Raises:
+        ValueError: if a dataset has two runs of the same method and seed.
+    """
+    if runs.duplicated(KEY).any():
+        twice = ", ".join(map(str, runs.loc[runs.duplicated(KEY), KEY].iloc[0]))
+        raise ValueError(f"two runs of the same dataset, method and seed ({twice}): leave one of them out")
+    measured = _measured(runs, split)
+    if training is not None:
+        measured = measured.merge(over_training(training), how="left", on=KEY)
+    for dataset, group in measured.groupby("dataset", sort=False):
+        yield _arranged(str(dataset), split, group)
+
+
+def _measured(runs: pd.DataFrame, split: str) -> pd.DataFrame:
+    """A row per run: what it is, and the numbers that the claims are about."""
+    names = {SPEED: SPEED, f"{split}_d_util": UTIL, "test_accuracy": ACCURACY, "val_accuracy": VALIDATION}
+    numbers = runs.reindex(columns=list(names)).astype(float).rename(columns=names)
+    numbers = numbers.where(np.isfinite(numbers)).round(DIGITS)
+    numbers[MAGNITUDE] = numbers[UTIL].abs()
+    numbers[AGREEMENT] = np.sign(numbers[SPEED]) * np.sign(numbers[UTIL])  # 1, 0 or -1
+    numbers["modalities"] = runs.filter(regex=f"^{split}_utilization_").notna().sum(axis=1)
+    return pd.concat([runs[KEY], numbers], axis=1)
+
+
+def _arranged(dataset: str, split: str, group: pd.DataFrame) -> Data:
+    row = np.unique(group["seed"], return_inverse=True)[1]
+    column, methods = pd.factorize(group["method"])
+    measures = [c for c in group.columns if c not in KEY]
+    tables = np.full((len(measures), row.max() + 1, len(methods)), np.nan)
+    tables[:, row, column] = group[measures].to_numpy(float).T
+    signed = bool((group["modalities"] <= PAIR).all())
+    return Data(dataset, list(methods), signed, split, dict(zip(measures, tables, strict=True)))
+
+
+def over_training(training: pd.DataFrame) -> pd.DataFrame:
+    """Per run: Spearman's rho of d_speed and d_util over its epochs, and mean agreement of their signs.
+
+    Args:
+        training: columns dataset, method, seed, epoch, d_speed, d_util; epochs without both are left out.
+
+    Returns:
+        Columns dataset, method, seed, RHO_TRAINING (not a number where one of them never changes) and
+        AGREEMENT_TRAINING, both in [-1, 1].
+    """
+    finite = training[np.isfinite(training[[SPEED, UTIL]]).all(axis=1)]
+    run = [finite[k] for k in KEY]
+    ranks = finite.groupby(KEY)[[SPEED, UTIL]].rank()
+    centred = ranks - ranks.groupby(run).transform("mean")
+    x, y = centred[SPEED], centred[UTIL]
+    sums = pd.DataFrame({"xy": x * y, "xx": x**2, "yy": y**2}).groupby(run).sum()
+    agreement = (np.sign(finite[SPEED]) * np.sign(finite[UTIL])).groupby(run).mean()
+    rho: pd.Series[float] = sums["xy"] / np.sqrt(sums["xx"] * sums["yy"])
+    return pd.DataFrame({RHO_TRAINING: rho.round(DIGITS), AGREEMENT_TRAINING: agreement}).reset_index()

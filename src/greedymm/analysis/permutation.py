@@ -1,0 +1,164 @@
+"""Values over few seeds -> p-values that assume no distribution: all re-arrangements, or seeded draws of them.
+
+All p-values are two-sided: twice the smaller tail, at most 1, as `scipy.stats.permutation_test` has it. The same
+values give the same p-value, always.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from greedymm.analysis.statistics import Floats, rank_interval
+
+EXACT_SIGNS = 14  # seeds up to which all 2^n sign flips are counted
+EXACT_ORDERS = 7  # seeds up to which all n! orders are counted
+DRAWS = 19_999  # of re-arrangements beyond that: no p below 2 / 20,000
+CHUNK = 2_000_000  # values drawn at once: bounds the memory
+SLACK = 1e-9  # sums that differ by rounding only count as equal
+
+Ints = npt.NDArray[np.int64]
+
+
+def sign_flip(values: npt.ArrayLike) -> float:
+    """P-value of paired differences (or of values) that are symmetric about 0: the sign-flip test of their mean.
+
+    Args:
+        values: shape (seeds,), finite. Where two methods do not differ, each difference is as likely as its negative.
+
+    Returns:
+        A number in [`smallest_of_signs(n)`, 1]; exact for n <= 14, else from 19,999 seeded draws.
+
+    Raises:
+        ValueError: if there is no value.
+
+    Example:
+        >>> sign_flip([0.1, 0.2, 0.3])
+        0.25
+    """
+    x = np.asarray(values, dtype=float)
+    if x.size == 0:
+        raise ValueError("a test needs at least one value")
+    null = np.concatenate([2 * (flips @ x) - x.sum() for flips in _flips(x.size)])
+    return _two_sided(null, float(x.sum()), exact=x.size <= EXACT_SIGNS)
+
+
+def smallest_of_signs(n: int) -> float:
+    """Smallest p-value that `sign_flip` can give for n seeds: 2 / 2^n, or 2 / 20,000 beyond 14 seeds."""
+    return min(1.0, 2 / (2**n if n <= EXACT_SIGNS else DRAWS + 1))
+
+
+def smallest_of_orders(n: int) -> float:
+    """Smallest p-value that `rank_correlation` can give for n whole seeds: 2 / n!, or 2 / 20,000 beyond 7 seeds."""
+    return min(1.0, 2 / (math.factorial(n) if n <= EXACT_ORDERS else DRAWS + 1))
+
+
+class RankCorrelation(NamedTuple):
+    """Spearman's rho within methods over n seeds, its 95 % interval, and the permutation test."""
+
+    n: int
+    rho: float
+    low: float
+    high: float
+    p: float
+    smallest_p: float
+
+
+def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
+    """Spearman's rho of x and y among runs of the same method, all methods pooled.
+
+    Ranks are taken within each method, so that what the methods alone do to both counts for nothing; with one
+    method it is Spearman's rho. Runs of one seed share their data and initial weights: for the p-value the seeds'
+    rows of y are permuted whole, among seeds that have the same methods; the interval counts a seed once.
+
+    Args:
+        x: shape (seeds, methods), not a number where there is no run.
+        y: the same shape.
+
+    Returns:
+        rho in [-1, 1]; rho and p are not a number where x or y does not vary within any method.
+    """
+    x, y = (np.asarray(v, dtype=float) for v in (x, y))
+    there = np.isfinite(x) & np.isfinite(y)
+    rx, ry = (_ranks(np.where(there, v, np.nan)[there.any(axis=1)]) for v in (x, y))
+    there = there[there.any(axis=1)]
+    n, scale = len(rx), float(np.sqrt((rx**2).sum() * (ry**2).sum()))
+    if scale == 0:
+        return RankCorrelation(n, np.nan, np.nan, np.nan, np.nan, np.nan)
+    together = rx @ ry.T  # (seeds, seeds): what x of one seed and y of another add to rho
+    rho = round(float(np.trace(together)) / scale, 12)  # 12: rounding alone must not make 1 less than 1
+    p, smallest = _of_orders(together, np.unique(there, axis=0, return_inverse=True)[1].ravel())
+    return RankCorrelation(n, rho, *rank_interval(rho, n), p, smallest)
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks within each column, less their mean; 0 where there is no value."""
+    if not len(values):
+        return values
+    ranks = stats.rankdata(values, axis=0, nan_policy="omit")
+    counts = np.isfinite(values).sum(axis=0)
+    return np.asarray(np.nan_to_num(ranks - (counts + 1) / 2))
+
+
+def _of_orders(together: Floats, pattern: Ints) -> tuple[float, float]:
+    """p-value of the trace under orders of the columns within each pattern, and the smallest there could be."""
+    rows = np.arange(len(together))
+    null = np.concatenate([together[rows, orders].sum(axis=1) for orders in _orders(pattern)])
+    exact = len(pattern) <= EXACT_ORDERS
+    reachable = math.prod(math.factorial(int(size)) for size in np.bincount(pattern))
+    smallest = 2 / min(reachable, math.inf if exact else DRAWS + 1)
+    return _two_sided(null, float(np.trace(together)), exact=exact), min(1.0, smallest)
+
+
+def _two_sided(null: Floats, observed: float, *, exact: bool) -> float:
+    slack = SLACK * np.abs(null).max()
+    seen = 0 if exact else 1  # what was observed is one of the draws (Phipson and Smyth 2010)
+    tails = [(null >= observed - slack).sum() + seen, (null <= observed + slack).sum() + seen]
+    return float(min(1.0, 2 * min(tails) / (len(null) + seen)))
+
+
+def _flips(n: int) -> Iterator[Floats]:
+    """Which of n values keep their sign, (flips, n), 0 or 1: all 2^n, or draws."""
+    if n <= EXACT_SIGNS:
+        yield _all_flips(n)
+        return
+    rng = np.random.default_rng(0)
+    for size in _chunks(n):
+        yield rng.integers(0, 2, size=(size, n), dtype=np.int8).astype(float)
+
+
+@functools.cache
+def _all_flips(n: int) -> Floats:
+    return np.asarray((np.arange(2**n)[:, None] >> np.arange(n)) & 1, dtype=float)
+
+
+def _orders(pattern: Ints) -> Iterator[Ints]:
+    """Orders of n seeds, (orders, n), in which seeds of the same pattern change places: all, or draws."""
+    n = len(pattern)
+    if n <= EXACT_ORDERS:
+        every = _all_orders(n)
+        yield every[(pattern[every] == pattern).all(axis=1)]
+        return
+    rng = np.random.default_rng(0)
+    for size in _chunks(n):
+        orders = np.tile(np.arange(n), (size, 1))
+        for members in (np.flatnonzero(pattern == which) for which in np.unique(pattern)):
+            orders[:, members] = rng.permuted(orders[:, members], axis=1)
+        yield orders
+
+
+@functools.cache
+def _all_orders(n: int) -> Ints:
+    return np.array(list(itertools.permutations(range(n))))
+
+
+def _chunks(n: int) -> Iterator[int]:
+    """Sizes of the chunks in which DRAWS rows of n values are drawn."""
+    size = max(1, CHUNK // n)
+    for start in range(0, DRAWS, size):
+        yield min(size, DRAWS - start)

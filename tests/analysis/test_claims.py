@@ -1,0 +1,346 @@
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from greedymm.analysis.claims import COLUMNS, claims_table
+from greedymm.analysis.statistics import estimate, holm
+
+M0, M1 = "color", "gray"
+ALONE = (f"unimodal_{M0}", f"unimodal_{M1}")
+ALL = ("greedy", "balanced", "random", *ALONE)
+LEVELS = {"greedy": 0.6, "balanced": 0.9, "random": 0.8, ALONE[0]: 0.5, ALONE[1]: 0.7}  # test accuracies
+
+
+def runs(
+    seeds: int, *, methods: tuple[str, ...] = ALL, noise: float = 0.01, datasets: int = 1, effect: float = 1.0
+) -> pd.DataFrame:
+    """Runs as the paper claims them, or with methods that do the opposite (effect -1)."""
+    rng = np.random.default_rng(seeds)
+    rows: list[dict[str, Any]] = [
+        {"dataset": f"data{d}", "method": m, "seed": s, "run": f"seed{s}-0", "epochs": 3, "best_epoch": 2}
+        for d in range(datasets) for m in methods for s in range(seeds)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    level = table["method"].map(LEVELS).fillna(0.85)
+    for split in ("val", "test"):
+        table[f"{split}_accuracy"] = 0.5 + effect * (level - 0.5) + rng.normal(0, noise, len(table))
+    several = ~table["method"].isin(ALONE)
+    lean = 0.3 + 0.2 * effect * (table["method"] == "greedy")
+    table["d_speed"] = (lean + rng.normal(0, 0.1, len(table))).where(several)
+    util = table["d_speed"] + rng.normal(0, noise, len(table))
+    for split in ("val", "test"):
+        table[f"{split}_utilization_{M0}"], table[f"{split}_utilization_{M1}"] = util + 0.1, 0.1
+        table[f"{split}_d_util"] = util
+        names = [f"{split}_utilization_{M0}", f"{split}_utilization_{M1}", f"{split}_d_util"]
+        table.loc[~several, names] = np.nan
+    return table
+
+
+def training_of(table: pd.DataFrame, rng: np.random.Generator, epochs: int = 12) -> pd.DataFrame:
+    """d_util that follows d_speed from epoch to epoch."""
+    several = table.loc[table["d_speed"].notna(), ["dataset", "method", "seed"]]
+    long = several.merge(pd.DataFrame({"epoch": range(1, epochs + 1)}), how="cross")
+    long["d_speed"] = rng.normal(0.2, 1, len(long))
+    long["d_util"] = long["d_speed"] + rng.normal(0, 0.3, len(long))
+    return long
+
+
+def row(table: pd.DataFrame, claim: str, method: str | None = None, measure: str = "") -> dict[str, Any]:
+    """The one row of a claim."""
+    found = table[(table["claim"] == claim) & table["measure"].str.contains(measure)]
+    found = found if method is None else found[found["method"] == method]
+    (only,) = found.to_dict("records")
+    return {str(name): value for name, value in only.items()}
+
+
+def values(table: pd.DataFrame, method: str, column: str) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    return table.loc[table["method"] == method].sort_values("seed")[column].to_numpy(float)
+
+
+# -- What stands in the table -------------------------------------------------------------------------------
+
+
+def test_every_claim_is_there_for_every_method_that_it_is_about() -> None:
+    table = claims_table(runs(4, methods=(*ALL, "mine")))
+
+    assert table.columns.tolist() == COLUMNS
+    assert [(c, m) for c, m in zip(table["claim"], table["method"], strict=True)] == [
+        ("a", "greedy"), ("b", "all"), ("b", "all"),
+        ("c", "balanced"), ("c", "mine"), ("d", "balanced"), ("d", "mine"), ("e", "balanced"), ("e", "mine"),
+        ("f", "greedy"), ("f", "balanced"), ("f", "mine"),
+    ]  # fmt: skip
+
+
+def test_differences_over_seeds_are_scipys() -> None:
+    data = runs(6, noise=0.1)
+
+    table = claims_table(data)
+
+    change = values(data, "balanced", "test_accuracy") - values(data, "greedy", "test_accuracy")
+    smaller = abs(values(data, "balanced", "test_d_util")) - abs(values(data, "greedy", "test_d_util"))
+    for claim, method, x in [
+        ("a", "greedy", values(data, "greedy", "test_d_util")),
+        ("c", "balanced", smaller),
+        ("d", "balanced", change),
+        ("e", "balanced", values(data, "balanced", "test_accuracy") - values(data, "random", "test_accuracy")),
+        ("f", "greedy", values(data, "greedy", "test_accuracy") - values(data, ALONE[1], "test_accuracy")),
+    ]:
+        found, wanted = row(table, claim, method), estimate(x.tolist())
+        p = stats.permutation_test((x,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+        numbers = [found[name] for name in ("n", "estimate", "low", "high", "p", "smallest_p")]
+        assert numbers == pytest.approx([6, wanted.mean, wanted.low, wanted.high, p, 2 / 64])
+
+
+def test_d_speed_is_compared_with_d_util_within_methods_and_by_sign() -> None:
+    data = runs(6, methods=("greedy",), noise=0.1)
+    x, y = (values(data, "greedy", c) for c in ("d_speed", "test_d_util"))
+
+    table = claims_table(data)
+
+    assert row(table, "b", measure="rank")["estimate"] == pytest.approx(stats.spearmanr(x, y).statistic)
+    share = row(table, "b", measure="share")
+    assert share["estimate"] == np.mean(np.sign(x) == np.sign(y))
+    assert share["p"] == pytest.approx(stats.binomtest(round(6 * share["estimate"]), 6).pvalue)
+
+
+def test_rank_correlation_over_training_is_the_mean_over_runs_then_over_seeds() -> None:
+    data = runs(5)
+    training = training_of(data, np.random.default_rng(0))
+    training.loc[3, "d_util"] = np.nan
+    by_run = {
+        key: stats.spearmanr(run["d_speed"], run["d_util"], nan_policy="omit").statistic
+        for key, run in training.groupby(["seed", "method"])
+    }
+    per_seed = pd.Series(by_run).groupby(level=0).mean()
+
+    found = row(claims_table(data, training), "b", measure="rank correlation over training")
+
+    assert (found["n"], found["estimate"]) == (5, pytest.approx(per_seed.mean()))
+    assert found["p"] == 2 / 32
+
+
+def test_agreement_over_training_is_counted_as_by_hand() -> None:
+    data = runs(2, methods=("greedy",))
+    training = pd.DataFrame({
+        "dataset": "data0", "method": "greedy", "seed": [0, 0, 0, 0, 1, 1], "epoch": [1, 2, 3, 4, 1, 2],
+        "d_speed": [1.0, 1, -1, 1, 1, 1], "d_util": [1.0, 2, 1, 0, 3, 3],
+    })  # fmt: skip
+
+    found = row(claims_table(data, training), "b", measure="same sign, over training")
+
+    assert found["estimate"] == pytest.approx(((1 + 1 + 0 + 0.5) / 4 + 1) / 2)  # 0 is half an agreement
+
+
+def test_the_split_is_that_of_d_util() -> None:
+    data = runs(4)
+    data["val_d_util"] = data["test_d_util"] + 1
+
+    of_test, of_val = (row(claims_table(data, split=split), "a") for split in ("test", "val"))
+
+    assert of_val["estimate"] == pytest.approx(1 + of_test["estimate"])
+    assert (of_test["measure"], of_val["measure"]) == ("test d_util", "val d_util")
+
+
+def test_the_best_modality_is_chosen_on_validation() -> None:
+    data = runs(4)
+    data.loc[data["method"] == ALONE[0], "val_accuracy"] = 0.99  # worse on the test split
+
+    found = row(claims_table(data), "f", "greedy")
+
+    assert found["measure"].endswith(ALONE[0])
+    assert f"best on validation: {M0}" in found["note"]
+
+
+def test_p_values_are_corrected_over_all_rows() -> None:
+    data = runs(7, datasets=2, noise=0.2)
+
+    table = claims_table(data, training_of(data, np.random.default_rng(0)))
+
+    assert len(table) == 2 * 10
+    np.testing.assert_allclose(table["p_holm"], holm(table["p"]))
+
+
+# -- Verdicts -----------------------------------------------------------------------------------------------
+
+
+def test_what_the_paper_claims_is_supported_where_it_holds() -> None:
+    table = claims_table(runs(12))
+
+    assert set(table.loc[~table["method"].eq("greedy") | table["claim"].eq("a"), "verdict"]) == {"supported"}
+    assert table["seeds_needed"][table["verdict"] == "supported"].isna().all()
+
+
+def test_the_opposite_contradicts() -> None:
+    table = claims_table(runs(12, effect=-1.0))
+
+    assert row(table, "d", "balanced")["verdict"] == "contradicted"
+    assert row(table, "e", "balanced")["verdict"] == "contradicted"
+    assert row(table, "c", "balanced")["verdict"] == "contradicted"
+
+
+def test_unequal_use_is_supported_in_either_direction() -> None:
+    data = runs(12)
+    data["test_d_util"] *= -1
+
+    table = claims_table(data)
+
+    assert (row(table, "a")["verdict"], row(table, "a")["estimate"] < 0) == ("supported", True)
+    assert row(table, "a")["note"] == "0 of 12 seeds above 0"
+    assert {row(table, "b", measure=m)["verdict"] for m in ("rank", "share")} == {"contradicted"}
+
+
+def test_three_seeds_decide_nothing_and_say_so() -> None:
+    table = claims_table(runs(3, noise=1e-4))
+
+    assert set(table["verdict"]) == {"undecided"}
+    assert set(table.loc[table["claim"] != "b", "smallest_p"]) == {0.25}
+    assert table["note"].str.contains("too few seeds").all()
+    assert row(table, "d", "balanced")["seeds_needed"] == 9  # 8 rows: 2 / 2^9 is the first below 0.05 / 8
+
+
+def test_with_the_seeds_that_it_asked_for_it_decides() -> None:
+    needed = row(claims_table(runs(3)), "d", "balanced")["seeds_needed"]
+
+    assert row(claims_table(runs(needed)), "d", "balanced")["verdict"] == "supported"
+
+
+@pytest.mark.parametrize("seeds", [2, 6, 12])
+def test_undecided_claims_ask_for_more_seeds_than_there_are(seeds: int) -> None:
+    table = claims_table(runs(seeds, noise=0.3))
+
+    asked = [n for n in table.loc[table["verdict"] == "undecided", "seeds_needed"] if isinstance(n, int)]
+    assert asked
+    assert min(asked) > seeds
+
+
+def test_an_effect_against_the_claim_or_none_asks_for_no_seeds() -> None:
+    data = runs(4, effect=-1.0)
+    data.loc[data["method"] == "random", "test_accuracy"] = values(data, "balanced", "test_accuracy")
+
+    table = claims_table(data)
+
+    for claim in "de":
+        found = row(table, claim, "balanced")
+        assert (found["verdict"], found["seeds_needed"]) == ("undecided", None)
+    assert (row(table, "e", "balanced")["estimate"], row(table, "e", "balanced")["p"]) == (0, 1)
+
+
+def test_a_small_effect_needs_more_than_can_be_asked_for() -> None:
+    data = runs(4)
+    nearly_none = np.array([0.1, -0.1, 0.1, -0.0999])
+    data.loc[data["method"] == "balanced", "test_accuracy"] = values(data, "greedy", "test_accuracy") + nearly_none
+
+    assert row(claims_table(data), "d", "balanced")["seeds_needed"] == "> 1000"
+
+
+# -- What is missing ----------------------------------------------------------------------------------------
+
+
+def test_one_seed_has_estimates_and_neither_interval_nor_test() -> None:
+    data = runs(1)
+
+    table = claims_table(data, training_of(data, np.random.default_rng(0)))
+
+    assert table[["low", "high", "p", "p_holm"]].isna().all(axis=None)
+    assert set(table["verdict"]) == {"undecided"}
+    assert table["note"].str.contains("one seed: no interval, no test").all()
+    assert table["seeds_needed"].isna().all()
+    assert row(table, "d")["estimate"] > 0
+
+
+def test_pairs_are_formed_over_seeds_that_both_have() -> None:
+    data = runs(6)
+    data.loc[(data["method"] == "balanced") & (data["seed"] == 1), "test_accuracy"] = np.inf
+    data = data[~((data["method"] == "greedy") & (data["seed"] == 4))]
+    data = data[~((data["method"] == "random") & (data["seed"] != 1))]
+
+    table = claims_table(data)
+
+    assert (row(table, "d")["n"], row(table, "a")["n"], row(table, "e")["n"]) == (4, 5, 0)
+    wanted = [0, 2, 3, 5]
+    change = values(runs(6), "balanced", "test_accuracy") - values(runs(6), "greedy", "test_accuracy")
+    assert row(table, "d")["estimate"] == pytest.approx(change[wanted].mean())
+    assert math.isnan(row(table, "e")["estimate"])
+    assert row(table, "e")["note"] == "no seed has what it takes"
+
+
+@pytest.mark.parametrize(
+    ("methods", "claims"),
+    [
+        (("greedy",), "abb"),
+        (("greedy", "random"), "abb"),
+        (("balanced", "random"), "bbe"),
+        (("greedy", ALONE[0]), "abbf"),
+        (ALONE, ""),
+    ],
+)
+def test_claims_about_what_was_not_run_are_left_out(methods: tuple[str, ...], claims: str) -> None:
+    table = claims_table(runs(3, methods=methods))
+
+    assert "".join(table["claim"]) == claims
+    assert table.columns.tolist() == COLUMNS
+
+
+def test_utilization_that_is_undefined_everywhere_leaves_nothing_to_say() -> None:
+    data = runs(4).assign(test_d_util=None)
+
+    found = row(claims_table(data), "a")
+
+    assert (found["n"], found["verdict"]) == (0, "undecided")
+
+
+def test_d_util_of_three_modalities_has_no_sign_and_is_not_tested_for_one() -> None:
+    data = runs(8)
+    data["test_utilization_depth"] = data[f"test_utilization_{M0}"]
+
+    table = claims_table(data)
+
+    for found in (row(table, "a"), row(table, "b", measure="share")):
+        assert math.isnan(found["p"])
+        assert "more than two modalities" in found["note"]
+    assert not math.isnan(row(table, "c")["p"])
+
+
+def test_two_runs_of_one_seed_are_an_error() -> None:
+    data = runs(2)
+
+    with pytest.raises(ValueError, match=r"two runs of the same dataset, method and seed \(data0, greedy, 0\)"):
+        claims_table(pd.concat([data, data.head(1)]))
+
+
+# -- How it behaves over many tables ------------------------------------------------------------------------
+
+
+def test_the_order_of_the_runs_within_a_method_changes_nothing() -> None:
+    data = runs(16, noise=0.3)
+
+    forth, back = claims_table(data), claims_table(data.sort_values("seed", ascending=False, kind="stable"))
+
+    pd.testing.assert_frame_equal(forth, back)
+
+
+def test_without_any_difference_a_table_has_a_false_alarm_as_seldom_as_it_says() -> None:
+    tries, alarms, data = 150, 0, runs(10)
+    rng = np.random.default_rng(0)
+    for _ in range(tries):
+        for column in ("test_accuracy", "val_accuracy", "test_d_util", "d_speed"):
+            data[column] = pd.Series(rng.laplace(size=len(data))).where(data[column].notna())
+        alarms += int((claims_table(data)["p_holm"] <= 0.05).any())
+
+    assert 0 < alarms <= stats.binom.ppf(0.999, tries, 0.05)
+
+
+def test_ten_thousand_runs_take_seconds() -> None:
+    data = runs(100, methods=(*ALL, *(f"mine{i}" for i in range(5))), datasets=10)
+    start = time.perf_counter()
+
+    table = claims_table(data)
+
+    assert len(data) == 10_000
+    assert len(table) == 10 * (1 + 2 + 3 * 6 + 7)
+    assert time.perf_counter() - start < 20  # 2 on an idle core

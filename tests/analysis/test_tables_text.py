@@ -1,0 +1,68 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from greedymm.analysis.claims import COLUMNS
+from greedymm.analysis.tables_text import latex, markdown, p_text
+
+
+def table(**changes: object) -> pd.DataFrame:
+    row = dict.fromkeys(COLUMNS, "") | {
+        "claim": "d", "hypothesis": "balanced_2 improves |x| & y", "dataset": "solids", "method": "balanced_2",
+        "measure": "test accuracy, less that of greedy", "n": 12, "estimate": 0.1234, "low": 0.1, "high": 0.15,
+        "p": 0.00049, "p_holm": 0.0044, "smallest_p": 2 / 2**12, "verdict": "supported", "seeds_needed": None,
+    }  # fmt: skip
+    return pd.DataFrame([row | changes]).astype({"seeds_needed": object})
+
+
+def cells(text: str) -> list[str]:
+    """The cells of the one row."""
+    return [cell.strip() for cell in text.splitlines()[2].replace(r"\|", "/").strip("|").split("|")]
+
+
+def test_accuracies_are_points_and_p_is_short() -> None:
+    found = cells(markdown(table()))
+
+    assert found == [
+        "d", "balanced_2 improves /x/ & y", "solids", "balanced_2", "test accuracy, less that of greedy", "12",
+        "+12.3 points [10.0, 15.0]", "<0.001", "0.004", "0.00049", "supported", "", "",
+    ]  # fmt: skip
+
+
+def test_all_else_is_as_it_is() -> None:
+    found = cells(markdown(table(measure="d_util", seeds_needed="> 1000"), {"solids": "solids (generated data)"}))
+
+    assert (found[2], found[6], found[11]) == ("solids (generated data)", "0.12 [0.10, 0.15]", "> 1000")
+
+
+def test_one_seed_has_empty_places_and_the_text_says_why() -> None:
+    nothing = dict.fromkeys(("low", "high", "p", "p_holm"), np.nan)
+
+    text = markdown(table(n=1, **nothing))
+
+    assert cells(text)[6:9] == ["+12.3 points", "", ""]
+    assert "Where there is one seed, there is neither interval nor test." in text
+    assert "one seed" not in markdown(table())
+
+
+def test_no_estimate_is_an_empty_place() -> None:
+    nothing = dict.fromkeys(("estimate", "low", "high", "p", "p_holm", "smallest_p"), np.nan)
+
+    assert cells(markdown(table(n=0, **nothing)))[5:10] == ["0", "", "", "", ""]
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.25, "0.250"), (0.001, "0.001"), (0.00099, "<0.001"), (np.nan, "")])
+def test_p_has_three_decimals(p: float, text: str) -> None:
+    assert p_text(p) == text
+
+
+def test_latex_is_a_booktabs_table_with_nothing_left_that_latex_would_read() -> None:
+    lines = latex(table()).splitlines()
+
+    assert [line for line in lines if line.endswith("rule")] == [r"\toprule", r"\midrule", r"\bottomrule"]
+    body = lines[lines.index(r"\midrule") + 1]
+    assert r"balanced\_2 improves \textbar{}x\textbar{} \& y" in body
+    assert r"\textless{}0.001" in body
+    columns = lines[1].removeprefix(r"\begin{tabular}{").removesuffix("}")
+    assert len(columns) == body.replace(r"\&", "").count("&") + 1 == 13
+    assert body.endswith(r" \\")
