@@ -133,9 +133,10 @@ def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
 
 def tables(params: Params, folder: Path, stamp: Path) -> None:
     """Step `tables`: results of all runs -> tables."""
-    from greedymm.analysis import aggregate
+    from greedymm.analysis import aggregate, tables_text
+    from greedymm.analysis.claims import claims_table
     from greedymm.data.hdf5 import shown_name
-    from greedymm.files import write_json
+    from greedymm.files import write_json, write_text
     from greedymm.runs import data_settings, planned
 
     wanted = planned(params)
@@ -149,6 +150,11 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
         aggregate.write_csv(aggregate.curves_table(wanted), folder / "curves.csv")
         aggregate.write_csv(aggregate.confusion_table(wanted), folder / "confusion.csv")
         write_json(aggregate.metrics(summary), folder / "metrics.json")
+        # Utilization on validation, which has the training's distribution: that is what d_speed can be a proxy of.
+        claims = claims_table(runs, split="val")
+        aggregate.write_csv(claims, folder / "claims.csv")
+        write_text(folder / "claims.md", tables_text.markdown(claims, names))
+        write_text(folder / "claims.tex", tables_text.latex(claims, names))
 
 
 def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
@@ -190,6 +196,7 @@ def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path)
 
     from greedymm.analysis import report as html
     from greedymm.data.hdf5 import DataFile, shown_name
+    from greedymm.files import sha256
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
@@ -199,7 +206,7 @@ def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path)
         with DataFile(path) as file:
             modalities = list(modalities_of(name, params.datasets[name].modalities))
             of_file = {"name": name, "shown": shown_name(name, path), "modalities": modalities, "file": path}
-            datasets.append(asdict(file.facts) | of_file)
+            datasets.append(asdict(file.facts) | of_file | {"sha256": sha256(path)})
     with stamped(stamp):
         html.write(page, html.collect(params, datasets, tables, figures))
 

@@ -247,3 +247,25 @@ def test_tables_of_the_same_runs_in_another_order_of_seeds_say_the_same() -> Non
 
     for column in ("n", "mean", "sd", "low", "high"):
         np.testing.assert_allclose(forth[column], back[column])
+
+
+def test_test_samples_are_counted_by_class_and_by_what_the_mean_takes_them_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = [run for run in runs_of([0, 1]) if run.method == "greedy"]
+    for run, taken in zip(runs, (1, 0), strict=True):
+        run.evaluation_folder.mkdir(parents=True)
+        rows = [("test", 0, 0), ("test", 0, taken), ("val", 0, 5)]
+        frame = pd.DataFrame(rows, columns=["split", "label", "mean"])
+        frame.to_parquet(run.evaluation_folder / "predictions.parquet")
+
+    table = aggregate.confusion_table(runs)
+
+    assert sorted(table.itertuples(index=False, name=None)) == [
+        (DATASET, "greedy", 0, 0, 3),
+        (DATASET, "greedy", 0, 1, 1),
+    ]
+    (runs[0].evaluation_folder / "predictions.parquet").write_bytes(b"PAR1")
+    with pytest.raises(GreedymmError, match=r"predictions.parquet is broken"):
+        aggregate.confusion_table(runs)

@@ -34,9 +34,10 @@ def test_the_same_tables_give_the_same_bytes(tmp_path: Path, seeds: int) -> None
     for name in ("first.png", "second.png"):
         figures.save(figures.accuracy(*tables(seeds), NAMES), tmp_path / name)
 
-    first, second = ((tmp_path / name).read_bytes() for name in ("first.png", "second.png"))
-    assert first == second
-    assert first.startswith(b"\x89PNG")
+    for kind, start in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
+        first, second = ((tmp_path / name).with_suffix(kind).read_bytes() for name in ("first.png", "second.png"))
+        assert first == second
+        assert first.startswith(start)
     assert plt.get_fignums() == []
 
 
@@ -103,4 +104,56 @@ def test_a_class_that_a_split_lacks_leaves_its_place_empty() -> None:
     figure = figures.samples({"train": [some, some], "test": [some, none]}, ["a", "b"], "title")
 
     assert [len(ax.get_images()) for ax in figure.axes] == [1, 1, 1, 0]
+    plt.close(figure)
+
+
+# -- What came of the runs ----------------------------------------------------------------------------------
+
+
+def test_d_util_stands_against_d_speed_a_dot_for_each_run_of_several_modalities() -> None:
+    runs, _ = tables(3)
+    fused = ~runs["method"].str.startswith("unimodal_")
+    runs["d_speed"] = np.where(fused, 0.1 * np.arange(len(runs)), np.nan)
+    runs["val_d_util"], runs["test_d_util"] = runs["d_speed"] + 1, runs["d_speed"] + 2
+
+    figure = figures.proxy(runs, "digits", "title")
+
+    for ax, above in zip(figure.axes, (1, 2), strict=True):
+        dots = [line for line in ax.get_lines() if line.get_marker() not in {"None", ""}]
+        assert [line.get_label() for line in dots] == ["greedy", "balanced"]
+        x, y = (np.concatenate([line.get_data()[k] for line in dots]) for k in (0, 1))
+        np.testing.assert_allclose(x, runs.loc[fused, "d_speed"])
+        np.testing.assert_allclose(y, x + above)
+    plt.close(figure)
+
+
+def test_of_each_branch_the_curves_of_all_methods_are_shown_and_that_of_its_modality_alone() -> None:
+    fused = history(3).assign(dataset="digits", val_accuracy_color=0.2, val_accuracy_gray=0.3)
+    alone = history(3).assign(dataset="digits", method="unimodal_color", val_accuracy=0.9).drop(columns="d_speed")
+    curves = pd.concat([fused.assign(method="greedy"), fused.assign(method="balanced"), alone])
+
+    figure = figures.branches(curves, "digits", ["color", "gray"], "title")
+
+    shown = {ax.get_title(): [line.get_label() for line in ax.get_lines()] for ax in figure.axes}
+    assert shown == {
+        "mean of the branches": ["greedy", "balanced"],
+        "branch of color": ["greedy", "balanced", "color alone"],
+        "branch of gray": ["greedy", "balanced"],
+    }
+    assert np.asarray(figure.axes[1].get_lines()[2].get_ydata()).tolist() == [90, 90, 90]
+    plt.close(figure)
+
+
+def test_a_confusion_matrix_has_a_row_for_each_true_class_in_percent_of_it() -> None:
+    counts = pd.DataFrame(
+        [("digits", "greedy", 0, 0, 3), ("digits", "greedy", 0, 1, 1), ("other", "greedy", 1, 1, 9)],
+        columns=["dataset", "method", "label", "predicted", "count"],
+    )
+
+    figure = figures.confusion(counts, "digits", ["a", "b_c"], "title")
+
+    ax = figure.axes[0]
+    assert np.asarray(ax.get_images()[0].get_array()).tolist() == [[75, 25], [0, 0]]  # no sample of b_c
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b c"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true class")
     plt.close(figure)

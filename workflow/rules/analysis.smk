@@ -32,6 +32,9 @@ rule tables:
         "results/tables/headline.csv",
         "results/tables/curves.csv",
         "results/tables/confusion.csv",
+        "results/tables/claims.csv",
+        "results/tables/claims.md",
+        "results/tables/claims.tex",
         "results/tables/metrics.json",
         stamp=f"results/tables/{ANALYSIS}.key",
     log:

@@ -11,6 +11,8 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from greedymm.analysis import tables_text
+from greedymm.analysis.published import published
 from greedymm.files import write_text
 from greedymm.params import Params
 from greedymm.runs import planned
@@ -52,10 +54,13 @@ class Picture(NamedTuple):
 class Content(NamedTuple):
     """All that the page shows."""
 
+    claims: pd.DataFrame
+    claims_explained: str
     headline: pd.DataFrame
+    published: pd.DataFrame
     summary: pd.DataFrame
     runs: pd.DataFrame
-    datasets: list[dict[str, Any]]  # name, shown, generated, source, licence, modalities, notes, file
+    datasets: list[dict[str, Any]]  # name, shown, generated, source, licence, modalities, notes, file, sha256
     pictures: list[Picture]
     facts: dict[str, str]  # whatever says how it was made
     settings: str
@@ -68,8 +73,12 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     )
     names = {d["name"]: d["shown"] for d in datasets}
     summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (summary, runs))
+    claims = pd.read_csv(tables / "claims.csv", dtype={"seeds_needed": str}).fillna({"note": ""})
     return Content(
+        claims=tables_text.readable(claims, names),
+        claims_explained=tables_text.explanation(claims),
         headline=headline,
+        published=published(names),
         summary=summary,
         runs=runs,
         datasets=datasets,

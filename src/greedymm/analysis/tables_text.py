@@ -7,8 +7,8 @@ import pandas as pd
 
 from greedymm.analysis.per_seed import ACCURACY
 
-HEAD = ["", "Hypothesis", "Data", "Method", "Measure", "Seeds", "Estimate [95 % interval]", "p", "p (Holm)",
-        "Smallest p", "Verdict", "Seeds needed", "Note"]  # fmt: skip
+HEAD = ["Claim", "Hypothesis", "Data", "Verdict", "Estimate [95 % interval]", "p (Holm)", "Seeds", "Seeds needed",
+        "Measure", "Method", "p", "Smallest p", "Note"]  # fmt: skip
 LEAST_P = 0.001
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -40,10 +40,15 @@ def latex(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
 
     body = [line(cells) for cells in _cells(table, names, _escaped)]
     head = line([_escaped(name) for name in HEAD])
-    top, bottom = r"\begin{tabular}{lllllrlrrrlrl}", r"\end{tabular}"
+    top, bottom = r"\begin{tabular}{llllrrrrllrrl}", r"\end{tabular}"
     return "\n".join(
         [f"% {explanation(table)}", top, r"\toprule", head, r"\midrule", *body, r"\bottomrule", bottom, ""]
     )
+
+
+def readable(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """The claims as they are shown: columns HEAD, all of them text. Arguments as those of `markdown`."""
+    return pd.DataFrame(_cells(table, names, str), columns=HEAD)
 
 
 def explanation(table: pd.DataFrame) -> str:
@@ -64,9 +69,9 @@ def _cells(table: pd.DataFrame, names: Mapping[str, str] | None, escaped: Callab
         [
             escaped(cell)
             for cell in (
-                *(row.claim, row.hypothesis, shown.get(row.dataset, row.dataset), row.method, row.measure),
-                *(str(row.n), estimate_text(row), p_text(row.p), p_text(row.p_holm), _smallest_text(row.smallest_p)),
-                *(row.verdict, "" if row.seeds_needed is None else str(row.seeds_needed), row.note),
+                *(row.claim, row.hypothesis, shown.get(row.dataset, row.dataset), row.verdict, estimate_text(row)),
+                *(p_text(row.p_holm), str(row.n), "" if pd.isna(row.seeds_needed) else str(row.seeds_needed)),
+                *(row.measure, row.method, p_text(row.p), _smallest_text(row.smallest_p), row.note),
             )
         ]
         for row in rows

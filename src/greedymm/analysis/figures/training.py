@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from greedymm.analysis.figures.style import colours, label
 
@@ -18,6 +19,7 @@ def d_speed(curves: pd.DataFrame, dataset: str, title: str) -> Figure:
         ax.plot(line["epoch"], line["d_speed"], color=colour, marker="o", markersize=3, label=label(method))
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(title=title, xlabel="epoch", ylabel="d_speed (units of log10)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -52,6 +54,7 @@ def branches(curves: pd.DataFrame, dataset: str, modalities: Sequence[str], titl
             if alone or not method.startswith("unimodal_"):
                 values = 100 * line["val_accuracy" if alone else column]
                 ax.plot(line["epoch"], values, "--" if alone else "-", color=colour, label=label(method))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(title=f"branch of {head}" if head != "mean" else "mean of the branches", xlabel="epoch")
     axes[0].set_ylabel("validation accuracy (%)")
     handles = {text: line for ax in axes for line, text in zip(*ax.get_legend_handles_labels(), strict=True)}

@@ -1,0 +1,26 @@
+import pytest
+
+from greedymm.analysis.published import COLUMNS, published
+
+
+def test_the_small_digits_are_set_beside_the_numbers_of_all_digits_once() -> None:
+    table = published(["colored_mnist_5k", "colored_mnist", "solids"])
+
+    assert list(table.columns) == COLUMNS
+    assert set(table["data"]) == {"colored_mnist"}
+    assert len(table) == 7 + 7
+    assert not table.isna().any().any()
+
+
+def test_of_generated_data_nobody_has_published() -> None:
+    assert published(["solids", "handwave"]).empty
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracies"), [("modelnet40", [88.8, 89.05, 91.14]), ("nvgesture", [83.8, 85.5, 88.38, 91.7])]
+)
+def test_each_number_has_its_source(name: str, accuracies: list[float]) -> None:
+    table = published([name])
+
+    assert table["test accuracy (%)"].tolist() == accuracies
+    assert (table["source"].str.len() > 0).all()
