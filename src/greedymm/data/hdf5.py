@@ -94,12 +94,19 @@ def _write_stream(group: h5py.Group, samples: Stream) -> dict[int, Broken]:
                     f"sample {samples.ids[read - 1]} is {image.dtype} {image.shape} in {place.name};"
                     f" it must be uint8 {place.shape[1:]}"
                 )
-            place[read - 1 - len(broken)] = image
+            _put(place, read - 1 - len(broken), image)
     if read != count:
         raise GreedymmError(f"{group.name} has {count} labels, but {'more' if read > count else read} samples")
     for place in places if broken else ():
         place.resize(count - len(broken), axis=0)
     return broken
+
+
+def _put(place: h5py.Dataset, k: int, image: npt.NDArray[np.uint8]) -> None:
+    if place.compression:
+        place[k] = image
+    else:  # HDF5 would first copy it to memory that is new each time: for a clip, ten times the cost of writing it
+        place.id.write_direct_chunk((k, *(0,) * image.ndim), np.ascontiguousarray(image))
 
 
 def _modalities(samples: Samples | Stream) -> list[str]:

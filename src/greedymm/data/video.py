@@ -1,5 +1,6 @@
 """Video files -> frames, and back."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from greedymm.data.samples import UnreadableError
 Bytes = npt.NDArray[np.uint8]
 
 RATE = 30  # frames a second
+RGB = (2, 0, 1)  # planes of `gbrp` in which they are: each lies as it is stored, and none is to be transposed
 # Of what is written: good enough that noise survives, and one key frame, as in NVGesture. Without mbtree, which makes
 # other bytes of the same small frames from one time to the next.
 QUALITY = {"crf": "16", "preset": "veryfast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
@@ -39,15 +41,17 @@ def read(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # one for all frames: to make one takes longer than to use it
-    frames, numbers, count = np.empty((len(chosen), *size, channels), dtype=np.uint8), np.array(chosen), 0
+    frames, count = np.empty((channels, len(chosen), *size), dtype=np.uint8), 0
     try:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
             stream.thread_type = "NONE"  # one thread a process: many processes share the cores
             for frame in _decoded(file.demux(stream)):
-                if (numbers == count).any():
-                    small: Any = reformatter.reformat(frame, size[1], size[0], "rgb24", interpolation="AREA")
-                    frames[numbers == count] = small.to_ndarray()[..., :channels]
+                same = slice(bisect_left(chosen, count), bisect_right(chosen, count))
+                if same.start < same.stop:
+                    small: Any = reformatter.reformat(frame, size[1], size[0], "gbrp", interpolation="AREA")
+                    for channel in range(channels):
+                        frames[channel, same] = _plane(small, RGB[channel])
                 count += 1
                 if count > chosen[-1]:
                     break
@@ -55,7 +59,13 @@ def read(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]
         raise UnreadableError(f"{path.name}: cannot be decoded after {count} frames ({error})") from None
     if count <= chosen[-1]:
         raise UnreadableError(f"{path.name}: it has {count} frames, and the list wants those up to {chosen[-1] + 1}")
-    return np.ascontiguousarray(frames.transpose(3, 0, 1, 2))
+    return frames
+
+
+def _plane(frame: Any, k: int) -> Bytes:
+    """One channel of a frame, (height, width), still in the frame: its rows are padded."""
+    plane = frame.planes[k]
+    return np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
 
 
 def _decoded(packets: Iterable[Any]) -> Iterator[Any]:
