@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_no_items_give_no_results(workers: int) -> None:
 def test_no_more_processes_are_started_than_there_are_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def pooled(_work: object, items: list[int], workers: int) -> Iterator[int]:
+    def pooled(_work: object, items: list[int], workers: int, _room: int) -> Iterator[int]:
         asked.append(workers)
         return iter(items)
 
@@ -108,6 +109,34 @@ def test_workers_run_ahead_of_who_takes_the_results_by_a_few_items_alone() -> No
         assert items.taken <= done + 2 * AHEAD
 
     assert items.taken == 60
+
+
+# -- Arrays in shared memory --------------------------------------------------------------------------------
+
+
+def filled(k: int) -> str:
+    return f"__import__('numpy').full(1000, {k}, dtype='uint8')"
+
+
+@pytest.mark.parametrize("room", [0, 1, 1500, 2000], ids=["none", "too little", "for one of two", "enough"])
+@pytest.mark.usefixtures("two_cores")
+def test_results_are_the_same_whatever_room_there_is_and_stay_so_when_all_are_kept(room: int) -> None:
+    items = [f"({filled(k)}, {k}, {filled(k + 100)})" for k in range(40)]  # more than there are places
+
+    kept = list(in_order(eval, items, 2, "filling", room))
+
+    for k, (first, number, second) in enumerate(kept):
+        assert number == k
+        assert (first == k).all()
+        assert (second == k + 100).all()
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_worker_that_dies_is_an_error_and_not_a_wait() -> None:
+    results = in_order(eval, [filled(0), "__import__('os')._exit(1)", filled(2)], 2, "dying", 1000)
+
+    with pytest.raises(BrokenProcessPool):
+        list(results)
 
 
 # -- Errors and progress ------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -145,9 +146,10 @@ def _stream(
 ) -> Stream:
     space = (settings.frames, *settings.stored_size)
     read = partial(clips.frames, count=settings.frames, size=settings.stored_size)
+    shapes: dict[str, tuple[int, ...]] = {"color": (3, *space), "depth": (1, *space)}
     return Stream(
-        shapes={"color": (3, *space), "depth": (1, *space)},
-        rows=in_order(read, part, workers, f"{split}, {len(part)} clips"),
+        shapes=shapes,
+        rows=in_order(read, part, workers, f"{split}, {len(part)} clips", room=sum(map(prod, shapes.values()))),
         labels=np.array([labels.index(clip.label) for clip in part], dtype=np.int64),
         ids=[clip.place + again for clip in part],
         compressed=False,
