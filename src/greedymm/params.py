@@ -136,7 +136,7 @@ DROP = "drop"
 # Modules of the package `data` that are no datasets.
 SHARED_BY_DATASETS = {
     *("archive", "batches", "cad", "clips", "export", "hands", "hdf5", "inputs", "meshes", "objects", "parallel"),
-    *("pictures", "render", "samples", "source", "video"),
+    *("pictures", "render", "samples", "shared", "source", "video"),
 }
 
 
