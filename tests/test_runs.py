@@ -518,7 +518,12 @@ def repository(code: Code, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 def test_a_pinned_commit_counts_instead_of_the_code_as_it_is_now(repository: Repository, plain: Keys) -> None:
     commit = repository.commit()
-    for name in ("training/methods/random.py", f"data/{NAME}.py", "analysis/evaluate.py", "analysis/figures/results.py"):
+    for name in (
+        "training/methods/random.py",
+        f"data/{NAME}.py",
+        "analysis/evaluate.py",
+        "analysis/figures/results.py",
+    ):
         repository.code.add_statement(name)
 
     assert changed(plain, keys(given())) == ALL | {"evaluation"}
