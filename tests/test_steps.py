@@ -87,9 +87,9 @@ def test_predictions_are_those_that_utilization_was_measured_on_with_probabiliti
             assert rows["id"].tolist() == measured["id"].tolist()
             assert rows["label"].tolist() == measured["label"].astype(str).tolist()
             assert rows["predicted"].tolist() == measured[head].astype(str).tolist()
-        chances = found[[str(k) for k in range(10)]]
+        chances = found[[f"p_{k}" for k in range(10)]]
         assert (chances.sum(axis=1) - 1).abs().max() < 1e-4
-        assert (chances.idxmax(axis=1) == found["predicted"]).all()
+        assert (chances.idxmax(axis=1) == "p_" + found["predicted"]).all()
 
 
 def test_the_probabilities_of_the_mean_are_those_of_the_mean_of_the_branches_logits(trained: Run) -> None:
@@ -97,7 +97,7 @@ def test_the_probabilities_of_the_mean_are_those_of_the_mean_of_the_branches_log
     steps.predict(trained.folder / "checkpoint.pt", trained.data_path, "test", output)
 
     found = pd.read_csv(output)
-    logs = {head: np.log(found.loc[found["head"] == head, [str(k) for k in range(10)]].to_numpy()) for head in HEADS}
+    logs = {head: np.log(found.loc[found["head"] == head, [f"p_{k}" for k in range(10)]].to_numpy()) for head in HEADS}
     mean = np.exp((logs["color"] + logs["gray"]) / 2)  # logits, but for a number that the softmax takes out
     np.testing.assert_allclose(np.exp(logs["mean"]), mean / mean.sum(axis=1, keepdims=True), rtol=1e-3)
 

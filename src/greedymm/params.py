@@ -249,8 +249,8 @@ class Training(Strict):
     weight_decay: float = Field(default=0.0, ge=0, description="of SGD")
     schedule: Literal["plateau", "cosine"] = Field(
         default="plateau",
-        description="of the learning rate. plateau: ReduceLROnPlateau on the training loss; cosine: down to"
-        " min_learning_rate along half a cosine over all epochs",
+        description="of the learning rate. plateau: ReduceLROnPlateau on the training loss; cosine: along"
+        " half a cosine over all epochs, towards min_learning_rate",
     )
     factor: float = Field(default=0.3, gt=0, lt=1, description="ReduceLROnPlateau: of the learning rate")
     patience: int = Field(

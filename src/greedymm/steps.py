@@ -114,7 +114,10 @@ def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
     execution = Execution()
     device = prepare(execution.device, execution.threads)
     state, saved = states.read(checkpoint, device)
-    settings = RunSettings.model_validate(saved)
+    try:
+        settings = RunSettings.model_validate(saved)
+    except ValueError as error:
+        raise GreedymmError(f"{checkpoint} is of settings that this version does not know:\n  {error}") from error
     with DataFile(data) as file:
         channels = inputs.channels(file.channels(settings.stored), settings.inputs)
         classes, known = file.facts.classes, file.known(split)
@@ -206,7 +209,8 @@ def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path)
         with DataFile(path) as file:
             modalities = list(modalities_of(name, params.datasets[name].modalities))
             of_file = {"name": name, "shown": shown_name(name, path), "modalities": modalities, "file": path}
-            datasets.append(asdict(file.facts) | of_file | {"sha256": sha256(path)})
+            own = getattr(params.datasets[name].data, "folder", None) is not None  # a user's, whatever is in it
+            datasets.append(asdict(file.facts) | of_file | {"sha256": sha256(path), "own": own})
     with stamped(stamp):
         html.write(page, html.collect(params, datasets, tables, figures))
 

@@ -9,7 +9,7 @@ rule data:
         "../envs/greedymm.yaml"
     threads: PARAMS.execution.preparers
     resources:
-        mem_mb=lambda _, threads: 500 + 200 * threads,
+        mem_mb=lambda _, threads: 500 + 300 * threads,
     params:
         settings=lambda w: data_path(w)
         and data_settings(PARAMS, w.dataset).model_dump_json(),

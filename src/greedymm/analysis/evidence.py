@@ -98,6 +98,7 @@ def _together(x: Floats, y: Floats) -> str:
     return f"within methods, {runs}; {stats.spearmanr(x[there], y[there]).statistic:.2f} with the methods mixed"
 
 
-def without_test(found: Evidence) -> Evidence:
-    """The same numbers where more than two modalities leave d_util, and so the claim, without a sign."""
-    return found._replace(p=np.nan, smallest_p=np.nan, favour=0.0, seeds=None, note=UNSIGNED)
+def without_test(found: Evidence, why: str = UNSIGNED) -> Evidence:
+    """The same numbers where there is nothing to test, as where several modalities leave d_util without a sign."""
+    note = f"{why}; {found.note}" if found.n == 1 and found.note else why
+    return found._replace(p=np.nan, smallest_p=np.nan, favour=0.0, seeds=None, note=note)

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from greedymm.errors import GreedymmError
 from greedymm.models.multistream import MultiStream, prediction
 
 Batch = tuple[list[Tensor], Tensor]
@@ -28,16 +29,21 @@ def probabilities(
 
     Returns:
         Columns split, id, label (a name), head (`mean`, or a modality; a unimodal network has but its own),
-        predicted (a name), and the probability of each class, in [0, 1]: the softmax of the head's logits. The
-        logits of the mean are the means of those of the branches.
+        predicted (a name), and `p_<class>`, the probability of each class, in [0, 1]: the softmax of the
+        head's logits. Those of the mean are the means of those of the branches.
+
+    Raises:
+        GreedymmError: if a logit is not finite.
     """
     model.eval()
     heads = ["mean", *modalities] if len(modalities) > 1 else list(modalities)
     scores = torch.cat([_scores(model(inputs)) for inputs, _ in batches]).softmax(dim=2).cpu()  # (N, heads, classes)
+    if not scores.isfinite().all():
+        raise GreedymmError("the network gives logits that are not finite")
     named = known.assign(label=[classes[k] for k in known["label"]])
     frames = []
     for h, head in enumerate(heads):
-        of_classes = pd.DataFrame(scores[:, h].numpy(), columns=list(classes), index=named.index)
+        of_classes = pd.DataFrame(scores[:, h].numpy(), columns=[f"p_{name}" for name in classes], index=named.index)
         predicted = [classes[k] for k in scores[:, h].argmax(dim=1).tolist()]
         frames.append(pd.concat([named.assign(head=head, predicted=predicted), of_classes], axis=1))
     return pd.concat(frames, ignore_index=True)

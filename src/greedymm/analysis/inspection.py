@@ -10,7 +10,7 @@ from greedymm.params import flat
 
 
 def described(folder: Path) -> str:
-    """Settings, where they ran, the best and the last epoch, and utilization, in lines of `name: value`.
+    """Settings, where they ran, the best and the last epoch, and utilization, a line of each.
 
     Raises:
         GreedymmError: if the folder is not that of a finished run, or if a file in it is broken.

@@ -1,4 +1,4 @@
-"""Test accuracies that others published, each read in its own source; none is of the conditions here."""
+"""Test accuracies that others published, each read in its own source, under its own conditions."""
 
 from collections.abc import Iterable
 

@@ -27,7 +27,8 @@ CAPTIONS = {
     " misleads the branch.",
     "d_speed": "difference of the conditional learning speeds over training, mean over seeds. Far from zero: the"
     " network learns from one modality faster than from the other.",
-    "proxy": "d_util of each run against its d_speed at the end of training, on both splits. If d_speed is a proxy of"
+    "proxy": "d_util of each run, at its best epoch, against its d_speed at the end of training,"
+    " on both splits. If d_speed is a proxy of"
     " d_util, the dots rise from the lower left to the upper right, through the middle.",
     "branches": "validation accuracy of the mean and of each branch, mean over seeds. A branch that learns much later"
     " than its modality alone (dashed) is neglected.",
@@ -60,7 +61,7 @@ class Content(NamedTuple):
     published: pd.DataFrame
     summary: pd.DataFrame
     runs: pd.DataFrame
-    datasets: list[dict[str, Any]]  # name, shown, generated, source, licence, modalities, notes, file, sha256
+    datasets: list[dict[str, Any]]  # name, shown, generated, own, source, licence, modalities, notes, file, sha256
     pictures: list[Picture]
     facts: dict[str, str]  # whatever says how it was made
     settings: str
@@ -78,7 +79,7 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         claims=tables_text.readable(claims, names),
         claims_explained=tables_text.explanation(claims),
         headline=headline,
-        published=published(names),
+        published=published(d["name"] for d in datasets if not (d["generated"] or d["own"])),
         summary=summary,
         runs=runs,
         datasets=datasets,

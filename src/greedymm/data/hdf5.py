@@ -25,6 +25,7 @@ from greedymm.files import whole
 
 LAYOUT = 2  # raise it whenever a reader of the old layout would misread the new one
 COMPRESSION = 4  # of gzip, from 1, fast, to 9, small
+IMAGES = 4  # axes of a stack of pictures; clips have one more
 
 
 def write(path: Path, splits: Mapping[str, Samples | Stream], facts: Facts) -> None:
@@ -181,8 +182,9 @@ class DataFile:
         return np.asarray(self._file[split]["labels"])
 
     def examples(self, split: str, modality: str, count: int) -> list[npt.NDArray[np.uint8]]:
-        """Show the first `count` samples of each class: (count, C, *axes)."""
+        """Show the first `count` samples of each class: (count, C, *axes); of clips one, for their size."""
         labels, images = self.labels(split), self.images(split, modality)
+        count = count if images.ndim <= IMAGES else 1
         return [images[np.flatnonzero(labels == c)[:count]] for c in range(len(self.facts.classes))]
 
     def known(self, split: str) -> pd.DataFrame:

@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 
 AHEAD = 4  # results for each worker that may wait for their turn: what bounds the memory
-_memory = memoryview(b"")  # shared, in a worker
 SECONDS = 10  # between two lines of progress in a log
+_memory = memoryview(b"")  # in a worker: what it shares with the others
 
 
 def in_order(
@@ -70,8 +70,8 @@ def _pooled(work: Callable[[Item], Result], items: Sequence[Item], workers: int,
 
 
 def _start(memory: ctypes.Array[ctypes.c_ubyte]) -> None:
-    """Before numpy is imported: teams of threads of several processes slow each other down many times over."""
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    """Take the shared memory, and one thread: teams of several processes slow each other down many times over."""
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy is imported
     global _memory  # noqa: PLW0603 a process gets it when it starts, and not with each item
     _memory = memoryview(memory).cast("B")
 

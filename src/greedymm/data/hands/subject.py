@@ -24,7 +24,7 @@ class Subject:
     hair: Colour
     pattern: str  # of the cloth
     sleeve: float  # share of the forearm that is bare
-    size: float  # of the hand; 1 is the mean
+    size: float  # of the hand, beside the measures in `hand`
     side: int  # 1: the thumb is at the right as seen in the picture, and the arm comes from the left; -1: reversed
     elbow: float  # how far the elbow is from the middle
     home: tuple[float, float]  # where the hand likes to be
