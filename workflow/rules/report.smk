@@ -39,8 +39,16 @@ rule figures:
             category="Data",
         ),
         "results/figures/accuracy.svg",
-        expand("results/figures/{kind}-{name}.svg", kind=["utilization", "proxy", "d_speed", "branches"], name=PARAMS.multimodal),
-        expand("results/figures/{kind}-{name}.svg", kind=["confusion", "samples"], name=PARAMS.datasets),
+        expand(
+            "results/figures/{kind}-{name}.svg",
+            kind=["utilization", "proxy", "d_speed", "branches"],
+            name=PARAMS.multimodal,
+        ),
+        expand(
+            "results/figures/{kind}-{name}.svg",
+            kind=["confusion", "samples"],
+            name=PARAMS.datasets,
+        ),
         stamp=f"results/figures/{ANALYSIS}.key",
     log:
         f"results/logs/figures/{ANALYSIS}.log",
