@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from greedymm.models.build import build
-from greedymm.models.multistream import MultiStream
+from greedymm.models.multistream import Branch, MultiStream
 from greedymm.params import Balanced, Cnn, Greedy, Mmtm, Random, Strict, Training
 from greedymm.seeding import Streams, seed_everything
 from greedymm.training.fit import Fit, Progress, make_method
@@ -64,6 +64,12 @@ def network(modalities: int = 2, *, official_gates: bool = False) -> MultiStream
     """Branches of three stages, fused after the last two."""
     fusion = Mmtm(name="mmtm", official_gates=official_gates) if modalities > 1 else None
     return build(Cnn(name="cnn", widths=(4, 6, 8)), fusion, (2, 3) if fusion else (), CHANNELS[:modalities], CLASSES)
+
+
+def forward(branch: Branch, h: Tensor) -> Tensor:
+    """Logits of one branch alone."""
+    logits: Tensor = MultiStream([branch])([h])[0]
+    return logits
 
 
 @dataclass

@@ -12,6 +12,7 @@ from greedymm.files import read, read_json, whole
 from greedymm.runs import Run
 
 GROUP = ["dataset", "method"]
+SPLITS = {"val": "validation", "test": "test"}  # as they are shown
 IDENTITY = [*GROUP, "seed", "run"]
 DECIMALS = 6  # beyond what any accuracy resolves: keeps tables the same across platforms
 HEADLINE = {

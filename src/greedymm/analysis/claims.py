@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from greedymm.analysis.aggregate import SPLITS
 from greedymm.analysis.evidence import Evidence, of_agreement, of_mean, of_ranks, without_test
 from greedymm.analysis.per_seed import (
     ACCURACY,
@@ -87,11 +88,11 @@ def _unequal(data: Data) -> Finding:
     found = found if data.signed else without_test(found)
     count = f"{(d_util > 0).sum()} of {found.n} seeds above 0"
     found = found._replace(note=_notes(count, found.note))
-    return Finding("a", text, data.dataset, "greedy", f"{_shown(data.split)} {UTIL}", found)
+    return Finding("a", text, data.dataset, "greedy", f"{SPLITS[data.split]} {UTIL}", found)
 
 
 def _proxy(data: Data) -> Iterator[Finding]:
-    row = partial(Finding, "b", f"d_speed is a proxy of {_shown(data.split)} {UTIL}", data.dataset, "all")
+    row = partial(Finding, "b", f"d_speed is a proxy of {SPLITS[data.split]} {UTIL}", data.dataset, "all")
     yield row("rank correlation over runs", of_ranks(data.over_runs(SPEED), data.over_runs(UTIL)))
     yield row("share with the same sign, over runs", _agreement(data, AGREEMENT))
     if RHO_TRAINING in data.tables:
@@ -113,7 +114,7 @@ def _balancing(data: Data) -> Iterator[Finding]:
     ]:
         for method in data.balancing if reference in data.methods else []:
             change = data.of(measure, method) - data.of(measure, reference)
-            shown = f"{_shown(data.split)} {MAGNITUDE}" if measure == MAGNITUDE else measure
+            shown = f"{SPLITS[data.split]} {MAGNITUDE}" if measure == MAGNITUDE else measure
             name = f"{shown}, less that of {reference}"
             yield Finding(claim, text.format(method), data.dataset, method, name, of_mean(change, direction))
 
@@ -133,10 +134,6 @@ def _best_modality(data: Data) -> str:
     accuracies = {m: data.of(ACCURACY, m) for m in data.methods if m.startswith(ALONE)}
     means = {m: values[np.isfinite(values)].mean() for m, values in accuracies.items() if np.isfinite(values).any()}
     return max(means, key=lambda m: means[m], default="")
-
-
-def _shown(split: str) -> str:
-    return "validation" if split == "val" else split
 
 
 # -- Verdicts -----------------------------------------------------------------------------------------------

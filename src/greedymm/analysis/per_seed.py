@@ -15,7 +15,7 @@ REFERENCES = ("greedy", "random")  # every other multi-modal method is one that 
 PAIR = 2  # modalities; for more, d_util has no sign
 DIGITS = 12  # differences of equal accuracies are to be equal
 SPEED, UTIL, MAGNITUDE, AGREEMENT = "d_speed", "d_util", "|d_util|", "agreement in sign"
-ACCURACY, VALIDATION = "test accuracy", "validation accuracy"
+ACCURACY = "test accuracy"
 RHO_TRAINING, AGREEMENT_TRAINING = "rho over training", "agreement over training"
 
 
@@ -77,7 +77,7 @@ def per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, split: str) -> I
 
 def _measured(runs: pd.DataFrame, split: str) -> pd.DataFrame:
     """A row per run: what it is, and the numbers that the claims are about."""
-    names = {SPEED: SPEED, f"{split}_d_util": UTIL, "test_accuracy": ACCURACY, "val_accuracy": VALIDATION}
+    names = {SPEED: SPEED, f"{split}_d_util": UTIL, "test_accuracy": ACCURACY}
     numbers = runs.reindex(columns=list(names)).astype(float).rename(columns=names)
     numbers = numbers.where(np.isfinite(numbers)).round(DIGITS)
     numbers[MAGNITUDE] = numbers[UTIL].abs()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import forward
 from torch import Tensor
 from torch.nn.functional import avg_pool3d, batch_norm, conv3d, max_pool3d, pad
 
@@ -112,13 +113,6 @@ def reference(weights: dict[str, Tensor], h: Tensor) -> Tensor:
         h = torch.cat(paths, dim=1)
     h = avg_pool3d(h, (2, *h.shape[3:]), stride=1)
     return conv3d(h, weights["logits.conv3d.weight"], weights["logits.conv3d.bias"]).flatten(2).mean(dim=2)
-
-
-def forward(branch: Branch, h: Tensor) -> Tensor:
-    for stage in branch.stages:
-        h = stage(h)
-    logits: Tensor = branch.head(h)
-    return logits
 
 
 @pytest.fixture(scope="module")

@@ -2,24 +2,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import forward
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torchvision.models import resnet18
 
 from greedymm.errors import GreedymmError
 from greedymm.models.branches.resnet18 import build, torchvision_name
-from greedymm.models.multistream import Branch
 from greedymm.params import Resnet18
 
 FULL = Resnet18(name="resnet18")
 NARROW = Resnet18(name="resnet18", width=4)
-
-
-def forward(branch: Branch, h: Tensor) -> Tensor:
-    for stage in branch.stages:
-        h = stage(h)
-    logits: Tensor = branch.head(h)
-    return logits
 
 
 @pytest.fixture(scope="module")

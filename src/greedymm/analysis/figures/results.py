@@ -9,9 +9,9 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from greedymm.analysis.aggregate import SPLITS
 from greedymm.analysis.figures.style import colours, label, with_measure
 
-SPLITS = {"val": "validation", "test": "test"}
 MARKERS = "osD^vP"
 
 
