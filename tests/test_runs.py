@@ -100,6 +100,7 @@ CHANGES: dict[str, tuple[Any, set[str]]] = {
     "training.threshold": (1e-4, RUNS | {"analysis"}),
     "training.min_learning_rate": (1e-7, RUNS | {"analysis"}),
     "training.perfect_epochs": (2, RUNS | {"analysis"}),
+    "training.snapshots": ([1, 3], FUSED | {"analysis"}),
     "methods.balanced.tolerance": (0.02, {"balanced", "analysis"}),
     "methods.balanced.window": (4, {"balanced", "analysis"}),
 }

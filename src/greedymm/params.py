@@ -261,6 +261,16 @@ class Training(Strict):
     perfect_epochs: int = Field(
         strict=True, default=5, ge=1, description="stop after so many with a training accuracy of 100 %"
     )
+    snapshots: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
+        default=(),
+        description="epochs after which multi-modal weights are kept, to measure utilization there, too; those that"
+        " training does not reach are left out",
+    )
+
+    @field_validator("snapshots")
+    @classmethod
+    def _rising(cls, snapshots: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted(set(snapshots)))
 
 
 class Inputs(Strict):

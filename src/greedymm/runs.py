@@ -162,7 +162,8 @@ def _planned(params: Params, name: str, section: Dataset) -> Iterable[Run]:
                 branch=section.model.branch,
                 fusion=section.model.fusion if fused else None,
                 fuse_after=section.model.fuse_after if fused else (),
-                training=section.training,
+                # Of a single modality nothing is measured at them.
+                training=section.training if fused else section.training.model_copy(update={"snapshots": ()}),
                 method=method,
                 method_settings=own,
                 seed=seed,

@@ -31,7 +31,7 @@ def data(settings: DataSettings, raw: Path, workers: int, output: Path) -> None:
 
 
 def train(run: Run, execution: Execution, tracking: Tracking) -> None:
-    """Step `train`: HDF5 -> batches -> network -> training -> checkpoint, history, timing, steps, record."""
+    """Step `train`: HDF5 -> batches -> network -> training -> checkpoint, snapshots, history, timing, steps, record."""
     from greedymm import checkpoint, record, seeding
     from greedymm.data import batches, inputs
     from greedymm.data.hdf5 import DataFile
@@ -63,12 +63,13 @@ def train(run: Run, execution: Execution, tracking: Tracking) -> None:
     history.write_rows(folder / "timing.csv", progress.timing)
     history.write_steps(folder / "steps.parquet", progress.steps, settings.modalities)
     write_json({"settings": identity} | record.surroundings(describe(device)), folder / "record.json")
+    checkpoint.save(folder / "snapshots.pt", checkpoint.stamped(identity) | {"weights": progress.snapshots})
     checkpoint.save(folder / "checkpoint.pt", checkpoint.stamped(identity) | {"best": progress.best})
     state.unlink(missing_ok=True)
 
 
 def utilization(run: Run, execution: Execution) -> None:
-    """Step `utilization`: checkpoint + batches -> predictions, un-cut and cut -> utilization rates."""
+    """Step `utilization`: checkpoint and snapshots + batches -> predictions, un-cut and cut -> utilization rates."""
     import pandas as pd
 
     from greedymm import checkpoint
@@ -81,20 +82,28 @@ def utilization(run: Run, execution: Execution) -> None:
 
     settings = run.settings
     device = prepare(execution.device, execution.threads)
-    best = checkpoint.load(run.folder / "checkpoint.pt", settings.model_dump(mode="json"), device)["best"]
+    best, snapshots = (
+        checkpoint.load(run.folder / f"{file}.pt", settings.model_dump(mode="json"), device)[content]
+        for file, content in (("checkpoint", "best"), ("snapshots", "weights"))
+    )
     size = batches.evaluation_size(run.data_path, settings.stored)
     load = batches.loader(run.data_path, settings.stored, size, device, execution, settings.inputs)
     with DataFile(run.data_path) as file:
         channels = inputs.channels(file.channels(settings.stored), settings.inputs)
         classes = len(file.facts.classes)
         known = {split: file.known(split) for split in ("val", "test")}
+    train = load("train")
     model = build(settings.branch.untrained(), settings.fusion, settings.fuse_after, channels, classes).to(device)
     model.load_state_dict(best["model"])
-    model.record_means(load("train"))
+    model.record_means(train)
     frames = {s: evaluate.samples(model, load(s), known[s], settings.modalities) for s in known}
     with whole(run.evaluation_folder / "predictions.parquet") as beside:
         pd.concat(frames.values()).to_parquet(beside, index=False)
     rates = {split: evaluate.rates(frame, settings.modalities) for split, frame in frames.items()}
+    # Of validation alone: test is looked at once, with the weights that were chosen.
+    during = evaluate.during_training(model, snapshots, train, load("val"), known["val"], settings.modalities)
+    with whole(run.evaluation_folder / "during_training.csv") as beside:
+        during.to_csv(beside, index=False)
     write_json({"best_epoch": best["epoch"]} | rates, run.evaluation_folder / "rates.json")
 
 

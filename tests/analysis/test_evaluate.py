@@ -10,7 +10,7 @@ import tiny
 import torch
 from torch import Tensor
 
-from greedymm.analysis.evaluate import predictions, rates, samples
+from greedymm.analysis.evaluate import during_training, predictions, rates, samples
 from greedymm.errors import GreedymmError
 from greedymm.models.multistream import MultiStream
 
@@ -194,3 +194,33 @@ def test_a_cut_before_the_means_are_recorded_cannot_pass_for_a_result(tmp_path: 
 
     with pytest.raises(GreedymmError):
         predictions(run.fit.model, run.val, NAMES[2], cut=True)
+
+
+# -- During training ----------------------------------------------------------------------------------------
+
+
+def test_rates_at_each_snapshot_are_those_of_a_network_with_its_weights_and_means() -> None:
+    train, val = (tiny.split(20, CLARITY[2], 6, seed=s) for s in (0, 1))
+    known = pd.DataFrame({"split": "val", "id": range(20), "label": val.labels.numpy()})
+    networks = {}
+    for epoch in (1, 3):
+        torch.manual_seed(epoch)
+        networks[epoch] = tiny.network()
+    snapshots = {epoch: dict(networks[epoch].state_dict()) for epoch in (3, 1)}
+
+    found = during_training(tiny.network(), snapshots, train, val, known, NAMES[2])
+
+    assert found["epoch"].tolist() == [1, 3]
+    for row, model in zip(found.to_dict("records"), networks.values(), strict=True):
+        model.record_means(train)
+        wanted = rates(samples(model, val, known, NAMES[2]), NAMES[2])
+        assert {name: row[name] for name in wanted} == pytest.approx(wanted, nan_ok=True)
+    assert found["accuracy"].nunique() + found["accuracy_m0"].nunique() > 2  # the two networks differ
+
+
+def test_without_snapshots_nothing_is_measured_during_training() -> None:
+    split = tiny.split(6, CLARITY[2], 6)
+    found = during_training(tiny.network(), {}, split, split, pd.DataFrame(), NAMES[2])
+
+    assert found.columns.tolist() == ["epoch"]
+    assert found.empty

@@ -301,3 +301,27 @@ def test_weights_that_the_last_step_of_an_epoch_broke_are_never_kept_as_the_best
 
     with pytest.raises(GreedymmError, match="loss of validation after step 1 is"):
         run.go()
+
+
+# -- Snapshots ----------------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_is_what_training_up_to_its_epoch_gives_and_taking_it_changes_nothing(tmp_path: Path) -> None:
+    without = tiny.TRAINING.model_copy(update={"snapshots": ()})
+    plain = tiny.run(tmp_path / "plain.pt", "balanced", training=without)
+    short = tiny.run(tmp_path / "short.pt", "balanced", training=without.model_copy(update={"epochs": 3}))
+    kept = tiny.run(tmp_path / "kept.pt", "balanced")
+    for run in (plain, short, kept):
+        run.go()
+
+    assert kept.fit.progress.history == plain.fit.progress.history
+    snapshots = kept.fit.progress.snapshots
+    assert list(snapshots) == [1, 3]
+    torch.testing.assert_close(snapshots[3], dict(short.fit.model.state_dict()), rtol=0, atol=0, equal_nan=True)
+    assert not torch.equal(next(iter(snapshots[1].values())), next(iter(snapshots[3].values())))
+
+
+def test_an_epoch_that_training_does_not_reach_leaves_no_snapshot(state: Path) -> None:
+    progress = tiny.run(state, training=tiny.TRAINING.model_copy(update={"epochs": 2})).go()
+
+    assert list(progress.snapshots) == [1]

@@ -53,6 +53,7 @@ def assert_same(found: tiny.Run, wanted: tiny.Run) -> None:
     assert wanted_best is not None
     assert (best["epoch"], best["val_accuracy"]) == (wanted_best["epoch"], wanted_best["val_accuracy"])
     torch.testing.assert_close(best["model"], wanted_best["model"], **exact)
+    torch.testing.assert_close(found.fit.progress.snapshots, wanted.fit.progress.snapshots, **exact)
     torch.testing.assert_close(dict(found.fit.model.state_dict()), dict(wanted.fit.model.state_dict()), **exact)
     torch.testing.assert_close(found.fit.method.state_dict(), wanted.fit.method.state_dict(), **exact)
     torch.testing.assert_close(found.streams.state_dict(), wanted.streams.state_dict(), **exact)

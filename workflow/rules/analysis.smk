@@ -2,8 +2,10 @@ rule utilization:
     input:
         data=lambda w: ancient(run_of(w).data_path),
         checkpoint=ancient(rules.train.output.checkpoint),  # fixed, too, by the key of its folder
+        snapshots=ancient(rules.train.output.snapshots),
     output:
         rates="results/runs/{dataset}/{method}/{run}/utilization-{code}/rates.json",
+        during="results/runs/{dataset}/{method}/{run}/utilization-{code}/during_training.csv",
         predictions="results/runs/{dataset}/{method}/{run}/utilization-{code}/predictions.parquet",
     log:
         "results/logs/utilization/{dataset}-{method}-{run}-{code}.log",

@@ -3,6 +3,7 @@ rule train:
         data=lambda w: ancient(run_of(w).data_path),  # its content is fixed by the key in its name
     output:
         checkpoint="results/runs/{dataset}/{method}/{run}/checkpoint.pt",
+        snapshots="results/runs/{dataset}/{method}/{run}/snapshots.pt",
         history="results/runs/{dataset}/{method}/{run}/history.csv",
         timing="results/runs/{dataset}/{method}/{run}/timing.csv",
         steps="results/runs/{dataset}/{method}/{run}/steps.parquet",

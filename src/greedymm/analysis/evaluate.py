@@ -1,7 +1,7 @@
 """A trained network + batches -> predictions, un-cut and cut -> accuracies and utilization rates."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,32 @@ def rates(frame: pd.DataFrame, modalities: Sequence[str]) -> dict[str, Any]:
     utilization = [_rate(correct[m], correct[m + CUT], m) for m in modalities]
     result |= {f"utilization_{m}": u for m, u in zip(modalities, utilization, strict=True)}
     return result | {"d_util": _difference(utilization)}
+
+
+def during_training(
+    model: MultiStream,
+    snapshots: Mapping[int, Mapping[str, Tensor]],
+    train: Iterable[Batch],
+    batches: Iterable[Batch],
+    known: pd.DataFrame,
+    modalities: Sequence[str],
+) -> pd.DataFrame:
+    """Utilization at chosen epochs: a row per snapshot, `epoch` and what `rates` gives; the means are recorded anew.
+
+    Args:
+        model: of the snapshots' form; it is left with the weights of the last one.
+        snapshots: epoch -> weights and buffers.
+        train: the training set, as it is evaluated, for the means.
+        batches: the split to measure on, in the order of `known`.
+        known: columns split, id and label.
+        modalities: M names, m0 first.
+    """
+    rows = []
+    for epoch, weights in sorted(snapshots.items()):
+        model.load_state_dict(weights)
+        model.record_means(train)
+        rows.append({"epoch": epoch} | rates(samples(model, batches, known, modalities), modalities))
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["epoch"])
 
 
 def _rate(correct: npt.NDArray[np.bool_], correct_cut: npt.NDArray[np.bool_], modality: str) -> float | None:

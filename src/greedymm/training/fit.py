@@ -53,6 +53,7 @@ class Progress:
     timing: list[Row] = field(default_factory=list)  # not fixed: seconds, samples a second, memory
     steps: list[Steps] = field(default_factory=list)  # of each epoch
     best: Best | None = None
+    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # epoch -> weights, on the CPU
 
 
 def make_method(name: str, settings: Strict, modalities: int, device: torch.device, draws: torch.Generator) -> Greedy:
@@ -147,9 +148,13 @@ class Fit:
         self.progress.timing.append(cost(number, time.perf_counter() - started, int(steps.samples.sum()) / seconds))
         self.progress.steps.append(steps)
         if self.progress.best is None or row["val_accuracy"] > self.progress.best["val_accuracy"]:
-            # A plain dict, as it is after a resume: then both give the same bytes.
-            weights = {name: w.detach().clone() for name, w in self.model.state_dict().items()}
-            self.progress.best = {"epoch": number + 1, "val_accuracy": row["val_accuracy"], "model": weights}
+            self.progress.best = {"epoch": number + 1, "val_accuracy": row["val_accuracy"], "model": self.weights()}
+        if number + 1 in self.settings.snapshots:
+            self.progress.snapshots[number + 1] = {name: w.cpu() for name, w in self.weights().items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the network's weights and buffers; a plain dict, as after a resume: both give the same bytes."""
+        return {name: w.detach().clone() for name, w in self.model.state_dict().items()}
 
     def row(self, steps: Steps) -> Row:
         """What an epoch's steps come to."""
@@ -177,7 +182,7 @@ class Fit:
             checkpoint.stamped(self.identity)
             | {name: part.state_dict() for name, part in self._parts().items()}
             | {"history": progress.history, "timing": progress.timing, "best": progress.best}
-            | {"steps": vars(Steps.joined(progress.steps))},
+            | {"steps": vars(Steps.joined(progress.steps)), "snapshots": progress.snapshots},
         )
 
     def resume(self) -> None:
@@ -191,7 +196,7 @@ class Fit:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         best = state["best"] | {"model": {n: w.to(device) for n, w in state["best"]["model"].items()}}
-        self.progress = Progress(state["history"], state["timing"], [Steps(**state["steps"])], best)
+        self.progress = Progress(state["history"], state["timing"], [Steps(**state["steps"])], best, state["snapshots"])
         log.info("resuming after epoch %d", len(self.progress.history))
 
     def _parts(self) -> dict[str, Any]:
