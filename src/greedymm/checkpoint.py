@@ -9,7 +9,7 @@ import torch
 
 from greedymm.errors import GreedymmError
 from greedymm.files import write_bytes
-from greedymm.params import flat
+from greedymm.params import differing
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -31,12 +31,10 @@ def load(path: Path, settings: dict[str, Any], device: torch.device) -> dict[str
         GreedymmError: if the file is missing or broken, or if its settings are others; the message names them.
     """
     state, saved = read(path, device)
-    there, wanted = flat(saved), flat(json.loads(json.dumps(settings)))  # as JSON has it: lists, no tuples
-    differing = sorted(k for k in there.keys() | wanted.keys() if there.get(k) != wanted.get(k))
-    if differing:
-        lines = [f"  {k}: {there.get(k)!r} there, {wanted.get(k)!r} asked for" for k in differing]
+    lines = differing(saved, json.loads(json.dumps(settings)))  # as JSON has it: lists, no tuples
+    if lines:
         raise GreedymmError(
-            f"{path} is a checkpoint of other settings:\n" + "\n".join(lines) + "\n  Delete it and run again."
+            f"{path} is a checkpoint of other settings:\n  " + "\n  ".join(lines) + "\n  Delete it and run again."
         )
     return state
 

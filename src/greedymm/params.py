@@ -503,3 +503,10 @@ def flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         places |= flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value}
     return places
+
+
+def differing(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Where nested settings, as JSON has them, are others than those wanted: a line for each place."""
+    found, asked = flat(there), flat(wanted)
+    places = sorted(k for k in found.keys() | asked.keys() if found.get(k) != asked.get(k))
+    return [f"{k}: {found.get(k)!r} there, {asked.get(k)!r} asked for" for k in places]

@@ -147,24 +147,32 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
     """Step `tables`: results of all runs -> tables."""
     from greedymm.analysis import aggregate, tables_text
     from greedymm.analysis.claims import claims_table
+    from greedymm.analysis.collect import collect
     from greedymm.data.hdf5 import shown_name
     from greedymm.files import write_json, write_text
     from greedymm.runs import data_settings, planned
 
-    wanted = planned(params)
     names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
-    runs = aggregate.runs_table(wanted)
-    summary = aggregate.summary_table(runs)
+    collected = collect(planned(params))
+    summary = aggregate.summary_table(collected.used)
+    headline = aggregate.headline(summary, collected.runs, names)
+    # Utilization on validation, which has the training's distribution: that is what d_speed can be a proxy of.
+    claims = claims_table(collected.used, collected.training, split="val")
     with stamped(stamp):
-        aggregate.write_csv(runs, folder / "runs.csv")
-        aggregate.write_csv(summary, folder / "summary.csv")
-        aggregate.write_csv(aggregate.headline(summary, names), folder / "headline.csv")
-        aggregate.write_csv(aggregate.curves_table(wanted), folder / "curves.csv")
-        aggregate.write_csv(aggregate.confusion_table(wanted), folder / "confusion.csv")
+        for name, table in {
+            "runs": collected.runs,
+            "summary": summary,
+            "headline": headline,
+            "curves": aggregate.curves_table(collected.histories),
+            "during_training": collected.during,
+            "confusion": collected.confusion,
+            "told_by_one": aggregate.told_by_one(collected.shares),
+            "claims": claims,
+        }.items():
+            aggregate.write_csv(table, folder / f"{name}.csv")
         write_json(aggregate.metrics(summary), folder / "metrics.json")
-        # Utilization on validation, which has the training's distribution: that is what d_speed can be a proxy of.
-        claims = claims_table(runs, split="val")
-        aggregate.write_csv(claims, folder / "claims.csv")
+        write_text(folder / "headline.md", tables_text.as_markdown(headline))
+        write_text(folder / "headline.tex", tables_text.as_latex(headline))
         write_text(folder / "claims.md", tables_text.markdown(claims, names))
         write_text(folder / "claims.tex", tables_text.latex(claims, names))
 
@@ -174,12 +182,14 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     import pandas as pd
 
     from greedymm.analysis import figures as draw
+    from greedymm.analysis.collect import used
     from greedymm.data.hdf5 import DataFile, shown_name
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
     tabled = ("runs", "summary", "curves", "confusion")
     runs, summary, curves, counts = (pd.read_csv(tables / f"{name}.csv") for name in tabled)
+    runs = used(runs)
     names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
     with stamped(stamp):
         for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:  # of datasets that are no longer wanted, too

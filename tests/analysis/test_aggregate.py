@@ -2,12 +2,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
 
 from greedymm.analysis import aggregate
-from greedymm.errors import GreedymmError
+from greedymm.analysis.collect import collect
 from greedymm.params import validate
 from greedymm.runs import Run, planned
 
@@ -34,19 +35,6 @@ def split(accuracy: float, utilization: tuple[float | None, float | None]) -> di
     return {"accuracy": accuracy, f"utilization_{M0}": u0, f"utilization_{M1}": u1, "d_util": d_util}
 
 
-def leave(run: Run, rates: dict[str, Any], d_speed: list[float] | None) -> None:
-    """The files that a run leaves."""
-    run.evaluation_folder.mkdir(parents=True)
-    (run.evaluation_folder / "rates.json").write_text(json.dumps({"best_epoch": 2} | rates))
-    speeds = d_speed or [0.0, 0.0, 0.0]
-    history = pd.DataFrame(
-        {"epoch": range(1, len(speeds) + 1), "train_loss": [1 / (i + 1) for i in range(len(speeds))]}
-    )
-    if d_speed is not None:
-        history["d_speed"] = d_speed
-    history.to_csv(run.folder / "history.csv", index=False)
-
-
 def leave_all(runs: list[Run]) -> None:
     """Results that differ by method and seed: greedy 0.8, 0.9, ...; balanced 0.1 better."""
     for run in runs:
@@ -55,18 +43,19 @@ def leave_all(runs: list[Run]) -> None:
         alone = run.method.startswith("unimodal")
         if alone:
             rates = {s: {"accuracy": r["accuracy"]} for s, r in rates.items()}
-        leave(run, rates, None if alone else [0.5, 0.25, 0.2 - run.seed])
+        made_up.leave(run, rates, None if alone else [0.5, 0.25, 0.2 - run.seed])
 
 
 def estimates(runs: list[Run]) -> dict[tuple[str, str], dict[str, Any]]:
     """The summary, by method and measure."""
-    rows = aggregate.summary_table(aggregate.runs_table(runs)).to_dict("records")
+    rows = aggregate.summary_table(collect(runs).used).to_dict("records")
     return {(row["method"], row["measure"]): {str(name): value for name, value in row.items()} for row in rows}
 
 
 def headlines(runs: list[Run]) -> dict[str, dict[str, Any]]:
     """The main table, by method."""
-    rows = aggregate.headline(aggregate.summary_table(aggregate.runs_table(runs)), NAMES).to_dict("records")
+    collected = collect(runs)
+    rows = aggregate.headline(aggregate.summary_table(collected.used), collected.runs, NAMES).to_dict("records")
     return {row["method"]: {str(name): value for name, value in row.items()} for row in rows}
 
 
@@ -79,12 +68,12 @@ def test_a_run_is_a_row_of_what_it_is_and_what_came_of_it() -> None:
     runs = runs_of([0, 1])
     leave_all(runs)
 
-    table = aggregate.runs_table(runs)
+    table = collect(runs).used
 
     assert table["run"].tolist() == [run.name for run in runs]
     row = table[(table["method"] == "balanced") & (table["seed"] == 1)].to_dict("records")[0]
     wanted = {
-        "dataset": DATASET, "epochs": 3, "best_epoch": 2, "d_speed": -0.8,
+        "dataset": DATASET, "epochs": 3, "best_epoch": 3, "d_speed": -0.8,
         "val_accuracy": 0.9, "val_utilization_color": 0.5, "val_utilization_gray": 0.25, "val_d_util": 0.25,
         "test_accuracy": 0.8, "test_utilization_color": 0.45, "test_utilization_gray": 0.12, "test_d_util": 0.33,
     }  # fmt: skip
@@ -116,7 +105,7 @@ def test_headline_says_mean_and_interval_in_percent_and_in_units() -> None:
         ("balanced", "75.0 % [11.5, 138.5]", "85.0 % [21.5, 148.5]", "0.28 [-0.36, 0.92]"),
     ]:
         row = table[method]
-        assert (row["dataset"], row["seeds"]) == (NAMES[DATASET], 2)
+        assert (row["dataset"], row["seeds"]) == (NAMES[DATASET], "2")
         assert (row["test accuracy"], row["validation accuracy"]) == (test, val)
         assert (row["d_util (test)"], row["d_speed"]) == (d_util, "-0.30 [-6.65, 6.05]")
 
@@ -127,7 +116,7 @@ def test_headline_of_one_seed_has_no_interval() -> None:
 
     table = headlines(runs)
 
-    assert [table["greedy"][c] for c in ("seeds", "test accuracy", "d_speed")] == [1, "60.0 %", "0.20"]
+    assert [table["greedy"][c] for c in ("seeds", "test accuracy", "d_speed")] == ["1", "60.0 %", "0.20"]
 
 
 def test_a_single_modality_has_accuracies_and_empty_places_for_the_rest() -> None:
@@ -138,7 +127,7 @@ def test_a_single_modality_has_accuracies_and_empty_places_for_the_rest() -> Non
 
     assert list(table) == ["greedy", "balanced", f"unimodal_{M0}", f"unimodal_{M1}"]
     row = table[f"unimodal_{M0}"]
-    assert (row["seeds"], row["d_util (test)"], row["d_speed"]) == (2, "", "")
+    assert (row["seeds"], row["d_util (test)"], row["d_speed"]) == ("2", "", "")
     assert row["test accuracy"] == "65.0 % [1.5, 128.5]"
 
 
@@ -146,7 +135,7 @@ def test_a_rate_that_is_undefined_for_one_seed_is_estimated_from_the_others() ->
     runs = [run for run in runs_of([0, 1, 2]) if run.method == "greedy"]
     for run in runs:
         rates = split(0.5, (None if run.seed == 0 else 0.25 * run.seed, 0.125))
-        leave(run, {"val": rates, "test": rates}, [0.0])
+        made_up.leave(run, {"val": rates, "test": rates}, [0.0])
 
     summary = estimates(runs)
 
@@ -159,14 +148,14 @@ def test_a_rate_that_is_undefined_for_every_seed_is_left_out() -> None:
     runs = [run for run in runs_of([0, 1]) if run.method == "greedy"]
     for run in runs:
         rates = split(0.0, (None, None))
-        leave(run, {"val": rates, "test": rates}, [0.0])
-    table = aggregate.runs_table(runs)
+        made_up.leave(run, {"val": rates, "test": rates}, [0.0])
+    table = collect(runs).used
 
     summary = aggregate.summary_table(table)
     aggregate.write_csv(table, Path("runs.csv"))
 
     assert "test_d_util" not in set(summary["measure"])
-    assert "d_util (test)" not in aggregate.headline(summary, NAMES)
+    assert "d_util (test)" not in aggregate.headline(summary, collect(runs).runs, NAMES)
     assert pd.read_csv("runs.csv")["test_d_util"].isna().all()
 
 
@@ -174,7 +163,7 @@ def test_metrics_are_the_means_by_dataset_and_method() -> None:
     runs = runs_of([0, 1])
     leave_all(runs)
 
-    metrics = aggregate.metrics(aggregate.summary_table(aggregate.runs_table(runs)))
+    metrics = aggregate.metrics(aggregate.summary_table(collect(runs).used))
 
     assert metrics[DATASET]["balanced"]["test_accuracy"] == 0.75
     assert metrics[DATASET]["greedy"]["val_d_util"] == 0.25
@@ -185,87 +174,54 @@ def test_curves_are_means_over_the_seeds_that_reached_an_epoch() -> None:
     runs = [run for run in runs_of([0, 1]) if run.method == "greedy"]
     rates = split(0.5, (0.25, 0.25))
     for run, speeds in zip(runs, ([0.5, 0.25, 0.125], [1.5, 0.75]), strict=True):
-        leave(run, {"val": rates, "test": rates}, speeds)
+        made_up.leave(run, {"val": rates, "test": rates}, speeds)
 
-    curves = aggregate.curves_table(runs)
+    curves = aggregate.curves_table(collect(runs).histories)
 
     assert curves["epoch"].tolist() == [1, 2, 3]
     assert curves["d_speed"].tolist() == [1.0, 0.5, 0.125]
+    assert curves["seeds"].tolist() == [2, 2, 1]
 
 
 def test_the_same_results_give_the_same_bytes() -> None:
     runs = runs_of([0, 1])
     leave_all(runs)
     for name in ("first.csv", "second.csv"):
-        aggregate.write_csv(aggregate.summary_table(aggregate.runs_table(runs)), Path(name))
+        aggregate.write_csv(aggregate.summary_table(collect(runs).used), Path(name))
 
     assert Path("first.csv").read_bytes() == Path("second.csv").read_bytes()
-
-
-# -- Results that are not there or not whole ----------------------------------------------------------------
-
-
-def place(run: Run, name: str) -> Path:
-    return (run.evaluation_folder if name == "rates.json" else run.folder) / name
-
-
-@pytest.mark.parametrize("name", ["rates.json", "history.csv"])
-def test_a_missing_result_is_named_with_what_to_do(name: str) -> None:
-    runs = runs_of([0, 1])
-    leave_all(runs)
-    missing = place(runs[1], name)
-    missing.unlink()
-
-    with pytest.raises(GreedymmError) as caught:
-        aggregate.runs_table(runs)
-
-    assert str(missing) in str(caught.value)
-    assert "make it with" in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["rates.json", "history.csv"])
-@pytest.mark.parametrize("share", [0.5, 0.0], ids=["cut in half", "empty"])
-def test_a_broken_result_is_named_with_what_to_do(name: str, share: float) -> None:
-    runs = runs_of([0, 1])
-    leave_all(runs)
-    broken = place(runs[1], name)
-    content = '"' + broken.read_text() if name == "history.csv" else broken.read_text()  # a quote never closed
-    broken.write_text(content[: int(share * len(content))])
-
-    with pytest.raises(GreedymmError) as caught:
-        aggregate.runs_table(runs)
-
-    assert f"{broken} is broken" in str(caught.value)
-    assert "Delete it and run again" in str(caught.value)
 
 
 def test_tables_of_the_same_runs_in_another_order_of_seeds_say_the_same() -> None:
     runs = runs_of([0, 1, 2])
     leave_all(runs)
 
-    forth, back = (aggregate.summary_table(aggregate.runs_table(r)) for r in (runs, runs_of([2, 1, 0])))
+    forth, back = (aggregate.summary_table(collect(r).used) for r in (runs, runs_of([2, 1, 0])))
 
     for column in ("n", "mean", "sd", "low", "high"):
         np.testing.assert_allclose(forth[column], back[column])
 
 
-def test_test_samples_are_counted_by_class_and_by_what_the_mean_takes_them_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    runs = [run for run in runs_of([0, 1]) if run.method == "greedy"]
-    for run, taken in zip(runs, (1, 0), strict=True):
-        run.evaluation_folder.mkdir(parents=True)
-        rows = [("test", 0, 0), ("test", 0, taken), ("val", 0, 5)]
-        frame = pd.DataFrame(rows, columns=["split", "label", "mean"])
-        frame.to_parquet(run.evaluation_folder / "predictions.parquet")
+# -- Samples that one method gets right ---------------------------------------------------------------------
 
-    table = aggregate.confusion_table(runs)
 
-    assert sorted(table.itertuples(index=False, name=None)) == [
-        (DATASET, "greedy", 0, 0, 3),
-        (DATASET, "greedy", 0, 1, 1),
-    ]
-    (runs[0].evaluation_folder / "predictions.parquet").write_bytes(b"PAR1")
-    with pytest.raises(GreedymmError, match=r"predictions.parquet is broken"):
-        aggregate.confusion_table(runs)
+def test_a_sample_is_told_by_one_where_its_method_leads_the_best_other_one_most_first() -> None:
+    shares = pd.DataFrame(
+        {
+            "id": list("abcd"), "label": [0, 1, 2, 3],
+            "greedy": [0.5, 1.0, 1.0, 0.0], "balanced": [0.0, 0.5, 1.0, 1.0], "random": [0.25, 0.75, 0.0, 0.0],
+        }
+    )  # fmt: skip
+
+    found = aggregate.told_by_one({DATASET: shares})
+
+    assert found[["method", "row", "id", "right", "others"]].to_numpy().tolist() == [
+        ["greedy", 0, "a", 0.5, 0.25], ["greedy", 1, "b", 1.0, 0.75], ["balanced", 3, "d", 1.0, 0.0],
+    ]  # fmt: skip
+    assert aggregate.told_by_one({DATASET: shares}, count=1)["id"].tolist() == ["a", "d"]
+
+
+def test_a_method_without_others_tells_nothing_alone() -> None:
+    shares = pd.DataFrame({"id": ["a"], "label": [0], "greedy": [1.0]})
+
+    assert aggregate.told_by_one({DATASET: shares}).empty

@@ -1,19 +1,16 @@
-"""Results of all runs -> tables: one row per run, and estimates over seeds per dataset and method."""
+"""Results of all runs, as collected -> estimates over seeds per dataset and method, and other tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from greedymm.analysis.collect import GROUP, IDENTITY, LEFT_OUT
 from greedymm.analysis.statistics import Estimate, estimate
-from greedymm.files import read, read_json, whole
-from greedymm.runs import Run
+from greedymm.files import whole
 
-GROUP = ["dataset", "method"]
 SPLITS = {"val": "validation", "test": "test"}  # as they are shown
-IDENTITY = [*GROUP, "seed", "run"]
 DECIMALS = 6  # beyond what any accuracy resolves: keeps tables the same across platforms
 HEADLINE = {
     "test_accuracy": "test accuracy",
@@ -24,27 +21,8 @@ HEADLINE = {
 }
 
 
-def runs_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """One row per run: what it is, epochs, d_speed at the end, and per split accuracies and utilization.
-
-    Raises:
-        GreedymmError: if a result is missing or broken; the message names it.
-    """
-    return pd.DataFrame([_row(run) for run in runs])
-
-
-def _row(run: Run) -> dict[str, Any]:
-    rates = read(run.evaluation_folder / "rates.json", read_json)
-    history = read(run.folder / "history.csv", pd.read_csv)
-    row = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
-    row |= {"epochs": len(history), "best_epoch": rates["best_epoch"]}
-    if "d_speed" in history:
-        row["d_speed"] = history["d_speed"].iloc[-1]
-    return row | {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items()}
-
-
 def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Estimates over seeds: one row per dataset, method and measure, in the order of the runs."""
+    """Estimates over seeds: one row per dataset, method and measure, in the order of the runs that are used."""
     measures = [c for c in runs.columns if c not in IDENTITY]
     rows = [
         [dataset, method, measure, *_estimate(group[measure])]
@@ -59,18 +37,20 @@ def _estimate(values: "pd.Series[Any]") -> Estimate:
     return estimate([float(v) for v in values.dropna()])
 
 
-def headline(summary: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+def headline(summary: pd.DataFrame, runs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """The main table: a row per dataset and method, `mean [low, high]` of what matters most.
 
     Args:
         summary: as `summary_table` gives it.
+        runs: as `collect` gives it; where runs are left out, the column `seeds` says how many of how many are there.
         names: how each dataset is shown.
     """
     chosen = summary[summary["measure"].isin(HEADLINE)]
     text = chosen.assign(text=[_text(r) for r in chosen.itertuples()])
     table = text.pivot_table(index=GROUP, columns="measure", values="text", aggfunc="first", sort=False)
     table = table.reindex(columns=[m for m in HEADLINE if m in table]).rename(columns=HEADLINE)
-    seeds = summary.groupby(GROUP, sort=False)["n"].max().rename("seeds")
+    there = (runs[LEFT_OUT] == "").groupby([runs[c] for c in GROUP], sort=False)
+    seeds = there.agg(lambda kept: str(len(kept)) if kept.all() else f"{kept.sum()} of {len(kept)}").rename("seeds")
     joined = seeds.to_frame().join(table).fillna("").reset_index()
     return joined.assign(dataset=joined["dataset"].map(dict(names)))
 
@@ -94,34 +74,39 @@ def metrics(summary: pd.DataFrame) -> dict[str, Any]:
     return nested
 
 
-def curves_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Mean over seeds of every epoch's history: a row per dataset, method and epoch."""
-    histories = pd.concat(
-        [pd.read_csv(r.folder / "history.csv").assign(dataset=r.dataset, method=r.method) for r in runs]
-    )
-    return histories.groupby([*GROUP, "epoch"], sort=False).mean().reset_index()
+def curves_table(histories: pd.DataFrame) -> pd.DataFrame:
+    """Mean of every epoch over the seeds that reached it, and their number: a row per dataset, method and epoch."""
+    epochs = histories.drop(columns="run").groupby([*GROUP, "epoch"], sort=False)
+    return epochs.mean().drop(columns="seed").assign(seeds=epochs["seed"].count()).reset_index()
 
 
-def confusion_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """Test samples of each class that were taken for each class, by the mean: a row per pair that occurs, all seeds.
+def told_by_one(shares: Mapping[str, pd.DataFrame], count: int = 4) -> pd.DataFrame:
+    """Test samples that one method gets right more often than every other one does.
 
-    Columns dataset, method, label, predicted and count.
+    Args:
+        shares: as `collect` gives it.
+        count: at most so many of each method, those with the largest lead first, then in the order of the file.
 
-    Raises:
-        GreedymmError: if predictions are missing or broken; the message names the file.
+    Returns:
+        Columns dataset, method, row (of the split in the dataset's file), id, label, right (share of the method's
+        runs) and others (the largest share of another method).
     """
-    parts = [
-        _predicted(run.evaluation_folder / "predictions.parquet").assign(dataset=run.dataset, method=run.method)
-        for run in runs
+    tables = [
+        _lead(table, method, count).assign(dataset=dataset, method=method)
+        for dataset, table in shares.items()
+        for method in table.columns.drop(["id", "label"])
+        if table.shape[1] > len(["id", "label", "one method"])
     ]
-    pairs = [*GROUP, "label", "predicted"]
-    return pd.concat(parts).groupby(pairs, sort=False)["count"].sum().reset_index()
+    columns = [*GROUP, "row", "id", "label", "right", "others"]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def _predicted(path: Path) -> pd.DataFrame:
-    frame = read(path, partial(pd.read_parquet, columns=["split", "label", "mean"]))
-    test = frame[frame["split"] == "test"].rename(columns={"mean": "predicted"})
-    return test.groupby(["label", "predicted"]).size().rename("count").reset_index()
+def _lead(table: pd.DataFrame, method: str, count: int) -> pd.DataFrame:
+    others = table.drop(columns=["id", "label", method]).max(axis=1)
+    lead = (table[method] - others).round(DECIMALS)
+    best = lead[lead > 0].sort_values(ascending=False, kind="stable").index[:count]
+    kept = table.loc[best, ["id", "label"]].assign(right=table.loc[best, method], others=others.loc[best])
+    return kept.rename_axis("row").reset_index()
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

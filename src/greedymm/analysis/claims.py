@@ -52,7 +52,7 @@ def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, sp
     """Judge the claims: a row per dataset, claim and method, datasets in the order of the runs, claims a to f.
 
     Args:
-        runs: as `aggregate.runs_table` gives it. Methods are compared over the seeds that both have.
+        runs: as `collect` gives those used. Methods are compared over the seeds that both have.
         training: columns dataset, method, seed, epoch, d_speed, d_util, of these runs; None: (b) over runs only.
         split: whose d_util is judged, test or val. Accuracies are those of the test split.
 
@@ -95,7 +95,7 @@ def _proxy(data: Data) -> Iterator[Finding]:
     row = partial(Finding, "b", f"d_speed is a proxy of {SPLITS[data.split]} {UTIL}", data.dataset, "all")
     yield row("rank correlation over runs", of_ranks(data.over_runs(SPEED), data.over_runs(UTIL)))
     yield row("share with the same sign, over runs", _agreement(data, AGREEMENT))
-    if RHO_TRAINING in data.tables:
+    if np.isfinite(data.tables.get(RHO_TRAINING, np.nan)).any():  # measured at some epochs, of these data
         yield row("rank correlation over training", of_mean(data.pooled(RHO_TRAINING), 1))
         yield row("share with the same sign, over training", _agreement(data, AGREEMENT_TRAINING))
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from greedymm.analysis.aggregate import GROUP
+from greedymm.analysis.collect import GROUP
 from greedymm.analysis.statistics import Floats
 
 KEY = [*GROUP, "seed"]
@@ -58,7 +58,7 @@ def per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, split: str) -> I
     """Arrange what the claims are about, dataset by dataset in the order of the runs, seeds ascending.
 
     Args:
-        runs: as `aggregate.runs_table` gives it; what is not finite counts as missing.
+        runs: as `collect` gives those used; what is not finite counts as missing.
         training: columns dataset, method, seed, epoch, d_speed, d_util; or None.
         split: test or val, whose d_util is meant.
 

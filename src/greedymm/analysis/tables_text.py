@@ -1,6 +1,6 @@
-"""The table of claims -> Markdown, or LaTeX with booktabs."""
+"""Tables, that of claims among them -> Markdown, or LaTeX with booktabs."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,11 +10,34 @@ from greedymm.analysis.per_seed import ACCURACY
 HEAD = ["Claim", "Hypothesis", "Data", "Verdict", "Estimate [95 % interval]", "p (Holm)", "Seeds", "Seeds needed",
         "Measure", "Method", "p", "Smallest p", "Note"]  # fmt: skip
 LEAST_P = 0.001
+_BAR = r"\|"
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }  # fmt: skip
+
+
+def as_markdown(frame: pd.DataFrame, below: str = "") -> str:
+    """A table of Markdown, and a line of text below it."""
+
+    def line(cells: Iterable[Any]) -> str:
+        return f"| {' | '.join(str(cell).replace('|', _BAR) for cell in cells)} |"
+
+    rows = [line(frame.columns), line(["---"] * frame.shape[1]), *map(line, frame.itertuples(index=False))]
+    return "\n".join([*rows, *(["", below] if below else []), ""])
+
+
+def as_latex(frame: pd.DataFrame, above: str = "", alignment: str = "") -> str:
+    """A tabular of LaTeX, after a line of comment; it needs the package booktabs. Left-aligned without `alignment`."""
+
+    def line(cells: Iterable[Any]) -> str:
+        return " & ".join(_escaped(str(cell)) for cell in cells) + r" \\"
+
+    top = rf"\begin{{tabular}}{{{alignment or 'l' * frame.shape[1]}}}"
+    body = map(line, frame.itertuples(index=False))
+    lines = [top, r"\toprule", line(frame.columns), r"\midrule", *body, r"\bottomrule", r"\end{tabular}", ""]
+    return "\n".join([*([f"% {above}"] if above else []), *lines])
 
 
 def markdown(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
@@ -24,31 +47,17 @@ def markdown(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> str
         table: as `claims.claims_table` gives it. Accuracies are shown in percentage points, all else as it is.
         names: how each dataset is shown; without it, by its name.
     """
-
-    def line(cells: list[str]) -> str:
-        return f"| {' | '.join(cells)} |"
-
-    rows = [HEAD, ["---"] * len(HEAD), *_cells(table, names, lambda text: text.replace("|", "\\|"))]
-    return "\n".join([*map(line, rows), "", explanation(table), ""])
+    return as_markdown(readable(table, names), explanation(table))
 
 
 def latex(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
-    """The claims as a tabular of LaTeX; it needs the package booktabs. Arguments as those of `markdown`."""
-
-    def line(cells: list[str]) -> str:
-        return " & ".join(cells) + r" \\"
-
-    body = [line(cells) for cells in _cells(table, names, _escaped)]
-    head = line([_escaped(name) for name in HEAD])
-    top, bottom = r"\begin{tabular}{llllrrrrllrrl}", r"\end{tabular}"
-    return "\n".join(
-        [f"% {explanation(table)}", top, r"\toprule", head, r"\midrule", *body, r"\bottomrule", bottom, ""]
-    )
+    """The claims as a tabular of LaTeX. Arguments as those of `markdown`."""
+    return as_latex(readable(table, names), explanation(table), "llllrrrrllrrl")
 
 
 def readable(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The claims as they are shown: columns HEAD, all of them text. Arguments as those of `markdown`."""
-    return pd.DataFrame(_cells(table, names, str), columns=HEAD)
+    return pd.DataFrame(_cells(table, names), columns=HEAD)
 
 
 def explanation(table: pd.DataFrame) -> str:
@@ -63,17 +72,14 @@ def explanation(table: pd.DataFrame) -> str:
     )
 
 
-def _cells(table: pd.DataFrame, names: Mapping[str, str] | None, escaped: Callable[[str], str]) -> list[list[str]]:
+def _cells(table: pd.DataFrame, names: Mapping[str, str] | None) -> list[list[str]]:
     shown = names or {}
     rows: Iterable[Any] = table.itertuples()
     return [
         [
-            escaped(cell)
-            for cell in (
-                *(row.claim, row.hypothesis, shown.get(row.dataset, row.dataset), row.verdict, estimate_text(row)),
-                *(p_text(row.p_holm), str(row.n), "" if pd.isna(row.seeds_needed) else str(row.seeds_needed)),
-                *(row.measure, row.method, p_text(row.p), _smallest_text(row.smallest_p), row.note),
-            )
+            *(row.claim, row.hypothesis, shown.get(row.dataset, row.dataset), row.verdict, estimate_text(row)),
+            *(p_text(row.p_holm), str(row.n), "" if pd.isna(row.seeds_needed) else str(row.seeds_needed)),
+            *(row.measure, row.method, p_text(row.p), _smallest_text(row.smallest_p), row.note),
         ]
         for row in rows
     ]

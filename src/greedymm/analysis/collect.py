@@ -1,0 +1,206 @@
+"""Results of runs, each file read once -> tables of runs, epochs and test samples; what cannot be used is left out.
+
+A run that is missing, broken or of other settings keeps its row in the table of runs, with the reason and no numbers.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyarrow.parquet import ParquetFile
+
+from greedymm.errors import GreedymmError
+from greedymm.files import read, read_json
+from greedymm.params import differing
+from greedymm.runs import Run
+
+log = logging.getLogger(__name__)
+
+GROUP = ["dataset", "method"]
+IDENTITY = [*GROUP, "seed", "run"]
+LEFT_OUT = "left_out"
+
+
+class Result(NamedTuple):
+    """What one run left."""
+
+    rates: dict[str, Any]  # best_epoch; of each split what `evaluate.rates` gives
+    history: pd.DataFrame  # a row per epoch
+    during: pd.DataFrame  # a row per snapshot: epoch, and rates of validation
+    test: pd.DataFrame  # a row per test sample: id, label, and the class that the mean takes it for, `mean`
+
+
+class Collected(NamedTuple):
+    """What all runs left."""
+
+    runs: pd.DataFrame  # a row per planned run; `left_out`: why, or empty
+    histories: pd.DataFrame  # a row per run and epoch
+    during: pd.DataFrame  # a row per run and snapshot: rates of validation, and d_speed
+    confusion: pd.DataFrame  # dataset, method, label, predicted, count; over all seeds
+    shares: dict[str, pd.DataFrame]  # dataset -> id, label, and for each method the share of its runs that are right
+
+    @property
+    def used(self) -> pd.DataFrame:
+        """The rows of the runs that are not left out, without the column that says so."""
+        return used(self.runs)
+
+    @property
+    def training(self) -> pd.DataFrame | None:
+        """Of `during` the rows that have both d_speed and d_util; None where there is none."""
+        rows = self.during.reindex(columns=[*self.during, *({"d_speed", "d_util"} - set(self.during))])
+        rows = rows.dropna(subset=["d_speed", "d_util"])
+        return None if rows.empty else rows
+
+
+def used(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table of runs, from a file or not, that are not left out, without the column that says so."""
+    return runs[runs[LEFT_OUT].fillna("") == ""].drop(columns=LEFT_OUT).reset_index(drop=True)
+
+
+def collect(runs: Iterable[Run]) -> Collected:
+    """Read the results of all runs.
+
+    Raises:
+        GreedymmError: if there is no run whose results can be used; the message names each, and why.
+    """
+    rows, histories, during = [], [], []
+    counts: dict[tuple[str, str], Confusion] = {}
+    right: dict[str, Shares] = defaultdict(Shares)
+    for run in runs:
+        identity = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
+        try:
+            result = read_result(run)
+            right[run.dataset].add(run.method, result.test)
+        except GreedymmError as error:
+            log.warning("left out: %s", error)
+            rows.append(identity | {LEFT_OUT: " ".join(str(error).split())})
+            continue
+        rows.append(identity | {LEFT_OUT: ""} | _measures(result))
+        histories.append(result.history.assign(**identity))
+        during.append(_with_speed(result).assign(**identity))
+        counts.setdefault((run.dataset, run.method), Confusion()).add(result.test)
+    if not histories:
+        reasons = "\n  ".join(f"{row['run']}: {row[LEFT_OUT]}" for row in rows)
+        raise GreedymmError(f"no run has results that can be used:\n  {reasons}")
+    confusion = pd.concat([c.table().assign(dataset=d, method=m) for (d, m), c in counts.items()], ignore_index=True)
+    return Collected(
+        runs=pd.DataFrame(rows),
+        histories=pd.concat(histories, ignore_index=True),
+        during=pd.concat([d for d in during if len(d)] or during[:1], ignore_index=True),
+        confusion=confusion[[*GROUP, "label", "predicted", "count"]],
+        shares={dataset: shares.table() for dataset, shares in right.items()},
+    )
+
+
+# -- One run ------------------------------------------------------------------------------------------------
+
+
+def read_result(run: Run) -> Result:
+    """Read what a run left, and make sure that it is whole and the run's own.
+
+    Raises:
+        GreedymmError: if a file is missing, broken or of other settings, or if files contradict each other.
+    """
+    record = read(run.folder / "record.json", read_json)
+    wanted = run.settings.model_dump(mode="json")
+    if record.get("settings") != wanted:
+        lines = differing(record.get("settings") or {}, wanted)
+        raise GreedymmError(f"{run.folder / 'record.json'} is of other settings: {'; '.join(lines)}")
+    rates = read(run.evaluation_folder / "rates.json", read_json)
+    history = read(run.folder / "history.csv", pd.read_csv)
+    timing = read(run.folder / "timing.csv", partial(pd.read_csv, usecols=["epoch"]))
+    during = read(run.evaluation_folder / "during_training.csv", pd.read_csv)
+    test = read(run.evaluation_folder / "predictions.parquet", _test_samples)
+    result = Result(rates, history, during, test)
+    for path, fault in _faults(result, timing["epoch"].tolist(), run.settings.training.snapshots):
+        raise GreedymmError(f"{run.folder / path} is not whole ({fault}).\n  Delete it and run again.")
+    return result
+
+
+def _faults(result: Result, timed: list[int], snapshots: Iterable[int]) -> Iterator[tuple[str, str]]:
+    """What cannot be true of a finished run: file, and fault."""
+    rates, history, during, test = result
+    epochs = list(range(1, len(history) + 1))
+    if not epochs or history["epoch"].tolist() != epochs or timed != epochs:
+        yield "history.csv", "its epochs are not those of timing.csv"
+    if during["epoch"].tolist() != [epoch for epoch in snapshots if epoch in epochs]:
+        yield "during_training.csv", "its epochs are not those of the snapshots"
+    if rates.get("best_epoch") not in epochs or not {"val", "test"} <= rates.keys():
+        yield "rates.json", "it lacks the best epoch, or a split"
+    elif not np.isclose((test["label"] == test["mean"]).mean(), rates["test"]["accuracy"]):
+        yield "predictions.parquet", "their accuracy is not that of rates.json"
+
+
+def _test_samples(path: Path) -> pd.DataFrame:
+    frame = ParquetFile(path).read(columns=["split", "id", "label", "mean"]).to_pandas()
+    return frame[frame["split"] == "test"].drop(columns="split").reset_index(drop=True)
+
+
+def _measures(result: Result) -> dict[str, Any]:
+    row: dict[str, Any] = {"epochs": len(result.history), "best_epoch": result.rates["best_epoch"]}
+    if "d_speed" in result.history:
+        row["d_speed"] = result.history["d_speed"].iloc[-1]
+    return row | {f"{split}_{name}": v for split in ("val", "test") for name, v in result.rates[split].items()}
+
+
+def _with_speed(result: Result) -> pd.DataFrame:
+    """Utilization at the snapshots, and d_speed at the end of the same epochs."""
+    if result.during.empty or "d_speed" not in result.history:
+        return result.during
+    return result.during.merge(result.history[["epoch", "d_speed"]], on="epoch")
+
+
+# -- Test samples, over runs --------------------------------------------------------------------------------
+
+
+class Confusion:
+    """How often samples of each class were taken for each class."""
+
+    def __init__(self) -> None:
+        self.counts: npt.NDArray[np.int64] = np.zeros((0, 0), dtype=np.int64)
+
+    def add(self, test: pd.DataFrame) -> None:
+        """Count one run's test samples."""
+        label, predicted = test["label"].to_numpy(), test["mean"].to_numpy()
+        classes = max(len(self.counts), int(max(label.max(), predicted.max())) + 1)
+        pairs = np.bincount(label * classes + predicted, minlength=classes**2).reshape(classes, classes)
+        pairs[: len(self.counts), : len(self.counts)] += self.counts
+        self.counts = pairs
+
+    def table(self) -> pd.DataFrame:
+        """A row per pair that occurs: label, predicted, count."""
+        label, predicted = self.counts.nonzero()
+        return pd.DataFrame({"label": label, "predicted": predicted, "count": self.counts[label, predicted]})
+
+
+class Shares:
+    """Of each test sample of one dataset, the share of each method's runs that are right."""
+
+    def __init__(self) -> None:
+        self.samples: pd.DataFrame | None = None
+        self.right: dict[str, list[Any]] = {}  # method -> number of runs, and of those right on each sample
+
+    def add(self, method: str, test: pd.DataFrame) -> None:
+        """Count one run.
+
+        Raises:
+            GreedymmError: if its test samples are not those of the runs before.
+        """
+        samples = test[["id", "label"]]
+        if self.samples is None:
+            self.samples = samples
+        elif not self.samples.equals(samples):
+            raise GreedymmError("predictions.parquet is of other test samples than those of the runs before it")
+        runs, hits = self.right.get(method, (0, 0))
+        self.right[method] = [runs + 1, hits + (test["label"] == test["mean"]).to_numpy().astype(np.int64)]
+
+    def table(self) -> pd.DataFrame:
+        """Columns id and label, and one per method, in [0, 1]."""
+        samples = pd.DataFrame() if self.samples is None else self.samples
+        return samples.assign(**{method: hits / runs for method, (runs, hits) in self.right.items()})

@@ -1,0 +1,202 @@
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import made_up
+import pandas as pd
+import pytest
+
+from greedymm.analysis import aggregate
+from greedymm.analysis.claims import claims_table
+from greedymm.analysis.collect import Collected, collect, used
+from greedymm.errors import GreedymmError
+from greedymm.params import validate
+from greedymm.runs import Run, planned
+
+DATASET = "colored_mnist_5k"
+RATES = {
+    s: {"accuracy": 0.75, "utilization_color": 0.5, "utilization_gray": 0.25, "d_util": 0.25} for s in ("val", "test")
+}
+
+
+def runs_of(seeds: list[int], **training: Any) -> list[Run]:
+    dataset = {
+        "model": {"branch": {"name": "cnn"}, "fusion": {"name": "mmtm"}, "fuse_after": [2]},
+        "training": {"epochs": 3, "batch_size": 8, "learning_rate": 0.1, "snapshots": [1, 2]} | training,
+        "methods": {"greedy": {}, "balanced": {}},
+        "unimodal": False,
+    }
+    return planned(validate({"seeds": seeds, "datasets": {DATASET: dataset}}))
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """Two methods, two seeds, all of them finished."""
+    monkeypatch.chdir(tmp_path)
+    runs = runs_of([0, 1])
+    for run in runs:
+        made_up.leave(run, RATES, [0.5, 0.25, 0.125], [0.3, 0.2])
+    return runs
+
+
+def left_out(collected: Collected) -> dict[tuple[str, int], str]:
+    """Reasons, by method and seed."""
+    rows = collected.runs[collected.runs["left_out"] != ""]
+    return {(row.method, row.seed): row.left_out for row in rows.itertuples()}
+
+
+def test_what_all_runs_left_is_in_the_tables(runs: list[Run]) -> None:
+    found = collect(runs)
+
+    assert left_out(found) == {}
+    assert found.used["run"].tolist() == [run.name for run in runs]
+    assert len(found.histories) == 4 * 3
+    assert found.confusion["count"].sum() == 4 * made_up.SAMPLES
+    assert found.training is not None
+    assert found.training[["epoch", "d_speed", "d_util"]].to_numpy().tolist() == [[1, 0.5, 0.3], [2, 0.25, 0.2]] * 4
+
+
+@pytest.mark.usefixtures("runs")
+def test_runs_without_snapshots_say_nothing_over_training() -> None:
+    runs = runs_of([0, 1], snapshots=[])
+    for run in runs:
+        made_up.leave(run, RATES, [0.5, 0.25, 0.125])
+
+    found = collect(runs)
+
+    assert found.training is None
+    assert not claims_table(found.used, found.training)["measure"].str.contains("over training").any()
+
+
+def test_test_samples_are_counted_by_class_and_by_what_the_mean_takes_them_for(runs: list[Run]) -> None:
+    found = collect(runs).confusion
+    greedy = found[found["method"] == "greedy"].set_index(["label", "predicted"])["count"]
+
+    # 20 samples of 10 classes, the first 15 right, the others taken for the next class; two seeds.
+    assert greedy.to_dict() == {(k, k): 4 for k in range(5)} | {
+        (k, j): 2 for k in range(5, 10) for j in (k, (k + 1) % 10)
+    }
+
+
+def test_of_each_test_sample_the_share_of_a_methods_runs_that_are_right(runs: list[Run]) -> None:
+    for run in runs:
+        made_up.predict(run, 0.75, shift=5 * run.seed)
+
+    shares = collect(runs).shares[DATASET]
+
+    assert shares["greedy"].tolist() == [0.5] * 5 + [1] * 10 + [0.5] * 5
+    assert shares["id"].tolist() == [f"test-{i}" for i in range(made_up.SAMPLES)]
+
+
+# -- Results that are not there, not whole, or not the run's own ---------------------------------------------
+
+
+def place(run: Run, name: str) -> Path:
+    in_run = (run.folder / name).exists()
+    return (run.folder if in_run else run.evaluation_folder) / name
+
+
+FILES = ["record.json", "rates.json", "history.csv", "timing.csv", "during_training.csv", "predictions.parquet"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_run_that_lacks_a_file_is_named_and_left_out(
+    name: str, runs: list[Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    missing = place(runs[1], name)
+    missing.unlink()
+
+    with caplog.at_level(logging.WARNING):
+        found = collect(runs)
+
+    assert list(left_out(found)) == [("greedy", 1)]
+    assert f"{missing} is missing" in left_out(found)["greedy", 1]
+    assert f"{missing} is missing" in caplog.text
+    assert len(found.used) == 3
+    assert len(found.histories) == 3 * 3
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("share", [0.5, 0.0], ids=["cut in half", "empty"])
+def test_a_run_with_a_half_written_file_is_named_and_left_out(name: str, share: float, runs: list[Run]) -> None:
+    broken = place(runs[1], name)
+    content = broken.read_bytes()
+    broken.write_bytes(content[: int(share * len(content))])
+
+    found = collect(runs)
+
+    assert list(left_out(found)) == [("greedy", 1)]
+    assert any(word in left_out(found)["greedy", 1] for word in ("is broken", "is not whole"))
+
+
+def test_lines_that_were_never_written_are_noticed(runs: list[Run]) -> None:
+    history = runs[0].folder / "history.csv"
+    history.write_text("\n".join(history.read_text().splitlines()[:2]) + "\n")
+
+    assert "its epochs are not those of timing.csv" in left_out(collect(runs))["greedy", 0]
+
+
+def test_predictions_that_contradict_the_rates_are_noticed(runs: list[Run]) -> None:
+    made_up.predict(runs[2], 0.5)
+
+    assert "accuracy is not that of rates.json" in left_out(collect(runs))["balanced", 0]
+
+
+def test_a_run_of_other_settings_is_named_with_what_differs_and_left_out(runs: list[Run]) -> None:
+    (other, *_) = runs_of([0], learning_rate=0.3)
+    made_up.leave(other, RATES, [0.5, 0.25, 0.125], [0.3, 0.2])
+    shutil.copy(other.folder / "record.json", runs[0].folder)
+
+    reasons = left_out(collect(runs))
+
+    assert list(reasons) == [("greedy", 0)]
+    assert "is of other settings: training.learning_rate: 0.3 there, 0.1 asked for" in reasons["greedy", 0]
+
+
+def test_a_run_of_other_test_samples_is_left_out(runs: list[Run]) -> None:
+    made_up.predict(runs[3], 0.75, samples=40)
+
+    assert "other test samples" in left_out(collect(runs))["balanced", 1]
+
+
+def test_a_run_left_out_changes_no_estimate_and_is_counted_in_the_main_table(runs: list[Run]) -> None:
+    made_up.leave(runs[1], {s: r | {"accuracy": 0.25} for s, r in RATES.items()}, [9.0, 9.0, 9.0], [0.3, 0.2])
+    runs[1].folder.joinpath("record.json").unlink()
+    collected = collect(runs)
+    summary = aggregate.summary_table(collected.used)
+
+    table = aggregate.headline(summary, collected.runs, {DATASET: DATASET}).set_index("method")
+
+    assert table.loc["greedy", ["seeds", "test accuracy"]].tolist() == ["1 of 2", "75.0 %"]
+    assert table.loc["balanced", "seeds"] == "2"
+
+
+def test_a_method_all_of_whose_runs_are_left_out_has_a_row_without_numbers(runs: list[Run]) -> None:
+    for run in runs[:2]:
+        shutil.rmtree(run.folder)
+    collected = collect(runs)
+
+    table = aggregate.headline(aggregate.summary_table(collected.used), collected.runs, {DATASET: DATASET})
+
+    assert table.set_index("method").loc["greedy"].tolist()[1:] == ["0 of 2", *[""] * (table.shape[1] - 3)]
+
+
+def test_the_mark_survives_the_way_through_a_file(runs: list[Run]) -> None:
+    shutil.rmtree(runs[0].folder)
+    aggregate.write_csv(collect(runs).runs, Path("runs.csv"))
+
+    again = pd.read_csv("runs.csv")
+
+    assert used(again)["run"].tolist() == [run.name for run in runs[1:]]
+
+
+def test_where_no_run_can_be_used_each_is_named(runs: list[Run]) -> None:
+    for run in runs:
+        (run.folder / "record.json").write_text(json.dumps({"settings": {}}))
+
+    with pytest.raises(GreedymmError, match="no run has results that can be used") as caught:
+        collect(runs)
+
+    assert all(run.name in str(caught.value) for run in runs)

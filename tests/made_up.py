@@ -1,0 +1,54 @@
+"""Files that runs leave, made up: for tests of what is made of them, and to time it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from greedymm.runs import Run
+
+SAMPLES, CLASSES = 20, 10
+
+
+def leave(
+    run: Run, rates: dict[str, Any], d_speed: list[float] | None = None, d_util: list[float] | None = None
+) -> None:
+    """Leave the files of a finished run.
+
+    Args:
+        run: whose folders they go to.
+        rates: of each split its accuracy and, for several modalities, what else `evaluate.rates` gives. Of the test
+            samples, SAMPLES for certain, as many are right as the accuracy says.
+        d_speed: at the end of each epoch; None: three epochs without.
+        d_util: at the epochs that the run's settings name for snapshots, as many.
+    """
+    run.evaluation_folder.mkdir(parents=True, exist_ok=True)
+    epochs = list(range(1, len(d_speed or [0, 0, 0]) + 1))
+    columns: dict[str, Any] = {"epoch": epochs, "train_loss": [1 / e for e in epochs]}
+    columns |= {"val_accuracy": [rates["val"]["accuracy"]] * len(epochs)}
+    frame(run.folder / "history.csv", columns | ({} if d_speed is None else {"d_speed": d_speed}))
+    cost = {"seconds": 2.0, "samples_per_second": 100.0, "peak_memory_mb": 300.0, "peak_gpu_memory_mb": 0.0}
+    frame(run.folder / "timing.csv", {"epoch": epochs} | {name: [value] * len(epochs) for name, value in cost.items()})
+    during = {} if d_util is None else {"accuracy": [0.5] * len(d_util), "d_util": d_util}
+    frame(run.evaluation_folder / "during_training.csv", {"epoch": run.settings.training.snapshots} | during)
+    where = {"commit": "", "device": "cpu", "machine": "made up", "python": "3.11", "versions": {"torch": "2"}}
+    settings = run.settings.model_dump(mode="json")
+    (run.folder / "record.json").write_text(json.dumps({"settings": settings} | where))
+    (run.evaluation_folder / "rates.json").write_text(json.dumps({"best_epoch": epochs[-1]} | rates))
+    predict(run, rates["test"]["accuracy"])
+
+
+def predict(run: Run, accuracy: float, samples: int = SAMPLES, shift: int = 0) -> None:
+    """Predictions of a run, of which a share is right: the first samples, counted from `shift` on."""
+    label = np.arange(samples) % CLASSES
+    right = np.roll(np.arange(samples) < round(accuracy * samples), shift)
+    mean = np.where(right, label, (label + 1) % CLASSES).astype(np.int16)
+    of_split = {"id": [f"test-{i}" for i in range(samples)], "label": label, "mean": mean}
+    pd.DataFrame({"split": "test"} | of_split).to_parquet(run.evaluation_folder / "predictions.parquet")
+
+
+def frame(path: Path, columns: dict[str, Any]) -> None:
+    """Write a CSV file."""
+    pd.DataFrame(columns).to_csv(path, index=False)
