@@ -105,7 +105,7 @@ def test_a_disk_that_refuses_is_shown_with_the_remedy(number: int, call: Call, m
 def test_a_disk_that_fills_up_in_a_step_leaves_no_part_of_its_file(
     folder: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greedymm.tracking.send_missing", lambda _runs, _uri: 0)
+    monkeypatch.setattr("greedymm.tracking.send_missing", lambda *_: 0)
     monkeypatch.setattr(os, "fsync", failing(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     before = sorted(folder.iterdir())
 

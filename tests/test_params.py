@@ -249,6 +249,8 @@ WRONG_TYPE = {
     "execution.threads": [],
     "tracking.enabled": {},
     "tracking.uri": 5000,
+    "tracking.follow_after": "soon",
+    "tracking.models": "perhaps",
     "code": 1234567,
 }
 OUT_OF_RANGE = {
@@ -282,6 +284,7 @@ OUT_OF_RANGE = {
     "execution.workers": -1,
     "execution.memory_mb": 0,
     "tracking.uri": "",
+    "tracking.follow_after": -1,
     "code": "HEAD",
 }
 FLOATS = [

@@ -113,6 +113,8 @@ NO_RESULT: dict[str, Any] = {
     "execution.memory_mb": 5,
     "tracking.enabled": False,
     "tracking.uri": "http://127.0.0.1:5000",
+    "tracking.follow_after": 0,
+    "tracking.models": True,
 }
 
 

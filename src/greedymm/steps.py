@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from greedymm.models.multistream import MultiStream
     from greedymm.params import Execution, Params, Tracking
     from greedymm.runs import DataSettings, Run
 
@@ -251,6 +254,8 @@ def stamped(stamp: Path) -> Iterator[None]:
 def track(params: Params, note: Path | None) -> int:
     """Step `track`: finished runs -> MLflow, whatever of them is not there yet; returns how many were sent.
 
+    The tables, figures and the report go there, too, once they are made.
+
     Args:
         note: where to write what was done, whether or not the store could be reached. None: a store that
             cannot be reached is an error.
@@ -261,10 +266,11 @@ def track(params: Params, note: Path | None) -> int:
     from greedymm import tracking
     from greedymm.errors import GreedymmError
     from greedymm.files import write_text
-    from greedymm.runs import planned
+    from greedymm.runs import analysis_key, planned
 
+    network = trained if params.tracking.models else None
     try:
-        sent = tracking.send_missing(planned(params), params.tracking.uri)
+        sent = tracking.send_missing(planned(params), params.tracking.uri, network, analysis_key(params))
         message = f"{sent} runs sent to {tracking.masked(params.tracking.uri)}; the others were there"
         log.info(message)
     except tracking.UnreachableError as error:
@@ -275,6 +281,28 @@ def track(params: Params, note: Path | None) -> int:
     if note is not None:
         write_text(note, message + "\n")
     return sent
+
+
+def trained(run: Run) -> tuple[MultiStream, list[Tensor]]:
+    """A run's trained network on the CPU, and inputs of the form that it takes: two blank samples of each modality."""
+    import torch
+
+    from greedymm import checkpoint
+    from greedymm.data import inputs
+    from greedymm.data.hdf5 import DataFile
+    from greedymm.models.build import build
+
+    settings, device = run.settings, torch.device("cpu")
+    best = checkpoint.load(run.folder / "checkpoint.pt", settings.model_dump(mode="json"), device)["best"]
+    with DataFile(run.data_path) as file:
+        channels = inputs.channels(file.channels(settings.stored), settings.inputs)
+        classes = len(file.facts.classes)
+        shapes = [file.images("train", m).shape[1:] for m in settings.stored]
+    model = build(settings.branch.untrained(), settings.fusion, settings.fuse_after, channels, classes)
+    model.load_state_dict(best["model"])
+    blank = [torch.zeros(2, *shape, dtype=torch.uint8) for shape in shapes]
+    shown = inputs.Shown(settings.inputs, len(blank), device).show(blank, flip=None, places=[None, None])
+    return model.eval(), [inputs.Scaling(settings.inputs, device)(x) for x in shown]
 
 
 def prune(params: Params, *, delete: bool) -> list[Path]:

@@ -1,7 +1,7 @@
 """Runs -> MLflow: the only module that imports it.
 
 A store that is down, locked or of another version costs no run: what happens is on disk first, and sent later by
-`greedymm track`. While a run trains, a process of its own sends each epoch.
+`greedymm track`. While a long run trains, a process of its own sends each epoch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,17 +28,25 @@ from greedymm.runs import Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
+    from torch import Tensor, nn
+
+    # A run's trained network, and inputs of the form that it takes, two samples of each modality.
+    Network = Callable[[Run], tuple[nn.Module, list[Tensor]]]
 
 log = logging.getLogger(__name__)
 
 POLL = 0.5  # seconds between two looks for a new epoch
 PATIENCE = 20  # seconds that a finished run waits for its last metrics to be sent
 BATCH = 500  # metrics in one request; MLflow takes 1,000
+RESULTS = Path("results")
 Row = dict[str, float]
 
 
 class Store:
     """Runs of this project in an MLflow store: one experiment per dataset, one run per method and seed.
+
+    A run named after the analysis, in an experiment of its own, has the tables, figures and the report.
 
     Raises:
         Exception: anything that MLflow and its database raise, from every method.
@@ -45,37 +54,56 @@ class Store:
 
     def __init__(self, uri: str) -> None:
         self.client = _client(uri)
+        self._experiments: dict[str, str] = {}
 
     def open(self, run: Run) -> str:
         """MLflow's id of a run: of the one that is there, or of a new one."""
-        experiment = self._experiment(run.dataset)
-        found = self.client.search_runs([experiment], f"tags.`greedymm.run` = '{run.name}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
-        return self._create(run, experiment)
+        return self._find(run.dataset, run.name) or self._create(run)
+
+    def open_report(self, key: str) -> str:
+        """MLflow's id of the run that has the tables, figures and the report of an analysis."""
+        from greedymm import record
+
+        tags = {"greedymm.run": f"report-{key}", "kind": "report", "mlflow.source.git.commit": record.commit()}
+        tags["mlflow.note.content"] = f"Tables, figures and the report of analysis {key}, of all datasets and methods."
+        there = self._find("report", tags["greedymm.run"])
+        return there or str(
+            self.client.create_run(self._experiment("report"), run_name="report", tags=tags).info.run_id
+        )
+
+    def _find(self, experiment: str, name: str) -> str | None:
+        found = self.client.search_runs(
+            [self._experiment(experiment)], f"tags.`greedymm.run` = '{name}'", max_results=1
+        )
+        return str(found[0].info.run_id) if found else None
 
     def _experiment(self, name: str) -> str:
-        known = self.client.get_experiment_by_name(name)
-        return str(known.experiment_id if known else self.client.create_experiment(name))
+        if name not in self._experiments:
+            known = self.client.get_experiment_by_name(name)
+            self._experiments[name] = str(known.experiment_id if known else self.client.create_experiment(name))
+        return self._experiments[name]
 
-    def _create(self, run: Run, experiment: str) -> str:
+    def _create(self, run: Run) -> str:
         from mlflow.entities import Param
 
         from greedymm import record
 
+        shown, checksum = _data(run.dataset, run.data_path)
         tags = {
             "greedymm.run": run.name,
             "method": run.method,
             "seed": str(run.seed),
             "dataset": run.dataset,
-            "data": "generated" if _generated(run.data_path) else "real",
-            "dataset.sha256": sha256(run.data_path),
+            "data": "real" if shown == run.dataset else "generated",
+            "dataset.sha256": checksum,
             "mlflow.source.git.commit": record.commit(),
+            "mlflow.note.content": f"Method `{run.method}`, seed {run.seed}, on {shown}.",
         }
-        name = f"{run.method}-seed{run.seed}"
+        name, experiment = f"{run.method}-seed{run.seed}", self._experiment(run.dataset)
         run_id = str(self.client.create_run(experiment, run_name=name, tags=tags).info.run_id)
         settings = flat(run.settings.model_dump(mode="json"))
         self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in settings.items()])
+        self.client.log_inputs(run_id, [_dataset(run.dataset, run.data_path)])
         return run_id
 
     def send(self, run_id: str, rows: Sequence[Row]) -> None:
@@ -100,15 +128,102 @@ class Store:
         """Whether the run was closed with all that belongs to it."""
         return str(self.client.get_run(run_id).info.status) == "FINISHED"
 
-    def close(self, run_id: str, final: Row, artifacts: Sequence[Path]) -> None:
-        """Send what the finished run came to, and mark it as finished."""
+    def close(self, run_id: str, final: Row, artifacts: Mapping[str, Sequence[Path]], note: str = "") -> None:
+        """Send what the finished run came to, and mark it as finished.
+
+        Args:
+            final: metrics, and the `epoch` that they are of.
+            artifacts: folder among the artifacts, "" for none: files.
+            note: a line to add to the description.
+        """
         self.send(run_id, [final])
-        for path in artifacts:
-            self.client.log_artifact(run_id, str(path))
+        for folder, paths in artifacts.items():
+            for path in paths:
+                self.client.log_artifact(run_id, str(path), folder or None)
+        if note:
+            above = self.client.get_run(run_id).data.tags.get("mlflow.note.content", "").partition("\n")[0]
+            self.client.set_tag(run_id, "mlflow.note.content", f"{above}\n\n{note}".strip())
         self.client.set_terminated(run_id)
+
+    def has_model(self, run_id: str) -> bool:
+        """Whether the run's network is there as a model."""
+        outputs = self.client.get_run(run_id).outputs
+        return bool(outputs and outputs.model_outputs)
+
+    def add_model(self, run_id: str, network: nn.Module, inputs: list[Tensor], epoch: int) -> None:
+        """Log a network as the run's model, from which `mlflow.pytorch.load_model` makes one that is called alike.
+
+        Its graph is stored, no pickled object: whoever loads it needs torch, but not this project.
+        """
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        with tempfile.TemporaryDirectory() as folder:
+            place, library = Path(folder, "data"), _save_graph(network, inputs, Path(folder, "data", "model.pt2"))
+            write_text(Path(folder, "requirements.txt"), f"torch=={library}\n")
+            experiment = self.client.get_run(run_id).info.experiment_id
+            logged = self.client.create_logged_model(experiment, "model", source_run_id=run_id)
+            card = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
+            card.add_flavor("pytorch", model_data=place.name, pytorch_version=library, code=None)
+            card.save(str(Path(folder, "MLmodel")))
+            self.client.log_model_artifacts(logged.model_id, folder)
+            self.client.finalize_logged_model(logged.model_id, "READY")
+        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, epoch)])
+
+
+def _save_graph(network: nn.Module, inputs: list[Tensor], path: Path) -> str:
+    """Write the graph of a network, for batches of any size; returns the version of torch that can read it."""
+    import torch
+
+    for weight in network.parameters():
+        weight.data = weight.data.contiguous()  # those laid out channels last cannot be stored
+    # strict: `len` of a tensor, too, follows the size of the batch.
+    sizes = [{0: torch.export.Dim.DYNAMIC} for _ in inputs]
+    graph = torch.export.export(network.eval(), (inputs,), dynamic_shapes=(sizes,), strict=True)
+    path.parent.mkdir()
+    torch.export.save(graph, path)
+    return str(torch.__version__).partition("+")[0]
+
+
+@cache
+def _data(name: str, path: Path) -> tuple[str, str]:
+    """A dataset's name as it is shown, and the checksum of its file."""
+    from greedymm.data.hdf5 import shown_name
+
+    return shown_name(name, path), sha256(path)
+
+
+@cache
+def _dataset(name: str, path: Path) -> DatasetInput:
+    """A dataset's file as the input of a run; its schema in the form of MLflow's TensorDatasetSchema."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    from greedymm.data.hdf5 import DataFile
+    from greedymm.data.samples import SPLITS
+
+    with DataFile(path) as file:
+        shapes = {m: list(file.images("train", m).shape[1:]) for m in file.modalities}
+        counts = {f"num_{split}": len(file.labels(split)) for split in SPLITS}
+        profile = counts | {"num_classes": len(file.facts.classes)}
+    features = [_tensor(m, "uint8", shape) for m, shape in shapes.items()]
+    described = {"features": json.dumps(features), "targets": json.dumps([_tensor("label", "int64", [])])}
+    dataset = Dataset(
+        name=_data(name, path)[0],
+        digest=_data(name, path)[1][:16],
+        source_type="local",
+        source=json.dumps({"uri": path.as_posix()}),
+        schema=json.dumps({"mlflow_tensorspec": described}),
+        profile=json.dumps(profile),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+def _tensor(name: str, dtype: str, shape: Sequence[int]) -> dict[str, Any]:
+    return {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}
 
 
 def _client(uri: str) -> MlflowClient:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would report to MLflow's makers
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -134,40 +249,44 @@ def _alone(uri: str) -> Iterator[None]:
 
 
 class Tracker:
-    """Hands a run's epochs, while it trains, to a process of its own that sends them.
+    """Hands a run's epochs, once it has trained for a while, to a process of its own that sends them.
 
-    So no step waits for the store, whatever it does, and the run's process needs no memory for MLflow.
+    So no step waits for the store, whatever it does, and the run's process needs no memory for MLflow. The process
+    takes seconds to start: of a short run nobody would see more than its end, and `greedymm track` sends that.
     """
 
     def __init__(self, run: Run, settings: Tracking) -> None:
         self.run, self.settings = run, settings
         self.epochs = run.folder / "epochs.jsonl"
+        self._started = time.monotonic()
         self._sender: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         if self.settings.enabled:
             write_text(self.epochs, "")
-            command = [sys.executable, "-m", "greedymm", "follow", "--uri", self.settings.uri]
-            command += ["--run", self.run.model_dump_json(), "--epochs", str(self.epochs)]
-            self._sender = subprocess.Popen(command, stdin=subprocess.PIPE)
+        self._started = time.monotonic()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._sender is None:
-            return
-        try:
-            self._sender.communicate(timeout=PATIENCE)  # closes its input: no more is coming
-        except subprocess.TimeoutExpired:
-            self._sender.kill()
-            self._sender.wait()
-            _give_up(self.settings.uri, "it did not answer in time")
+        if self._sender is not None:
+            try:
+                self._sender.communicate(timeout=PATIENCE)  # closes its input: no more is coming
+            except subprocess.TimeoutExpired:
+                self._sender.kill()
+                self._sender.wait()
+                _give_up(self.settings.uri, "it did not answer in time")
         self.epochs.unlink(missing_ok=True)
 
     def epoch(self, history: Row, timing: Row) -> None:
-        """Take one epoch's metrics."""
-        if self._sender is not None:
-            with self.epochs.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(history | timing) + "\n")
+        """Take one epoch's metrics; a run that has trained for long enough is followed from here on."""
+        if not self.settings.enabled:
+            return
+        with self.epochs.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(history | timing) + "\n")
+        if self._sender is None and time.monotonic() - self._started >= self.settings.follow_after:
+            command = [sys.executable, "-m", "greedymm", "follow", "--uri", self.settings.uri]
+            command += ["--run", self.run.model_dump_json(), "--epochs", str(self.epochs)]
+            self._sender = subprocess.Popen(command, stdin=subprocess.PIPE)
 
 
 def follow(run: Run, uri: str, epochs: Path) -> None:
@@ -197,8 +316,14 @@ class UnreachableError(GreedymmError):
     """The tracking store cannot be reached or used."""
 
 
-def send_missing(runs: Iterable[Run], uri: str) -> int:
+def send_missing(runs: Iterable[Run], uri: str, network: Network | None = None, report: str | None = None) -> int:
     """Send whatever of the finished runs is not in the store yet; returns how many runs were concerned.
+
+    Args:
+        runs: those that are planned; only finished ones are sent.
+        uri: of the store.
+        network: gives a run's network, to be sent as a model; None: no models.
+        report: key of the analysis, whose tables, figures and report are sent where they are there; None: they are not.
 
     Raises:
         UnreachableError: if the store cannot be reached or used.
@@ -206,39 +331,66 @@ def send_missing(runs: Iterable[Run], uri: str) -> int:
     finished = [run for run in runs if (run.evaluation_folder / "rates.json").exists()]
     try:
         store = Store(uri)
-        return sum(_send_missing(store, run) for run in finished)
+        sent = sum([_send_missing(store, run, network) for run in finished])
+        if report is not None and all(
+            (RESULTS / p / f"{report}.key").exists() for p in ("tables", "figures", "report")
+        ):
+            _send_report(store, report)
     except Exception as error:
         raise UnreachableError(f"tracking at {masked(uri)} failed: {_first_line(error)}") from error
+    return sent
 
 
-def _send_missing(store: Store, run: Run) -> bool:
+def _send_missing(store: Store, run: Run, network: Network | None) -> bool:
+    run_id = store.open(run)
+    rates = json.loads((run.evaluation_folder / "rates.json").read_text(encoding="utf-8"))
+    wanted = network is not None and not store.has_model(run_id)
+    if network is not None and wanted:
+        store.add_model(run_id, *network(run), epoch=rates["best_epoch"])
+    if store.is_complete(run_id):
+        return wanted
+    _send_results(store, run_id, run, rates)
+    return True
+
+
+def _send_results(store: Store, run_id: str, run: Run, rates: dict[str, Any]) -> None:
     import pandas as pd
 
     from greedymm.analysis import figures
 
-    run_id = store.open(run)
-    if store.is_complete(run_id):
-        return False
     history = pd.read_csv(run.folder / "history.csv")
     rows: list[Any] = history.merge(pd.read_csv(run.folder / "timing.csv"), on="epoch").to_dict("records")
     there = store.epochs(run_id)
     store.send(run_id, [row for row in rows if row["epoch"] not in there])
-    rates = json.loads((run.evaluation_folder / "rates.json").read_text(encoding="utf-8"))
     final = {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items() if v is not None}
+    # A measure of every epoch keeps its name for those: of the chosen one it would be the same point twice.
+    final = {f"best_{k}" if k in history else k: v for k, v in final.items()}
+    note = f"After epoch {rates['best_epoch']} of {len(history)}, the best on validation: test accuracy"
+    note += f" {rates['test']['accuracy']:.1%}, validation accuracy {rates['val']['accuracy']:.1%}."
     with tempfile.TemporaryDirectory() as folder:
-        curves = Path(folder, "curves.png")
+        curves, predictions = Path(folder, "curves.png"), Path(folder, "predictions.csv")
         figures.save(figures.run_curves(history, f"{run.dataset}: {run.method}, seed {run.seed}"), curves)
-        record, measured = run.folder / "record.json", run.evaluation_folder / "rates.json"
-        store.close(run_id, {"epoch": rates["best_epoch"]} | final, [curves, record, measured])
-    return True
+        # As CSV, which MLflow shows.
+        pd.read_parquet(run.evaluation_folder / "predictions.parquet").to_csv(predictions, index=False)
+        files = [curves, predictions, run.folder / "history.csv", run.folder / "record.json"]
+        files += [run.evaluation_folder / name for name in ("rates.json", "during_training.csv")]
+        store.close(run_id, {"epoch": rates["best_epoch"]} | final, {"": files}, note)
+
+
+def _send_report(store: Store, key: str) -> None:
+    run_id = store.open_report(key)
+    if store.is_complete(run_id):
+        return
+    tables = RESULTS / "tables"
+    artifacts = {
+        "tables": sorted(path for path in tables.glob("[!.]*") if path.suffix != ".key"),
+        "figures": sorted((RESULTS / "figures").glob("[!.]*.png")),
+        "report": [RESULTS / "report" / "index.html"],
+    }
+    means = flat(json.loads((tables / "metrics.json").read_text(encoding="utf-8")))
+    final = {re.sub(r"[^/\w.\- ]", "_", k): v for k, v in means.items() if v is not None}  # as MLflow allows
+    store.close(run_id, {"epoch": 0} | final, artifacts)
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _generated(path: Path) -> bool:
-    from greedymm.data.hdf5 import DataFile
-
-    with DataFile(path) as file:
-        return file.facts.generated

@@ -86,20 +86,21 @@ class Project:
                 section[last] = value
         path.write_text(yaml.safe_dump(params, sort_keys=False))
 
-    def track_at(self, uri: str) -> None:
-        """Send runs to a tracking store."""
+    def track_at(self, uri: str, follow_after: float = 0.0) -> None:
+        """Send runs to a tracking store, also while they train: from the first epoch, for these take a second."""
         path = self.folder / "params.yaml"
         params = yaml.safe_load(path.read_text())
-        path.write_text(yaml.safe_dump(params | {"tracking": {"enabled": True, "uri": uri}}, sort_keys=False))
+        tracking = {"enabled": True, "uri": uri, "follow_after": follow_after}
+        path.write_text(yaml.safe_dump(params | {"tracking": tracking}, sort_keys=False))
 
-    def tracked(self) -> dict[str, int]:
-        """Epochs in the default tracking store, for each finished run by its name."""
+    def tracked(self, status: str = "FINISHED") -> dict[str, int]:
+        """Epochs in the default tracking store, for each finished run by its name, or for those still at work."""
         query = (
             "select r.name, count(distinct m.step) from runs r join metrics m using (run_uuid)"
-            " where m.key = 'train_loss' and r.status = 'FINISHED' group by r.run_uuid"
+            " where m.key = 'train_loss' and r.status = ? group by r.run_uuid"
         )
         with sqlite3.connect(self.folder / "mlflow.db") as connection:
-            return dict(connection.execute(query).fetchall())
+            return dict(connection.execute(query, [status]).fetchall())
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace text in a file, where it stands exactly once."""

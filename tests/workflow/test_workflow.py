@@ -102,6 +102,21 @@ def test_a_second_workflow_at_once_is_refused_and_the_first_ends_well(project: P
     assert "Nothing to be done" in project.run("snakemake", "--cores", "1", "all")
 
 
+def test_a_long_run_is_shown_while_it_trains_and_a_short_one_at_the_end(made: Project, project: Project) -> None:
+    shutil.copytree(made.folder / "results/data", project.folder / "results/data")
+    project.track_at("sqlite:///mlflow.db", follow_after=60)
+    project.run("snakemake", "--cores", "2", RUNS)
+    assert not (project.folder / "mlflow.db").exists()
+
+    shutil.rmtree(project.folder / "results/runs")
+    project.track_at("sqlite:///mlflow.db", follow_after=0)
+    project.run("snakemake", "--cores", "2", RUNS)
+    assert project.tracked("RUNNING") == {"greedy-seed0": 2}
+
+    assert "1 runs sent" in project.run("greedymm", "track")
+    assert project.tracked() == {"greedy-seed0": 2}
+
+
 @pytest.mark.parametrize("fault", ["down", "newer", "locked"])
 def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(
     made: Project, project: Project, fault: str

@@ -96,6 +96,9 @@ rule report:
 rule track:
     input:
         ancient(files_of(RUNS)),
+        ancient(rules.tables.output),
+        ancient(rules.figures.output),
+        ancient(rules.report.output),
     output:
         f"results/tracking/{ANALYSIS}.txt",
     log:
