@@ -1,6 +1,7 @@
 # Each target sets up .venv by itself when it is missing or older than the lock.
 PYTHON ?= python3.11
 CORES ?= 8
+PORT ?= 5000
 READY := .venv/.ready
 ACTIVE := . .venv/bin/activate &&
 
@@ -30,9 +31,9 @@ lint: $(READY) ## formatting, types, contracts between layers, workflow
 test: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist worksteal
 
-ui: $(READY) ## MLflow on http://127.0.0.1:5000, with one worker
-	$(ACTIVE) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri "$$(greedymm uri)" \
-		--host 127.0.0.1 --port 5000 --workers 1
+ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with one worker, without telemetry
+	$(ACTIVE) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
+		mlflow ui --backend-store-uri "$$(greedymm uri)" --host 127.0.0.1 --port $(PORT) --workers 1
 
 lock: $(READY) ## write the releases of .venv to requirements.lock
 	( sed -n '/^#/p' requirements.lock; .venv/bin/pip freeze --exclude-editable \
