@@ -146,7 +146,7 @@ def test_a_run_is_described_by_what_it_is_and_what_came_of_it(uri: str, runs: di
     what, _, came = logged(uri)["balanced-seed3"].data.tags["mlflow.note.content"].split("\n")
     assert what == f"Method `balanced`, seed 3, on {NAME}."
     assert f"After epoch {rates['best_epoch']} of 2" in came
-    assert f"test accuracy {rates['test']['accuracy']:.1%}" in came
+    assert f"test accuracy {100 * rates['test']['accuracy']:.1f} %" in came
 
 
 def test_the_epochs_of_all_methods_have_the_same_names_and_one_value_each(uri: str, runs: dict[str, Run]) -> None:
@@ -198,6 +198,17 @@ def test_a_store_that_is_down_is_an_error_and_with_a_note_none(project: Path) ->
         steps.track(down, None)
     assert steps.track(down, project / "note.txt") == 0
     assert "failed" in (project / "note.txt").read_text()
+
+
+def test_a_run_lasts_as_long_as_its_training_and_stands_among_training_runs(uri: str, runs: dict[str, Run]) -> None:
+    write_text(runs["greedy"].folder / "timing.csv", "epoch,seconds\n1,30.5\n2,29.5\n")
+
+    send_missing([runs["greedy"]], uri)
+
+    info = logged(uri)["greedy-seed3"].info
+    assert info.end_time - info.start_time == 60_000
+    kind = MlflowClient(uri).get_experiment(info.experiment_id).tags["mlflow.experimentKind"]
+    assert kind == "custom_model_development"
 
 
 # -- Networks -----------------------------------------------------------------------------------------------

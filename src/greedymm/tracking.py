@@ -80,7 +80,9 @@ class Store:
     def _experiment(self, name: str) -> str:
         if name not in self._experiments:
             known = self.client.get_experiment_by_name(name)
-            self._experiments[name] = str(known.experiment_id if known else self.client.create_experiment(name))
+            kind = {"mlflow.experimentKind": "custom_model_development"}  # shown with training runs, not with chats
+            new = None if known else self.client.create_experiment(name, tags=kind)
+            self._experiments[name] = str(known.experiment_id if known else new)
         return self._experiments[name]
 
     def _create(self, run: Run) -> str:
@@ -100,7 +102,8 @@ class Store:
             "mlflow.note.content": f"Method `{run.method}`, seed {run.seed}, on {shown}.",
         }
         name, experiment = f"{run.method}-seed{run.seed}", self._experiment(run.dataset)
-        run_id = str(self.client.create_run(experiment, run_name=name, tags=tags).info.run_id)
+        started = int(1000 * (time.time() - _trained(run)))  # MLflow shows what it took, and not what sending took
+        run_id = str(self.client.create_run(experiment, started, tags, name).info.run_id)
         settings = flat(run.settings.model_dump(mode="json"))
         self.client.log_batch(run_id, params=[Param(k, str(v)[:6000]) for k, v in settings.items()])
         self.client.log_inputs(run_id, [_dataset(run.dataset, run.data_path)])
@@ -128,22 +131,26 @@ class Store:
         """Whether the run was closed with all that belongs to it."""
         return str(self.client.get_run(run_id).info.status) == "FINISHED"
 
-    def close(self, run_id: str, final: Row, artifacts: Mapping[str, Sequence[Path]], note: str = "") -> None:
+    def close(
+        self, run_id: str, final: Row, artifacts: Mapping[str, Sequence[Path]], note: str = "", seconds: float = 0
+    ) -> None:
         """Send what the finished run came to, and mark it as finished.
 
         Args:
             final: metrics, and the `epoch` that they are of.
             artifacts: folder among the artifacts, "" for none: files.
             note: a line to add to the description.
+            seconds: that it took.
         """
         self.send(run_id, [final])
         for folder, paths in artifacts.items():
             for path in paths:
                 self.client.log_artifact(run_id, str(path), folder or None)
+        run = self.client.get_run(run_id)
         if note:
-            above = self.client.get_run(run_id).data.tags.get("mlflow.note.content", "").partition("\n")[0]
+            above = run.data.tags.get("mlflow.note.content", "").partition("\n")[0]
             self.client.set_tag(run_id, "mlflow.note.content", f"{above}\n\n{note}".strip())
-        self.client.set_terminated(run_id)
+        self.client.set_terminated(run_id, end_time=run.info.start_time + int(1000 * seconds))
 
     def has_model(self, run_id: str) -> bool:
         """Whether the run's network is there as a model."""
@@ -183,6 +190,14 @@ def _save_graph(network: nn.Module, inputs: list[Tensor], path: Path) -> str:
     path.parent.mkdir()
     torch.export.save(graph, path)
     return str(torch.__version__).partition("+")[0]
+
+
+def _trained(run: Run) -> float:
+    """Seconds that a run's epochs took; 0 while it trains."""
+    import pandas as pd
+
+    timing = run.folder / "timing.csv"
+    return float(pd.read_csv(timing)["seconds"].sum()) if timing.exists() else 0.0
 
 
 @cache
@@ -354,6 +369,7 @@ def _send_missing(store: Store, run: Run, network: Network | None) -> bool:
 
 
 def _send_results(store: Store, run_id: str, run: Run, rates: dict[str, Any]) -> None:
+    import matplotlib.pyplot as plt
     import pandas as pd
 
     from greedymm.analysis import figures
@@ -366,15 +382,17 @@ def _send_results(store: Store, run_id: str, run: Run, rates: dict[str, Any]) ->
     # A measure of every epoch keeps its name for those: of the chosen one it would be the same point twice.
     final = {f"best_{k}" if k in history else k: v for k, v in final.items()}
     note = f"After epoch {rates['best_epoch']} of {len(history)}, the best on validation: test accuracy"
-    note += f" {rates['test']['accuracy']:.1%}, validation accuracy {rates['val']['accuracy']:.1%}."
+    note += f" {100 * rates['test']['accuracy']:.1f} %, validation accuracy {100 * rates['val']['accuracy']:.1f} %."
     with tempfile.TemporaryDirectory() as folder:
         curves, predictions = Path(folder, "curves.png"), Path(folder, "predictions.csv")
-        figures.save(figures.run_curves(history, f"{run.dataset}: {run.method}, seed {run.seed}"), curves)
+        figure = figures.run_curves(history, f"{run.dataset}: {run.method}, seed {run.seed}")
+        figure.savefig(curves)
+        plt.close(figure)
         # As CSV, which MLflow shows.
         pd.read_parquet(run.evaluation_folder / "predictions.parquet").to_csv(predictions, index=False)
         files = [curves, predictions, run.folder / "history.csv", run.folder / "record.json"]
         files += [run.evaluation_folder / name for name in ("rates.json", "during_training.csv")]
-        store.close(run_id, {"epoch": rates["best_epoch"]} | final, {"": files}, note)
+        store.close(run_id, {"epoch": rates["best_epoch"]} | final, {"": files}, note, _trained(run))
 
 
 def _send_report(store: Store, key: str) -> None:

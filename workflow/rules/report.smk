@@ -109,7 +109,7 @@ rule track:
         "../envs/greedymm.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=2000 if PARAMS.tracking.models else 1000,
     params:
         params=PARAMS.model_dump_json(),
     shell:
