@@ -1,6 +1,7 @@
 """What people find in MLflow: runs with data, results and descriptions, their networks, and the whole analysis."""
 
 import json
+import logging
 import re
 import shutil
 import sys
@@ -226,8 +227,14 @@ def test_without_the_switch_there_are_no_models(project: Path, uri: str) -> None
 
 @pytest.mark.parametrize("method", ["greedy", "unimodal_gray"])
 def test_a_model_gives_the_logits_of_the_trained_network(
-    method: str, project: Path, uri: str, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+    method: str,
+    project: Path,
+    uri: str,
+    runs: dict[str, Run],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("mlflow"), "propagate", True)
     run = runs[method]
     monkeypatch.setattr("greedymm.runs.planned", lambda _params: [run])
     steps.track(tracked(project, models=True), None)
@@ -244,6 +251,7 @@ def test_a_model_gives_the_logits_of_the_trained_network(
             sizes.add(len(inputs[0]))
             torch.testing.assert_close(loaded(inputs), trained(inputs))
     assert len(sizes) == 2  # of batches: it takes any
+    assert "does not match" not in caplog.text  # the version of torch
 
 
 def test_models_are_added_to_runs_that_are_complete_and_only_once(

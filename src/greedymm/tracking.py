@@ -167,7 +167,7 @@ class Store:
 
         with tempfile.TemporaryDirectory() as folder:
             place, library = Path(folder, "data"), _save_graph(network, inputs, Path(folder, "data", "model.pt2"))
-            write_text(Path(folder, "requirements.txt"), f"torch=={library}\n")
+            write_text(Path(folder, "requirements.txt"), f"torch=={library.partition('+')[0]}\n")
             experiment = self.client.get_run(run_id).info.experiment_id
             logged = self.client.create_logged_model(experiment, "model", source_run_id=run_id)
             card = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
@@ -189,7 +189,7 @@ def _save_graph(network: nn.Module, inputs: list[Tensor], path: Path) -> str:
     graph = torch.export.export(network.eval(), (inputs,), dynamic_shapes=(sizes,), strict=True)
     path.parent.mkdir()
     torch.export.save(graph, path)
-    return str(torch.__version__).partition("+")[0]
+    return str(torch.__version__)
 
 
 def _trained(run: Run) -> float:
