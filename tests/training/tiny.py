@@ -21,7 +21,9 @@ CLASSES = 3
 CHANNELS = (3, 1, 2)  # of the inputs of m0, m1, m2
 NAMES = ("m0", "m1", "m2")
 METHODS: dict[str, Strict] = {"greedy": Greedy(), "balanced": Balanced(tolerance=0.05, window=3), "random": Random()}
-TRAINING = Training(epochs=4, batch_size=6, learning_rate=0.1, momentum=0.9, patience=0, threshold=0.1, snapshots=(1, 3))
+TRAINING = Training(
+    epochs=4, batch_size=6, learning_rate=0.1, momentum=0.9, patience=0, threshold=0.1, snapshots=(1, 3)
+)
 
 
 class Split:

@@ -22,7 +22,14 @@ try:
 except GreedymmError as error:
     raise WorkflowError(str(error))
 
-TRAINED = ["checkpoint.pt", "snapshots.pt", "history.csv", "timing.csv", "steps.parquet", "record.json"]
+TRAINED = [
+    "checkpoint.pt",
+    "snapshots.pt",
+    "history.csv",
+    "timing.csv",
+    "steps.parquet",
+    "record.json",
+]
 MEASURED = ["rates.json", "during_training.csv", "predictions.parquet"]
 RUN_OF = {str(run.folder): run for run in RUNS}
 

@@ -6,7 +6,6 @@ A run that is missing, broken or of other settings keeps its row in the table of
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,7 +72,7 @@ def collect(runs: Iterable[Run]) -> Collected:
     counts: dict[tuple[str, str], Confusion] = {}
     right: dict[str, Shares] = defaultdict(Shares)
     for run in runs:
-        identity = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
+        identity: dict[str, Any] = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
         try:
             result = read_result(run)
             right[run.dataset].add(run.method, result.test)
@@ -114,7 +113,7 @@ def read_result(run: Run) -> Result:
         raise GreedymmError(f"{run.folder / 'record.json'} is of other settings: {'; '.join(lines)}")
     rates = read(run.evaluation_folder / "rates.json", read_json)
     history = read(run.folder / "history.csv", pd.read_csv)
-    timing = read(run.folder / "timing.csv", partial(pd.read_csv, usecols=["epoch"]))
+    timing = read(run.folder / "timing.csv", pd.read_csv)
     during = read(run.evaluation_folder / "during_training.csv", pd.read_csv)
     test = read(run.evaluation_folder / "predictions.parquet", _test_samples)
     result = Result(rates, history, during, test)
@@ -138,7 +137,7 @@ def _faults(result: Result, timed: list[int], snapshots: Iterable[int]) -> Itera
 
 
 def _test_samples(path: Path) -> pd.DataFrame:
-    frame = ParquetFile(path).read(columns=["split", "id", "label", "mean"]).to_pandas()
+    frame: pd.DataFrame = ParquetFile(path).read(columns=["split", "id", "label", "mean"]).to_pandas()
     return frame[frame["split"] == "test"].drop(columns="split").reset_index(drop=True)
 
 
