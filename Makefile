@@ -40,5 +40,5 @@ lock: $(READY) ## write the releases of .venv to requirements.lock
 		| grep -viE '^(nvidia-|triton|cuda-toolkit)' ) > .lock && mv .lock requirements.lock
 
 bench: all ## what each step has cost, and how long it takes to see that there is nothing to do
-	$(ACTIVE) greedymm costs
+	$(ACTIVE) greedymm jobs
 	$(ACTIVE) bash -c "time snakemake --cores $(CORES) all"

@@ -23,6 +23,7 @@ rule all:
     input:
         rules.tables.output,
         rules.figures.output,
+        rules.costs.output,
         rules.report.output,
         rules.track.output if PARAMS.tracking.enabled else [],
         files_of(RUNS),

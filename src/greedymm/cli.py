@@ -57,20 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     follow.add_argument("--uri", required=True, help="of the tracking store")
     follow.add_argument("--epochs", type=Path, required=True, help="file to which the run adds a line per epoch")
 
-    tables, figures, report = (_add(commands, step) for step in (steps.tables, steps.figures, steps.report))
-    for step in (tables, figures):
+    analysis = (steps.tables, steps.figures, steps.costs, steps.report)
+    tables, figures, costs, report = (_add(commands, step) for step in analysis)
+    for step in (tables, figures, costs):
         step.add_argument("--folder", type=Path, required=True, help="where to write")
     for step in (figures, report):
         step.add_argument("--tables", type=Path, required=True, help="folder of the tables")
     report.add_argument("--figures", type=Path, required=True, help="folder of the figures")
+    report.add_argument("--costs", type=Path, required=True, help="folder of what the runs took")
     report.add_argument("--page", type=Path, required=True, help="HTML file")
-    for step in (tables, figures, report):
+    for step in (tables, figures, costs, report):
         step.add_argument("--stamp", type=Path, required=True, help="its name says what the files are made from")
 
     track, prune = _add(commands, steps.track), _add(commands, _prune, "prune")
     track.add_argument("--note", type=Path, help="write what was done here, and take a store that is down for no error")
     prune.add_argument("--delete", action="store_true", help="delete them; otherwise they are only listed")
-    for step in (tables, figures, report):
+    for step in (tables, figures, costs, report):
         step.add_argument("--params", type=_params, required=True, help="JSON")
     uri = _add(commands, _uri, "uri")
     for step in (track, prune, uri):
@@ -95,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         said = f"{least} to {most} (%(default)s): {what}"
         objects.add_argument(name, type=int, default=10, choices=range(least, most + 1), metavar="N", help=said)
     _add(commands, _summary, "summary")
-    _add(commands, _costs, "costs")
+    _add(commands, _jobs, "jobs")
     _add(commands, _schema, "schema")
     return parser
 
@@ -155,7 +157,7 @@ def _inspect(folder: Path) -> None:
     sys.stdout.write(described(folder))
 
 
-def _costs() -> None:
+def _jobs() -> None:
     """Show what the steps have cost: jobs, and seconds and MiB of the most expensive one."""
     import pandas as pd
 

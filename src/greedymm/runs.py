@@ -188,5 +188,5 @@ def _code_of_training(dataset: str, section: Dataset, method: str, *, fused: boo
 def analysis_key(params: Params) -> str:
     """Key of the tables, figures and the report: of the runs in them and of the code that draws them."""
     # Never pinned: what is drawn costs seconds, and is to be of the code as it is.
-    code = fingerprint(frozenset(f"greedymm.steps:{s}" for s in ("tables", "figures", "report")))
+    code = fingerprint(frozenset(f"greedymm.steps:{s}" for s in ("tables", "figures", "costs", "report")))
     return key_of([code, params.code, *(str(run.evaluation_folder) for run in planned(params))])

@@ -150,13 +150,14 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
     """Step `tables`: results of all runs -> tables."""
     from greedymm.analysis import aggregate, tables_text
     from greedymm.analysis.claims import claims_table
-    from greedymm.analysis.collect import collect
+    from greedymm.analysis.collect import collect, steps_table
     from greedymm.data.hdf5 import shown_name
-    from greedymm.files import write_json, write_text
+    from greedymm.files import whole, write_json, write_text
     from greedymm.runs import data_settings, planned
 
     names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
-    collected = collect(planned(params))
+    wanted = planned(params)
+    collected = collect(wanted)
     summary = aggregate.summary_table(collected.used)
     headline = aggregate.headline(summary, collected.runs, names)
     # Utilization on validation, which has the training's distribution: that is what d_speed can be a proxy of.
@@ -173,6 +174,8 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
             "claims": claims,
         }.items():
             aggregate.write_csv(table, folder / f"{name}.csv")
+        with whole(folder / "steps.parquet") as beside:
+            steps_table(wanted).to_parquet(beside, index=False)
         write_json(aggregate.metrics(summary), folder / "metrics.json")
         write_text(folder / "headline.md", tables_text.as_markdown(headline))
         write_text(folder / "headline.tex", tables_text.as_latex(headline))
@@ -190,8 +193,9 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
 
-    tabled = ("runs", "summary", "curves", "confusion")
-    runs, summary, curves, counts = (pd.read_csv(tables / f"{name}.csv") for name in tabled)
+    tabled = ("runs", "summary", "curves", "during_training", "confusion", "told_by_one")
+    runs, summary, curves, during, counts, told = (pd.read_csv(tables / f"{name}.csv") for name in tabled)
+    steps = pd.read_parquet(tables / "steps.parquet")
     runs = used(runs)
     names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
     with stamped(stamp):
@@ -202,7 +206,8 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
             modalities = list(modalities_of(name, params.datasets[name].modalities))
             utilization = draw.utilization(summary, name, modalities, names[name])
             draw.save(utilization, folder / f"utilization-{name}.png")
-            draw.save(draw.d_speed(curves, name, names[name]), folder / f"d_speed-{name}.png")
+            draw.save(draw.d_speed(curves, during, name, names[name]), folder / f"d_speed-{name}.png")
+            draw.save(draw.steps(steps, name, modalities, names[name]), folder / f"steps-{name}.png")
             draw.save(draw.proxy(runs, name, names[name]), folder / f"proxy-{name}.png")
             draw.save(draw.branches(curves, name, modalities, names[name]), folder / f"branches-{name}.png")
         for name in params.datasets:
@@ -212,10 +217,29 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
                 examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
                 classes = file.facts.classes
                 draw.save(draw.samples(examples, classes, names[name]), folder / f"samples-{name}.png")
+                own = told[told["dataset"] == name]
+                pictures = {m: [file.images("test", m)[row] for row in own["row"]] for m in shown}
+                figure = draw.told_by_one(own, pictures, classes, names[name])
+                draw.save(figure, folder / f"told_by_one-{name}.png")
             draw.save(draw.confusion(counts, name, classes, names[name]), folder / f"confusion-{name}.png")
 
 
-def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path) -> None:
+def costs(params: Params, folder: Path, stamp: Path) -> None:
+    """Step `costs`: timing of all runs -> table and figure of what they took; apart, as it is never twice the same."""
+    from greedymm.analysis import aggregate
+    from greedymm.analysis import figures as draw
+    from greedymm.analysis.collect import costs_table
+    from greedymm.data.hdf5 import shown_name
+    from greedymm.runs import data_settings, planned
+
+    names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
+    table = costs_table(planned(params))
+    with stamped(stamp):
+        aggregate.write_csv(table, folder / "costs.csv")
+        draw.save(draw.costs(table, names), folder / "costs.png")
+
+
+def report(params: Params, tables: Path, figures: Path, costs: Path, page: Path, stamp: Path) -> None:
     """Step `report`: tables and figures -> one HTML page."""
     from dataclasses import asdict
 
@@ -234,7 +258,7 @@ def report(params: Params, tables: Path, figures: Path, page: Path, stamp: Path)
             own = getattr(params.datasets[name].data, "folder", None) is not None  # a user's, whatever is in it
             datasets.append(asdict(file.facts) | of_file | {"sha256": sha256(path), "own": own})
     with stamped(stamp):
-        html.write(page, html.collect(params, datasets, tables, figures))
+        html.write(page, html.collect(params, datasets, tables, figures, costs))
 
 
 @contextmanager

@@ -38,6 +38,7 @@ rule tables:
         "results/tables/during_training.csv",
         "results/tables/told_by_one.csv",
         "results/tables/confusion.csv",
+        "results/tables/steps.parquet",
         "results/tables/claims.csv",
         "results/tables/claims.md",
         "results/tables/claims.tex",

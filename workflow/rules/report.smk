@@ -24,6 +24,11 @@ rule figures:
             category="Learning speed",
         ),
         report(
+            expand("results/figures/steps-{name}.png", name=PARAMS.multimodal),
+            caption="../report/steps.rst",
+            category="Learning speed",
+        ),
+        report(
             expand("results/figures/branches-{name}.png", name=PARAMS.multimodal),
             caption="../report/branches.rst",
             category="Learning curves",
@@ -38,15 +43,20 @@ rule figures:
             caption="../report/samples.rst",
             category="Data",
         ),
+        report(
+            expand("results/figures/told_by_one-{name}.png", name=PARAMS.datasets),
+            caption="../report/told_by_one.rst",
+            category="Accuracy",
+        ),
         "results/figures/accuracy.svg",
         expand(
             "results/figures/{kind}-{name}.svg",
-            kind=["utilization", "proxy", "d_speed", "branches"],
+            kind=["utilization", "proxy", "d_speed", "steps", "branches"],
             name=PARAMS.multimodal,
         ),
         expand(
             "results/figures/{kind}-{name}.svg",
-            kind=["confusion", "samples"],
+            kind=["confusion", "samples", "told_by_one"],
             name=PARAMS.datasets,
         ),
         stamp=f"results/figures/{ANALYSIS}.key",
@@ -66,10 +76,39 @@ rule figures:
         " --folder results/figures --stamp {output.stamp} 2> {log}"
 
 
+rule costs:
+    input:
+        ancient(files_of(RUNS)),
+    output:
+        report(
+            "results/costs/costs.png",
+            caption="../report/costs.rst",
+            category="Costs",
+        ),
+        "results/costs/costs.svg",
+        "results/costs/costs.csv",
+        stamp=f"results/costs/{ANALYSIS}.key",
+    log:
+        f"results/logs/costs/{ANALYSIS}.log",
+    benchmark:
+        f"results/benchmarks/costs/{ANALYSIS}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm costs --params {params.params:q} --folder results/costs"
+        " --stamp {output.stamp} 2> {log}"
+
+
 rule report:
     input:
         ancient(rules.tables.output),
         ancient(rules.figures.output),
+        ancient(rules.costs.output),
     output:
         page=report(
             "results/report/index.html",
@@ -90,7 +129,7 @@ rule report:
         params=PARAMS.model_dump_json(),
     shell:
         "python -m greedymm report --params {params.params:q} --tables results/tables"
-        " --figures results/figures --page {output.page} --stamp {output.stamp} 2> {log}"
+        " --figures results/figures --costs results/costs --page {output.page} --stamp {output.stamp} 2> {log}"
 
 
 rule track:

@@ -97,6 +97,44 @@ def collect(runs: Iterable[Run]) -> Collected:
     )
 
 
+def steps_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """Every step of one run of each multi-modal method, the first whose steps can be read.
+
+    Columns dataset, method, seed, step, mode and d_speed.
+    """
+    found: dict[tuple[str, str], pd.DataFrame] = {}
+    for run in runs:
+        if (run.dataset, run.method) in found or len(run.settings.modalities) == 1:
+            continue
+        try:
+            steps = read(run.folder / "steps.parquet", pd.read_parquet)
+        except GreedymmError as error:
+            log.warning("left out: %s", error)
+            continue
+        identity: dict[str, Any] = {"dataset": run.dataset, "method": run.method, "seed": run.seed}
+        found[run.dataset, run.method] = steps[["step", "mode", "d_speed"]].assign(**identity)
+    columns = [*GROUP, "seed", "step", "mode", "d_speed"]
+    return pd.concat(found.values(), ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def costs_table(runs: Iterable[Run]) -> pd.DataFrame:
+    """What each run took: IDENTITY, epochs, seconds (of all its epochs), samples_per_second and peaks in MiB.
+
+    A run whose timing cannot be read is left out here; the table of runs says why.
+    """
+    rows = []
+    for run in runs:
+        try:
+            timing = read(run.folder / "timing.csv", pd.read_csv)
+        except GreedymmError:
+            continue
+        row: dict[str, Any] = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
+        row |= {"epochs": len(timing), "seconds": timing["seconds"].sum()}
+        row |= {"samples_per_second": timing["samples_per_second"].mean()}
+        rows.append(row | timing[["peak_memory_mb", "peak_gpu_memory_mb"]].max().to_dict())
+    return pd.DataFrame(rows)
+
+
 # -- One run ------------------------------------------------------------------------------------------------
 
 

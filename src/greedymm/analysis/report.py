@@ -22,11 +22,14 @@ CAPTIONS = {
     "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean"
     " over seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each of"
     " them alone.",
-    "utilization": "share of each branch's accuracy that it owes to the other modality, on both splits, with 95 %"
-    " intervals over seeds. Unequal rates: the network uses its modalities unequally. Below zero: the other modality"
-    " misleads the branch.",
-    "d_speed": "difference of the conditional learning speeds over training, mean over seeds. Far from zero: the"
-    " network learns from one modality faster than from the other.",
+    "utilization": "above, share of each branch's accuracy that it owes to the other modality, on both splits, with"
+    " 95 % intervals over seeds; below, that accuracy un-cut and with the cross-modal flow cut. Unequal rates: the"
+    " network uses its modalities unequally. Below zero: the other modality misleads the branch.",
+    "d_speed": "left, difference of the conditional learning speeds at the end of each epoch, mean over the seeds that"
+    " reached it; far from zero: the network learns from one modality faster than from the other. Right, d_util on"
+    " validation with the weights of chosen epochs; dots: runs. If d_speed is a proxy, both have the same sign.",
+    "steps": "d_speed at every step of one run of each method; shaded, the re-balancing steps of each modality."
+    " Right: a part in which single windows can be seen.",
     "proxy": "d_util of each run, at its best epoch, against its d_speed at the end of training,"
     " on both splits. If d_speed is a proxy of"
     " d_util, the dots rise from the lower left to the upper right, through the middle.",
@@ -35,9 +38,12 @@ CAPTIONS = {
     "confusion": "of the test samples of each class, the share that is taken for each class; all seeds together. Off"
     " the diagonal: what a method mistakes, and for what.",
     "samples": "samples of each class, training and test; of clips, frames from the first to the last.",
+    "told_by_one": "test samples that one method gets right in a larger share of its runs than every other method does:"
+    " true class, share of its runs, and the largest share of another one. Modalities one below the other.",
+    "costs": "What a training run takes: time of all its epochs, and the largest memory of its process. Dots: runs.",
 }
-OF_MULTIMODAL = ("utilization", "proxy", "d_speed", "branches")
-OF_EACH = ("confusion", "samples")
+OF_MULTIMODAL = ("utilization", "proxy", "d_speed", "steps", "branches")
+OF_EACH = ("confusion", "samples", "told_by_one")
 
 
 class Picture(NamedTuple):
@@ -55,6 +61,7 @@ class Picture(NamedTuple):
 class Content(NamedTuple):
     """All that the page shows."""
 
+    left_out: list[str]  # runs, and why
     claims: pd.DataFrame
     claims_explained: str
     headline: pd.DataFrame
@@ -67,7 +74,7 @@ class Content(NamedTuple):
     settings: str
 
 
-def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figures: Path) -> Content:
+def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figures: Path, costs: Path) -> Content:
     """Gather the page's content from the tables and figures of these params."""
     headline, summary, runs = (
         pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "summary", "runs")
@@ -75,30 +82,36 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     names = {d["name"]: d["shown"] for d in datasets}
     summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (summary, runs))
     claims = pd.read_csv(tables / "claims.csv", dtype={"seeds_needed": str}).fillna({"note": ""})
+    left_out = [
+        f"{row['method']}, seed {row['seed']}, of {row['dataset']}: {row['left_out']}"
+        for row in runs[runs["left_out"] != ""].to_dict("records")
+    ]
     return Content(
+        left_out=left_out,
         claims=tables_text.readable(claims, names),
         claims_explained=tables_text.explanation(claims),
         headline=headline,
         published=published(d["name"] for d in datasets if not (d["generated"] or d["own"])),
         summary=summary,
-        runs=runs,
+        runs=runs if left_out else runs.drop(columns="left_out"),
         datasets=datasets,
-        pictures=list(_pictures(params, figures, names)),
-        facts=_facts(params),
+        pictures=list(_pictures(params, figures, costs, names)),
+        facts=_facts(params, set(runs.loc[runs["left_out"] == "", "run"])),
         settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking"}), sort_keys=False),
     )
 
 
-def _pictures(params: Params, folder: Path, names: Mapping[str, str]) -> Iterator[Picture]:
+def _pictures(params: Params, folder: Path, costs: Path, names: Mapping[str, str]) -> Iterator[Picture]:
     yield Picture(folder / "accuracy.png", CAPTIONS["accuracy"])
     wanted = [(kind, name) for name in params.multimodal for kind in OF_MULTIMODAL]
     wanted += [(kind, name) for kind in OF_EACH for name in params.datasets]
     for kind, name in wanted:
         yield Picture(folder / f"{kind}-{name}.png", f"{names[name]}: {CAPTIONS[kind]}")
+    yield Picture(costs / "costs.png", CAPTIONS["costs"])
 
 
-def _facts(params: Params) -> dict[str, str]:
-    runs = planned(params)
+def _facts(params: Params, used: set[str]) -> dict[str, str]:
+    runs = [run for run in planned(params) if run.name in used]
     records = [json.loads((run.folder / "record.json").read_text(encoding="utf-8")) for run in runs]
     machines = [f"{r['machine']}, device {r['device']}, Python {r['python']}" for r in records]
     versions = [", ".join(f"{name} {version}" for name, version in r["versions"].items()) for r in records]

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+
+from greedymm.analysis.figures.style import label
 
 IMAGES = 4  # axes of a stack of pictures
 COLUMNS, WIDTH = 10, 1.2  # most classes side by side in a figure of samples, and inches of each
@@ -44,6 +47,51 @@ def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Se
     figure.suptitle(title)
     figure.tight_layout(w_pad=0.2, h_pad=0.2 if len(bands) == 1 else 0.8)
     return figure
+
+
+def told_by_one(
+    rows: pd.DataFrame,
+    pictures: Mapping[str, Sequence[npt.NDArray[np.uint8]]],
+    classes: Sequence[str],
+    title: str,
+) -> Figure:
+    """Test samples that one method gets right more often than every other one: a row per method, all modalities.
+
+    Args:
+        rows: as `aggregate.told_by_one` gives it, of one dataset.
+        pictures: modality -> uint8 (C, H, W) or (C, T, H, W) of each of the rows.
+        classes: their names.
+        title: of the figure.
+    """
+    methods = list(rows["method"].unique())
+    columns = max((int(n) for n in rows["method"].value_counts()), default=1)
+    clips = any(p.ndim >= IMAGES for of_modality in pictures.values() for p in of_modality)
+    size = ((CLIP_WIDTH if clips else 1.9) * columns, 0.5 + max(1, len(methods)) * (0.7 + 0.55 * len(pictures)))
+    shape = (max(1, len(methods)), columns)
+    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    for line, method in zip(axes, methods, strict=False):
+        of = rows[rows["method"] == method]
+        places = np.flatnonzero(rows["method"] == method)
+        for ax, place, row in zip(line, places, of.to_dict("records"), strict=False):
+            ax.imshow(_stacked([p[place] for p in pictures.values()]), interpolation="nearest")
+            name = classes[row["label"]].replace("_", " ")
+            ax.set_title(f"{name}\n{row['right']:.0%}, others {row['others']:.0%}", fontsize="small")
+        line[0].set_ylabel(f"only {label(method)}")
+    if not methods:
+        axes[0, 0].text(0.5, 0.5, "none", ha="center")
+    figure.suptitle(title)
+    return figure
+
+
+def _stacked(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """One sample in all modalities, one below the other, in colour: (H', W', 3)."""
+    strips = [_strip(p[None]) for p in pictures]
+    coloured = [s if s.ndim > 2 else np.repeat(s[..., None], 3, axis=2) for s in strips]  # noqa: PLR2004 (H, W)
+    width = max(s.shape[1] for s in coloured)
+    return np.concatenate([np.pad(s, ((0, 2), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in coloured])
 
 
 def batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:

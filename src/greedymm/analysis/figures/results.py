@@ -32,30 +32,45 @@ def accuracy(runs: pd.DataFrame, summary: pd.DataFrame, names: Mapping[str, str]
     return figure
 
 
-def _interval(ax: Axes, x: float, summary: pd.DataFrame, of: dict[str, str], *, colour: str, factor: float = 1) -> None:
+def _interval(
+    ax: Axes, x: float, summary: pd.DataFrame, of: dict[str, str], *, colour: str, factor: float = 1, fill: str = ""
+) -> None:
     """Draw one estimate of the summary: that whose columns have the values in `of`."""
     chosen = summary[(summary[list(of)] == pd.Series(of)).all(axis=1)]
     for mean, low, high in factor * chosen[["mean", "low", "high"]].to_numpy():
         error = None if np.isnan(low) else [[mean - low], [high - mean]]
-        ax.errorbar(x, mean, yerr=error, fmt="s", color=colour, capsize=4, markersize=6)
+        ax.errorbar(x, mean, yerr=error, fmt="s", color=colour, mfc=fill or colour, capsize=4, markersize=6)
 
 
 def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], title: str) -> Figure:
-    """Conditional utilization rate of each modality's branch, per split and method, with 95 % intervals."""
+    """Above, utilization rate of each modality's branch; below, its accuracy un-cut (filled) and cut (open).
+
+    A column for each split, a colour for each method, 95 % intervals over seeds.
+    """
     methods = with_measure(summary, dataset, "val_d_util")
     width = 0.7 / max(1, len(methods))
-    figure, axes = plt.subplots(1, 2, figsize=(3 + 2.4 * len(modalities), 3), sharey=True)
-    for ax, (split, name) in zip(axes, SPLITS.items(), strict=True):
+    size = (3 + 2.4 * len(modalities), 5.4)
+    figure, axes = plt.subplots(2, 2, figsize=size, sharex=True, sharey="row", layout="constrained")
+    for (rates, accuracies), (split, name) in zip(axes.T, SPLITS.items(), strict=True):
         for i, (method, colour) in enumerate(colours(methods).items()):
             for k, modality in enumerate(modalities):
+                x = k + (i - (len(methods) - 1) / 2) * width
                 of = {"dataset": dataset, "method": method, "measure": f"{split}_utilization_{modality}"}
-                _interval(ax, k + (i - (len(methods) - 1) / 2) * width, summary, of, colour=colour)
-            ax.plot([], [], "s", color=colour, label=label(method))
-        ax.axhline(0, color="black", linewidth=0.8)
-        ax.set_xticks(range(len(modalities)), [f"u(others | {m})" for m in modalities])
-        ax.set(title=f"{title},\n{name}", xlim=(-0.5, len(modalities) - 0.5))
-    axes[0].set_ylabel("conditional utilization rate")
-    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+                _interval(rates, x, summary, of, colour=colour)
+                for cut, fill, aside in (("", colour, -0.05), ("_cut", "white", 0.05)):
+                    of["measure"] = f"{split}_accuracy_{modality}{cut}"
+                    _interval(accuracies, x + aside, summary, of, colour=colour, factor=100, fill=fill)
+            rates.plot([], [], "s", color=colour, label=label(method))
+        rates.axhline(0, color="black", linewidth=0.8)
+        rates.set(title=f"{title},\n{name}")
+        accuracies.set_xticks(range(len(modalities)), [f"branch of {m}\nu(others | {m})" for m in modalities])
+        accuracies.set(xlim=(-0.5, len(modalities) - 0.5))
+    axes[0, 0].set_ylabel("conditional utilization rate")
+    axes[1, 0].set_ylabel("accuracy of the branch (%)")
+    for fill, way in (("black", "un-cut"), ("white", "cut")):
+        axes[1, 1].plot([], [], "s", color="black", markerfacecolor=fill, label=way)
+    for ax in axes[:, 1]:
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -103,4 +118,33 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
     axes[0, 0].set_ylabel("true class")
     figure.colorbar(shown, ax=axes[0].tolist(), label="% of the class", shrink=0.8)
     figure.suptitle(title)
+    return figure
+
+
+COSTS = {"seconds": "training time of a run (s)", "peak_memory_mb": "peak memory (MiB)"}
+
+
+def costs(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """What a training run takes: time above, memory below; a dot per run, a column per dataset.
+
+    Args:
+        table: columns dataset, method and those of COSTS, a row per run.
+        names: how each dataset is shown.
+    """
+    datasets = list(table["dataset"].unique())
+    shape = (len(COSTS), len(datasets))
+    size = (4.2 * shape[1], 2.2 * shape[0])
+    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex="col", layout="constrained")
+    for column, dataset in zip(axes.T, datasets, strict=True):
+        part = table[table["dataset"] == dataset]
+        every = colours(list(part["method"].unique()))
+        for ax, (cost, text) in zip(column, COSTS.items(), strict=True):
+            for x, (method, colour) in enumerate(every.items()):
+                values = part.loc[part["method"] == method, cost]
+                ax.plot(np.full(len(values), x), values, "o", color=colour, alpha=0.6, markersize=5)
+            ax.set(ylim=(0, None), xlim=(-0.6, len(every) - 0.4))
+            if dataset == datasets[0]:
+                ax.set_ylabel(text)
+        column[0].set_title(names[dataset])
+        column[-1].set_xticks(range(len(every)), [label(m) for m in every], rotation=20, ha="right")
     return figure

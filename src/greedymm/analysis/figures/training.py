@@ -1,27 +1,99 @@
-"""How training went, epoch by epoch."""
+"""How training went, epoch by epoch and step by step."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from greedymm.analysis.figures.style import colours, label
 
 
-def d_speed(curves: pd.DataFrame, dataset: str, title: str) -> Figure:
-    """d_speed at the end of each epoch, mean over seeds, per method."""
-    figure, ax = plt.subplots(figsize=(4.8, 3))
+def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str) -> Figure:
+    """Left, d_speed at the end of each epoch, mean over seeds; right, d_util on validation at chosen epochs.
+
+    Args:
+        curves: means over seeds per dataset, method and epoch.
+        during: a row per run and chosen epoch, with its `d_util`, the column missing where there is none.
+        dataset: of which.
+        title: of the figure.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3), sharex=True, layout="constrained")
     part = curves[curves["dataset"] == dataset].dropna(subset=["d_speed"])
+    measured = during.reindex(columns=["dataset", "method", "epoch", "d_util"])
+    measured = measured[measured["dataset"] == dataset].dropna(subset=["d_util"])
     for method, colour in colours(list(part["method"].unique())).items():
         line = part[part["method"] == method]
-        ax.plot(line["epoch"], line["d_speed"], color=colour, marker="o", markersize=3, label=label(method))
-    ax.axhline(0, color="black", linewidth=0.8)
-    ax.set(title=title, xlabel="epoch", ylabel="d_speed (units of log10)")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        left.plot(line["epoch"], line["d_speed"], color=colour, marker="o", markersize=3, label=label(method))
+        of = measured[measured["method"] == method]
+        mean = of.groupby("epoch")["d_util"].mean()
+        right.plot(of["epoch"], of["d_util"], ".", color=colour, alpha=0.5)
+        right.plot(mean.index, mean, color=colour, marker="s", markersize=4, label=label(method))
+    for ax, name in ((left, "d_speed (units of log10)"), (right, "d_util, validation")):
+        ax.axhline(0, color="black", linewidth=0.8)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="epoch", ylabel=name)
+    if measured.empty:
+        right.text(0.5, 0.5, "not measured: no snapshots", transform=right.transAxes, ha="center", va="bottom")
+    right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.suptitle(title)
     return figure
+
+
+MOST_POINTS = 2000  # of one line: more cannot be seen
+ZOOM = 60  # steps in which single windows can be seen
+
+
+def steps(table: pd.DataFrame, dataset: str, modalities: Sequence[str], title: str) -> Figure:
+    """d_speed step by step, re-balancing steps shaded, a row per method; right, from the first re-balancing on.
+
+    Args:
+        table: columns dataset, method, seed, step, mode and d_speed, of one run of each method.
+        dataset: of which.
+        modalities: M names, m0 first.
+        title: of the figure.
+    """
+    part = table[table["dataset"] == dataset]
+    every = colours(list(part["method"].unique()))
+    size = (9.6, 0.9 + 1.5 * len(every))
+    figure, axes = plt.subplots(len(every), 2, figsize=size, squeeze=False, sharey="row", layout="constrained")
+    for (whole, zoom), (method, colour) in zip(axes, every.items(), strict=True):
+        of = part[part["method"] == method]
+        first = int(of["mode"].ne(0).to_numpy().argmax()) if of["mode"].any() else len(of) // 2
+        start = max(0, first - 5)
+        _windows(whole, of.iloc[:: -(-len(of) // MOST_POINTS)], modalities, colour)
+        _windows(zoom, of.iloc[start : start + ZOOM], modalities, colour)
+        share = f"{of['mode'].ne(0).mean():.0%} of its steps re-balance"
+        whole.set_title(f"{label(method)}, seed {of['seed'].iloc[0]}: {share}", fontsize="medium", loc="left")
+        whole.set_ylabel("d_speed (log10)")
+    for ax in axes[-1]:
+        ax.set_xlabel("step")
+    handles = [Patch(color=c, alpha=SHADE, label=f"re-balancing for {m}") for m, c in _shades(modalities).items()]
+    axes[0, 1].set_title(f"{ZOOM} of these steps", fontsize="medium", loc="left")
+    figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
+    figure.suptitle(title)
+    return figure
+
+
+SHADE = 0.35
+
+
+def _shades(modalities: Sequence[str]) -> dict[str, str]:
+    """A colour for the re-balancing steps of each modality, none of them a method's."""
+    return dict(zip(modalities, cycle(("#56B4E9", "#E69F00", "#CC79A7")), strict=False))
+
+
+def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], colour: str) -> None:
+    for k, shade in enumerate(_shades(modalities).values()):
+        here = of["mode"].eq(k + 1).to_numpy()
+        box = ax.get_xaxis_transform()
+        ax.fill_between(of["step"], 0, 1, where=here, step="mid", transform=box, color=shade, alpha=SHADE, linewidth=0)
+    ax.plot(of["step"], of["d_speed"], color=colour, linewidth=1.2)
+    ax.axhline(0, color="black", linewidth=0.8)
 
 
 def run_curves(history: pd.DataFrame, title: str) -> Figure:
