@@ -29,6 +29,12 @@ rule all:
         files_of(RUNS),
 
 
+rule sweeps:
+    input:
+        rules.sweeps_page.output,
+        expand("{place}.svg", place=SWEEPS.values()),
+
+
 for name in PARAMS.datasets:
 
     rule:

@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     follow.add_argument("--uri", required=True, help="of the tracking store")
     follow.add_argument("--epochs", type=Path, required=True, help="file to which the run adds a line per epoch")
 
+    sweep, sweeps = _add(commands, steps.sweep), _add(commands, steps.sweeps)
+    sweep.add_argument("--name", required=True, help="of the sweep")
+    sweeps.add_argument("--page", type=Path, required=True, help="HTML file")
     analysis = (steps.tables, steps.figures, steps.costs, steps.report)
     tables, figures, costs, report = (_add(commands, step) for step in analysis)
     for step in (tables, figures, costs):
@@ -66,13 +69,13 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--figures", type=Path, required=True, help="folder of the figures")
     report.add_argument("--costs", type=Path, required=True, help="folder of what the runs took")
     report.add_argument("--page", type=Path, required=True, help="HTML file")
-    for step in (tables, figures, costs, report):
+    for step in (tables, figures, costs, report, sweeps):
         step.add_argument("--stamp", type=Path, required=True, help="its name says what the files are made from")
 
     track, prune = _add(commands, steps.track), _add(commands, _prune, "prune")
     track.add_argument("--note", type=Path, help="write what was done here, and take a store that is down for no error")
     prune.add_argument("--delete", action="store_true", help="delete them; otherwise they are only listed")
-    for step in (tables, figures, costs, report):
+    for step in (tables, figures, costs, report, sweep, sweeps):
         step.add_argument("--params", type=_params, required=True, help="JSON")
     uri = _add(commands, _uri, "uri")
     for step in (track, prune, uri):

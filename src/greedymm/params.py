@@ -321,6 +321,20 @@ class Dataset(Strict):
         return self
 
 
+class Sweep(Strict):
+    """Runs of one dataset that differ in one setting."""
+
+    dataset: str = Field(description="one of those above, whose other settings stay as they are")
+    setting: str = Field(min_length=1, description="which one varies, with dots: training.learning_rate")
+    values: tuple[Any, ...] = Field(min_length=2, description="what it is set to, one after the other")
+    methods: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="those of the dataset that are trained; null: all of them"
+    )
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32, strict=True)], ...] | None = Field(
+        default=None, min_length=1, description="null: those above"
+    )
+
+
 class Execution(Strict):
     """Where and how it runs. A device may round differently, but none of this is a setting of the method: no key."""
 
@@ -343,7 +357,7 @@ class Tracking(Strict):
     uri: str = Field(default="sqlite:///mlflow.db", min_length=1, description="any MLflow tracking URI")
     # The process that follows a run takes 2.4 s of a CPU to start: too much for runs of 10 s.
     follow_after: float = Field(
-        default=20.0,
+        default=60.0,
         ge=0,
         description="seconds of training after which a run is shown while it trains, 0: from its first epoch; shorter"
         " ones are sent at the end of the workflow",
@@ -362,6 +376,9 @@ class Params(Strict):
         min_length=1, description="one run of every method and reference for each"
     )
     datasets: dict[str, Dataset] = Field(min_length=1, description="name of a dataset: what is done with it")
+    sweeps: dict[Annotated[str, Field(pattern=r"^\w+$")], Sweep] = Field(
+        default={}, description="name of a sweep: what varies in it; made by `snakemake sweeps` alone"
+    )
     execution: Execution = Execution()
     tracking: Tracking = Tracking()
     code: str | None = Field(
@@ -395,14 +412,73 @@ class Params(Strict):
             modalities_of(name, section.modalities)
         return self
 
+    @model_validator(mode="after")
+    def _sweeps_can_be_made(self) -> Self:
+        for name in self.sweeps:
+            self.swept(name)
+        return self
+
+    def swept(self, name: str) -> list[tuple[str, Self]]:
+        """What a sweep comes to: the text of each value, and params of its one dataset with that value.
+
+        Raises:
+            ValueError: if it names a dataset, method or setting that there is not, or if a value is not valid.
+        """
+        sweep = self.sweeps[name]
+        if sweep.dataset not in self.datasets:
+            raise ValueError(f"sweeps.{name}: there is no dataset '{sweep.dataset}' in these params")
+        section = self.datasets[sweep.dataset]
+        strangers = set(sweep.methods or ()) - set(section.methods)
+        if strangers:
+            raise ValueError(f"sweeps.{name}: {sweep.dataset} has no method {sorted(strangers)}")
+        points = []
+        for value in sweep.values:
+            raw = section.model_dump(mode="json")
+            raw["methods"] = {m: s for m, s in raw["methods"].items() if m in (sweep.methods or section.methods)}
+            *above, last = sweep.setting.split(".")
+            place: Any = raw
+            for key in above:
+                place = place.get(key) if isinstance(place, dict) else None
+            if not isinstance(place, dict) or last not in place:
+                raise ValueError(f"sweeps.{name}: {sweep.dataset} has no setting '{sweep.setting}'")
+            place[last] = value
+            whole = {"seeds": sweep.seeds or self.seeds, "code": self.code, "datasets": {sweep.dataset: raw}}
+            try:
+                points.append((value_text(value), type(self).model_validate(whole | {"sweeps": {}})))
+            except ValidationError as error:
+                raise ValueError(f"sweeps.{name}, value {value!r}:\n" + "\n".join(_lines(error))) from None
+        return points
+
     @model_validator(mode="before")
     @classmethod
     def _name_plug_ins(cls, raw: Any) -> Any:
-        """Say of each dataset's and method's settings whose they are; drop what an overlay sets to null."""
+        """Say of each dataset's and method's settings whose they are; drop what an overlay drops."""
         datasets = raw.get("datasets") if isinstance(raw, dict) else None
+        if isinstance(raw, dict) and isinstance(raw.get("sweeps"), dict) and isinstance(datasets, dict):
+            kept = {name: _kept(sweep, datasets) for name, sweep in raw["sweeps"].items()}
+            raw = raw | {"sweeps": {name: sweep for name, sweep in kept.items() if sweep != DROP}}
         if not isinstance(datasets, dict):
             return raw
         return raw | {"datasets": {n: _name_plug_ins(n, d) for n, d in datasets.items() if d != DROP}}
+
+
+def _kept(sweep: Any, datasets: dict[str, Any]) -> Any:
+    """A sweep without the methods that are dropped; DROP, where nothing of it is left, or its dataset is dropped."""
+    section = datasets.get(sweep.get("dataset", "")) if isinstance(sweep, dict) else None
+    methods = section.get("methods") if isinstance(section, dict) else None
+    if not isinstance(methods, dict):
+        return DROP if section == DROP else sweep
+    dropped = {name for name, settings in methods.items() if settings == DROP}
+    of_method = str(sweep.get("setting", "")).removeprefix("methods.").split(".")[0]
+    left = [name for name in sweep.get("methods") or methods if name not in dropped]
+    if not left or of_method in dropped:
+        return DROP
+    return sweep | {"methods": left} if sweep.get("methods") else sweep
+
+
+def value_text(value: Any) -> str:
+    """A value of a sweep, as it is shown: lists by their elements."""
+    return " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _name_plug_ins(dataset: str, raw: Any) -> Any:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -183,6 +183,36 @@ def _code_of_training(dataset: str, section: Dataset, method: str, *, fused: boo
     if fused:
         roots.add(f"greedymm.models.fusion.{section.model.fusion.name}")
     return frozenset(roots)
+
+
+def variants(params: Params) -> list[Params]:
+    """These params, and those of each value of each sweep."""
+    return [params, *(of_value for name in params.sweeps for _, of_value in params.swept(name))]
+
+
+class Point(NamedTuple):
+    """One run of a sweep."""
+
+    value: str  # of what varies, as it is shown
+    run: Run
+
+
+def points(params: Params, sweep: str) -> list[Point]:
+    """The runs of a sweep, value by value; one of the settings above is a planned run, and trained but once."""
+    return [
+        Point(text, run)
+        for text, of_value in params.swept(sweep)
+        for run in planned(of_value)
+        if len(run.settings.modalities) > 1
+    ]
+
+
+def sweep_place(params: Params, sweep: str) -> Path:
+    """Where a sweep's table, figure and text are, without their endings; with the key of its runs and of the code."""
+    code = fingerprint(frozenset({"greedymm.steps:sweep", "greedymm.steps:sweeps"}))
+    runs = [str(point.run.evaluation_folder) for point in points(params, sweep)]
+    key = key_of([code, params.code, params.sweeps[sweep].model_dump(mode="json"), *runs])
+    return Path("results/report/sweeps", f"{sweep}-{key}")
 
 
 def analysis_key(params: Params) -> str:

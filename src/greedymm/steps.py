@@ -261,6 +261,33 @@ def report(params: Params, tables: Path, figures: Path, costs: Path, page: Path,
         html.write(page, html.collect(params, datasets, tables, figures, costs))
 
 
+def sweep(params: Params, name: str) -> None:
+    """Step `sweep`: results of a sweep's runs -> table, figure and text."""
+    from greedymm.analysis import aggregate
+    from greedymm.analysis import figures as draw
+    from greedymm.analysis.sweeps import sweep_figure, sweep_table, sweep_text
+    from greedymm.data.hdf5 import shown_name
+    from greedymm.files import write_text
+    from greedymm.runs import points, sweep_place
+
+    wanted, setting, place = points(params, name), params.sweeps[name].setting, sweep_place(params, name)
+    table = sweep_table(wanted)
+    title = shown_name(wanted[0].run.dataset, wanted[0].run.data_path)
+    draw.save(sweep_figure(table, setting, title), place.with_suffix(".png"))
+    write_text(place.with_suffix(".txt"), f"{title}. {sweep_text(table, setting)}\n")
+    aggregate.write_csv(table, place.with_suffix(".csv"))
+
+
+def sweeps(params: Params, page: Path, stamp: Path) -> None:
+    """Step `sweeps`: tables, figures and texts of all sweeps -> one HTML page."""
+    from greedymm.analysis.sweeps import write_sweeps
+    from greedymm.runs import sweep_place
+
+    places = {name: sweep_place(params, name) for name in params.sweeps}
+    with stamped(stamp):
+        write_sweeps(page, places, {name: sweep.setting for name, sweep in params.sweeps.items()})
+
+
 @contextmanager
 def stamped(stamp: Path) -> Iterator[None]:
     """Say by a file's name from which runs and code the files beside it were made, once they are there.
@@ -333,13 +360,16 @@ def prune(params: Params, *, delete: bool) -> list[Path]:
     """Find the data and runs that params no longer name, and delete them if so asked; returns folders and files."""
     import shutil
 
-    from greedymm.runs import data_settings, planned
+    from greedymm.runs import data_settings, planned, sweep_place, variants
 
-    runs = planned(params)
+    everything = variants(params)
+    runs = [run for wanted in everything for run in planned(wanted)]
     keep = {place for run in runs for place in (run.folder, run.evaluation_folder)}
-    keep |= {data_settings(params, name).path for name in params.datasets}
+    keep |= {data_settings(wanted, name).path for wanted in everything for name in wanted.datasets}
+    swept = {sweep_place(params, name).name for name in params.sweeps}
     there = [*Path("results/runs").glob("*/*/*"), *Path("results/data").glob("*/*.h5")]
     there += [place for run in runs for place in run.folder.glob("utilization-*")]  # measured by earlier code
+    there += [file for file in Path("results/report/sweeps").glob("*-*") if file.stem not in swept]
     stale = sorted(set(there) - keep)
     for path in stale if delete else []:
         if path.is_dir() and not path.is_symlink():

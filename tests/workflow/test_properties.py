@@ -131,7 +131,7 @@ def test_the_report_stands_alone(made: Project) -> None:
 
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
-    assert page.count("data:image/png;base64,") == 7
+    assert page.count("data:image/png;base64,") == 10
     assert ">nan<" not in page
 
 

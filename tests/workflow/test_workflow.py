@@ -148,3 +148,21 @@ def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(
     project.track_at("sqlite:///mlflow.db")
     assert "1 runs sent" in project.run("greedymm", "track")
     assert project.tracked() == {"greedy-seed0": 2}
+
+
+def test_sweeps_are_trained_on_their_own_target_alone_and_once(project: Project) -> None:
+    path = project.folder / "params.yaml"
+    rate = {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2]}
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"sweeps": {"rate": rate}}))
+    assert project.planned()["train"] == 1
+
+    assert p.trained(project.run("snakemake", "--cores", "2", "sweeps")) == 2
+
+    report = project.folder / "results/report"
+    assert {f.suffix for f in (report / "sweeps").glob("rate-*")} == {".csv", ".png", ".svg", ".txt"}
+    page = (report / "sweeps.html").read_text()
+    assert "training.learning_rate" in page
+    assert page.count("data:image/png;base64,") == 1
+    assert "Nothing to be done" in project.run("snakemake", "--cores", "2", "sweeps")
+    assert not {"train", "utilization"} & set(project.planned())  # one of the sweep's runs is the default's
+    assert project.run("greedymm", "prune").strip() == ""

@@ -12,13 +12,24 @@ shell.prefix(f"export PYTHONPATH={shlex.quote(SOURCE)}; ")
 
 from greedymm import params as schema
 from greedymm.errors import GreedymmError
-from greedymm.runs import analysis_key, data_settings, planned
+from greedymm.runs import (
+    analysis_key,
+    data_settings,
+    key_of,
+    planned,
+    points,
+    sweep_place,
+    variants,
+)
 from snakemake.exceptions import WorkflowError
 
 try:
     PARAMS = schema.validate(config)
     RUNS = planned(PARAMS)
+    SWEEPS = {name: sweep_place(PARAMS, name) for name in PARAMS.sweeps}
+    SWEPT = {name: [p.run for p in points(PARAMS, name)] for name in PARAMS.sweeps}
     ANALYSIS = analysis_key(PARAMS)
+    SWEEPS_KEY = key_of([place.name for place in SWEEPS.values()])
 except GreedymmError as error:
     raise WorkflowError(str(error))
 
@@ -31,7 +42,12 @@ TRAINED = [
     "record.json",
 ]
 MEASURED = ["rates.json", "during_training.csv", "predictions.parquet"]
-RUN_OF = {str(run.folder): run for run in RUNS}
+RUN_OF = {str(run.folder): run for run in [*RUNS, *sum(SWEPT.values(), [])]}
+DATA_OF = {
+    str(settings.path): settings
+    for wanted in variants(PARAMS)
+    for settings in (data_settings(wanted, name) for name in wanted.datasets)
+}
 
 
 wildcard_constraints:
@@ -40,6 +56,7 @@ wildcard_constraints:
     run=r"seed\d+-[0-9a-f]{8}",
     key=r"[0-9a-f]{8}",
     code=r"[0-9a-f]{8}",
+    sweep=r"\w+",
 
 
 def run_of(wildcards):
@@ -58,18 +75,12 @@ def files_of(runs):
     ]
 
 
-def data_path(wildcards):
-    """The place of a dataset's file; another key than that of these params would be a false one."""
-    path = (
-        data_settings(PARAMS, wildcards.dataset).path
-        if wildcards.dataset in PARAMS.datasets
-        else None
-    )
-    if path is None or path.stem != wildcards.key:
-        raise WorkflowError(
-            f"results/data/{wildcards.dataset}/{wildcards.key}.h5 is not a file of these params"
-        )
-    return path
+def data_of(wildcards):
+    """Settings of a dataset's file; another key than those of these params would be a false one."""
+    path = f"results/data/{wildcards.dataset}/{wildcards.key}.h5"
+    if path not in DATA_OF:
+        raise WorkflowError(f"{path} is not a file of these params")
+    return DATA_OF[path]
 
 
 def gpus(_):

@@ -11,8 +11,7 @@ rule data:
     resources:
         mem_mb=lambda _, threads: 500 + 300 * threads,
     params:
-        settings=lambda w: data_path(w)
-        and data_settings(PARAMS, w.dataset).model_dump_json(),
+        settings=lambda w: data_of(w).model_dump_json(),
     shell:
         "python -m greedymm data --settings {params.settings:q} --raw data/raw"
         " --workers {threads} --output {output} 2> {log}"

@@ -153,3 +153,58 @@ rule track:
         params=PARAMS.model_dump_json(),
     shell:
         "python -m greedymm track --params {params.params:q} --note {output} 2> {log}"
+
+
+rule sweep:
+    input:
+        lambda w: ancient(files_of(SWEPT[w.sweep])),
+    output:
+        report(
+            "results/report/sweeps/{sweep}-{key}.png",
+            caption="../report/sweep.rst",
+            category="Sweeps",
+        ),
+        multiext("results/report/sweeps/{sweep}-{key}", ".svg", ".txt", ".csv"),
+    log:
+        "results/logs/sweep/{sweep}-{key}.log",
+    benchmark:
+        "results/benchmarks/sweep/{sweep}-{key}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm sweep --params {params.params:q} --name {wildcards.sweep} 2> {log}"
+
+
+rule sweeps_page:
+    input:
+        ancient(
+            expand(
+                "{place}{kind}", place=SWEEPS.values(), kind=[".png", ".txt", ".csv"]
+            )
+        ),
+    output:
+        page=report(
+            "results/report/sweeps.html",
+            caption="../report/sweep.rst",
+            category="Sweeps",
+        ),
+        stamp=f"results/report/sweeps/{SWEEPS_KEY}.key",
+    log:
+        f"results/logs/sweeps/{SWEEPS_KEY}.log",
+    benchmark:
+        f"results/benchmarks/sweeps/{SWEEPS_KEY}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm sweeps --params {params.params:q} --page {output.page}"
+        " --stamp {output.stamp} 2> {log}"

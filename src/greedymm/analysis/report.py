@@ -1,6 +1,5 @@
 """Tables and figures -> one self-contained HTML page."""
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,12 +8,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from greedymm.analysis import tables_text
+from greedymm.analysis.page import address, write_page
+from greedymm.analysis.provenance import settings_table
 from greedymm.analysis.published import published
-from greedymm.files import write_text
-from greedymm.params import Params
+from greedymm.params import Params, Sweep
 from greedymm.runs import planned
 
 # What to see in the figures.
@@ -55,7 +54,7 @@ class Picture(NamedTuple):
     @property
     def address(self) -> str:
         """The picture itself, as an address."""
-        return f"data:image/png;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+        return address(self.path)
 
 
 class Content(NamedTuple):
@@ -70,7 +69,9 @@ class Content(NamedTuple):
     runs: pd.DataFrame
     datasets: list[dict[str, Any]]  # name, shown, generated, own, source, licence, modalities, notes, file, sha256
     pictures: list[Picture]
+    sweeps: Mapping[str, Sweep]
     facts: dict[str, str]  # whatever says how it was made
+    marked: pd.DataFrame  # each setting, and whose it is
     settings: str
 
 
@@ -96,7 +97,9 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         runs=runs if left_out else runs.drop(columns="left_out"),
         datasets=datasets,
         pictures=list(_pictures(params, figures, costs, names)),
+        sweeps=params.sweeps,
         facts=_facts(params, set(runs.loc[runs["left_out"] == "", "run"])),
+        marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),
         settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking"}), sort_keys=False),
     )
 
@@ -132,11 +135,4 @@ def _distinct(values: list[str]) -> str:
 
 def write(path: Path, content: Content) -> None:
     """Write the page."""
-    environment = Environment(
-        loader=PackageLoader("greedymm", "analysis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    write_text(path, environment.get_template("report.html.j2").render(content._asdict()))
+    write_page(path, "report.html.j2", content._asdict())

@@ -76,10 +76,10 @@ def told_by_one(
         of = rows[rows["method"] == method]
         places = np.flatnonzero(rows["method"] == method)
         for ax, place, row in zip(line, places, of.to_dict("records"), strict=False):
-            ax.imshow(_stacked([p[place] for p in pictures.values()]), interpolation="nearest")
+            ax.imshow(_stacked([p[int(place)] for p in pictures.values()]), interpolation="nearest")
             name = classes[row["label"]].replace("_", " ")
             ax.set_title(f"{name}\n{row['right']:.0%}, others {row['others']:.0%}", fontsize="small")
-        line[0].set_ylabel(f"only {label(method)}")
+        line[0].set_ylabel(label(method))
     if not methods:
         axes[0, 0].text(0.5, 0.5, "none", ha="center")
     figure.suptitle(title)

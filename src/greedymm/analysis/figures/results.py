@@ -142,7 +142,7 @@ def costs(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
             for x, (method, colour) in enumerate(every.items()):
                 values = part.loc[part["method"] == method, cost]
                 ax.plot(np.full(len(values), x), values, "o", color=colour, alpha=0.6, markersize=5)
-            ax.set(ylim=(0, None), xlim=(-0.6, len(every) - 0.4))
+            ax.set(ylim=(0, 1.1 * part[cost].max()), xlim=(-0.6, len(every) - 0.4))
             if dataset == datasets[0]:
                 ax.set_ylabel(text)
         column[0].set_title(names[dataset])
