@@ -13,31 +13,42 @@ SAMPLES, CLASSES = 20, 10
 
 
 def leave(
-    run: Run, rates: dict[str, Any], d_speed: list[float] | None = None, d_util: list[float] | None = None
+    run: Run,
+    rates: dict[str, Any],
+    d_speed: list[float] | None = None,
+    d_util: list[float] | None = None,
+    *,
+    samples: int = SAMPLES,
+    epochs: int = 3,
 ) -> None:
     """Leave the files of a finished run.
 
     Args:
         run: whose folders they go to.
         rates: of each split its accuracy and, for several modalities, what else `evaluate.rates` gives. Of the test
-            samples, SAMPLES for certain, as many are right as the accuracy says.
-        d_speed: at the end of each epoch; None: three epochs without.
+            samples as many are right as the accuracy says.
+        d_speed: at the end of each epoch; None: none.
         d_util: at the epochs that the run's settings name for snapshots, as many.
+        samples: in test.
+        epochs: where there is no d_speed to count them by.
     """
     run.evaluation_folder.mkdir(parents=True, exist_ok=True)
-    epochs = list(range(1, len(d_speed or [0, 0, 0]) + 1))
-    columns: dict[str, Any] = {"epoch": epochs, "train_loss": [1 / e for e in epochs]}
-    columns |= {"val_accuracy": [rates["val"]["accuracy"]] * len(epochs)}
+    numbers = list(range(1, (epochs if d_speed is None else len(d_speed)) + 1))
+    columns: dict[str, Any] = {"epoch": numbers, "train_loss": [1 / e for e in numbers]}
+    heads = ["", *(f"_{m}" for m in run.settings.modalities)]
+    columns |= {f"val_accuracy{head}": [rates["val"]["accuracy"]] * len(numbers) for head in heads}
     frame(run.folder / "history.csv", columns | ({} if d_speed is None else {"d_speed": d_speed}))
     cost = {"seconds": 2.0, "samples_per_second": 100.0, "peak_memory_mb": 300.0, "peak_gpu_memory_mb": 0.0}
-    frame(run.folder / "timing.csv", {"epoch": epochs} | {name: [value] * len(epochs) for name, value in cost.items()})
+    frame(
+        run.folder / "timing.csv", {"epoch": numbers} | {name: [value] * len(numbers) for name, value in cost.items()}
+    )
     during = {} if d_util is None else {"accuracy": [0.5] * len(d_util), "d_util": d_util}
     frame(run.evaluation_folder / "during_training.csv", {"epoch": run.settings.training.snapshots} | during)
     where = {"commit": "", "device": "cpu", "machine": "made up", "python": "3.11", "versions": {"torch": "2"}}
     settings = run.settings.model_dump(mode="json")
     (run.folder / "record.json").write_text(json.dumps({"settings": settings} | where))
-    (run.evaluation_folder / "rates.json").write_text(json.dumps({"best_epoch": epochs[-1]} | rates))
-    predict(run, rates["test"]["accuracy"])
+    (run.evaluation_folder / "rates.json").write_text(json.dumps({"best_epoch": numbers[-1]} | rates))
+    predict(run, rates["test"]["accuracy"], samples)
 
 
 def predict(run: Run, accuracy: float, samples: int = SAMPLES, shift: int = 0) -> None:

@@ -157,3 +157,135 @@ def test_a_confusion_matrix_has_a_row_for_each_true_class_in_percent_of_it() -> 
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b c"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true class")
     plt.close(figure)
+
+
+# -- Step by step -------------------------------------------------------------------------------------------
+
+
+def stepped(modes: dict[str, list[int]]) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame({"step": range(1, len(of) + 1), "mode": of, "d_speed": 0.1}).assign(method=method)
+        for method, of in modes.items()
+    ]
+    return pd.concat(parts).assign(dataset="digits", seed=0)
+
+
+def test_rebalancing_steps_are_shaded_for_their_modality_and_counted() -> None:
+    modes = [0] * 100 + [1] * 5 + [0] + [2] * 5 + [0] * 89
+
+    figure = figures.steps(stepped({"greedy": [0] * 200, "balanced": modes}), "digits", ["color", "gray"], "title")
+
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles[0] == "greedy, seed 0: 0% of its steps re-balance"
+    assert titles[2] == "balanced, seed 0: 5% of its steps re-balance"
+    zoomed = np.asarray(figure.axes[3].get_lines()[0].get_xdata())
+    assert zoomed[0] == 96
+    assert len(zoomed) == 60
+    shaded = [[path.get_extents().x1 for path in c.get_paths()] for c in figure.axes[3].collections]
+    assert [len(of_modality) for of_modality in shaded] == [1, 1]
+    of_greedy = [path for c in figure.axes[0].collections for path in c.get_paths()]
+    assert sum(np.asarray(path.vertices).size for path in of_greedy) == 0
+    plt.close(figure)
+
+
+def test_a_long_run_is_drawn_with_no_more_points_than_can_be_seen() -> None:
+    figure = figures.steps(stepped({"random": [0, 1, 2] * 4000}), "digits", ["color", "gray"], "title")
+
+    assert len(np.asarray(figure.axes[0].get_lines()[0].get_xdata())) <= 2000
+    plt.close(figure)
+
+
+def test_without_steps_there_is_an_empty_figure() -> None:
+    plt.close(figures.steps(stepped({"greedy": [0]}).iloc[:0], "digits", ["color", "gray"], "title"))
+
+
+# -- Over training ------------------------------------------------------------------------------------------
+
+
+def test_d_util_at_chosen_epochs_stands_beside_d_speed() -> None:
+    curves = history(4).assign(dataset="digits", method="greedy")
+    during = pd.DataFrame({"dataset": "digits", "method": "greedy", "epoch": [1, 1, 4], "d_util": [0.25, 0.75, 1.0]})
+
+    figure = figures.d_speed(curves, during, "digits", "title")
+
+    left, right = figure.axes
+    assert np.asarray(left.get_lines()[0].get_ydata()).tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
+    dots, means = right.get_lines()[:2]
+    assert np.asarray(dots.get_ydata()).tolist() == [0.25, 0.75, 1.0]
+    assert np.asarray(means.get_xdata()).tolist() == [1, 4]
+    assert np.asarray(means.get_ydata()).tolist() == [0.5, 1.0]
+    plt.close(figure)
+
+
+def test_where_nothing_was_measured_over_training_the_figure_says_so() -> None:
+    figure = figures.d_speed(history(4).assign(dataset="digits", method="greedy"), pd.DataFrame(), "digits", "title")
+
+    assert [text.get_text() for text in figure.axes[1].texts] == ["not measured: no snapshots"]
+    plt.close(figure)
+
+
+# -- Utilization, single samples, costs ---------------------------------------------------------------------
+
+
+def test_utilization_shows_rates_above_and_accuracies_cut_and_uncut_below() -> None:
+    values = {
+        "val_d_util": 0.0, "val_utilization_color": 0.5, "val_accuracy_color": 0.8, "val_accuracy_color_cut": 0.4,
+        "test_utilization_color": -0.25, "test_accuracy_color": 0.4, "test_accuracy_color_cut": 0.5,
+    }  # fmt: skip
+    rows = [("digits", "greedy", measure, 1, v, np.nan, np.nan, np.nan) for measure, v in values.items()]
+    summary = pd.DataFrame(rows, columns=["dataset", "method", "measure", "n", "mean", "sd", "low", "high"])
+
+    figure = figures.utilization(summary, "digits", ["color"], "title")
+
+    drawn = [
+        [(float(y), line.get_markerfacecolor()) for line in ax.get_lines() for y in np.atleast_1d(line.get_ydata())]
+        for ax in figure.axes
+    ]
+    colour = figures.colours(["greedy"])["greedy"]
+    for ax, wanted in enumerate([[(0.5, colour)], [(-0.25, colour)], [(80.0, colour), (40.0, "white")],
+                                 [(40.0, colour), (50.0, "white")]]):  # fmt: skip
+        assert [d for d in drawn[ax] if d in wanted] == wanted
+    plt.close(figure)
+
+
+def test_samples_that_one_method_tells_are_shown_in_all_modalities_under_their_class() -> None:
+    rows = pd.DataFrame(
+        [("greedy", 7, "s7", 1, 1.0, 0.0), ("random", 2, "s2", 0, 0.5, 0.25)],
+        columns=["method", "row", "id", "label", "right", "others"],
+        index=[4, 9],
+    )
+    gray = [np.full((1, 4, 4), v, dtype=np.uint8) for v in (7, 2)]
+    clips = [np.full((3, 6, 4, 4), v, dtype=np.uint8) for v in (70, 20)]
+
+    figure = figures.told_by_one(rows, {"gray": gray, "color": clips}, ["zero", "one_b"], "title")
+
+    first, second = figure.axes
+    assert first.get_title() == "one b\n100%, others 0%"
+    assert second.get_title() == "zero\n50%, others 25%"
+    assert [ax.get_ylabel() for ax in figure.axes] == ["greedy", "random"]
+    for ax, values in ((first, {7, 70, 255}), (second, {2, 20, 255})):
+        assert set(np.unique(np.asarray(ax.get_images()[0].get_array()))) == values
+    plt.close(figure)
+
+
+def test_where_no_sample_is_told_by_one_the_figure_says_none() -> None:
+    rows = pd.DataFrame(columns=["method", "row", "id", "label", "right", "others"])
+
+    figure = figures.told_by_one(rows, {"gray": []}, ["a"], "title")
+
+    assert [text.get_text() for text in figure.axes[0].texts] == ["none"]
+    plt.close(figure)
+
+
+def test_costs_have_a_dot_for_each_run() -> None:
+    table = pd.DataFrame(
+        {"dataset": "digits", "method": ["greedy", "greedy", "random"], "seconds": [1.0, 2.0, 3.0]}
+    ).assign(peak_memory_mb=300.0)
+
+    figure = figures.costs(table, NAMES)
+
+    time, memory = figure.axes
+    assert [np.asarray(line.get_ydata()).tolist() for line in time.get_lines()] == [[1, 2], [3]]
+    assert time.get_title() == "digits (generated data)"
+    assert memory.get_ylabel() == "peak memory (MiB)"
+    plt.close(figure)

@@ -59,9 +59,10 @@ def steps(table: pd.DataFrame, dataset: str, modalities: Sequence[str], title: s
     """
     part = table[table["dataset"] == dataset]
     every = colours(list(part["method"].unique()))
-    size = (9.6, 0.9 + 1.5 * len(every))
-    figure, axes = plt.subplots(len(every), 2, figsize=size, squeeze=False, sharey="row", layout="constrained")
-    for (whole, zoom), (method, colour) in zip(axes, every.items(), strict=True):
+    rows = max(1, len(every))  # none where no file of steps can be read
+    size = (9.6, 0.9 + 1.5 * rows)
+    figure, axes = plt.subplots(rows, 2, figsize=size, squeeze=False, sharey="row", layout="constrained")
+    for (whole, zoom), (method, colour) in zip(axes, every.items(), strict=False):
         of = part[part["method"] == method]
         first = int(of["mode"].ne(0).to_numpy().argmax()) if of["mode"].any() else len(of) // 2
         start = max(0, first - 5)

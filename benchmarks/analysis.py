@@ -1,0 +1,86 @@
+"""How long the analysis takes: tables, figures, costs and report of made-up runs, in a folder of their own.
+
+python benchmarks/analysis.py RUNS
+"""
+
+import logging
+import resource
+import sys
+import tempfile
+import time
+from os import chdir
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+import made_up
+
+from greedymm import steps
+from greedymm.data import hdf5
+from greedymm.data.colored_mnist_5k import Settings, make
+from greedymm.params import Params, validate
+from greedymm.runs import Run, data_settings, planned
+
+log = logging.getLogger(__name__)
+DATASET, EPOCHS, SAMPLES = "colored_mnist_5k", 10, 1000
+METHODS = 5  # three, and two modalities alone
+
+
+def given(seeds: int) -> Params:
+    """Params of as many runs of each method and reference."""
+    section = {
+        "model": {"branch": {"name": "cnn"}, "fusion": {"name": "mmtm"}, "fuse_after": [2]},
+        "training": {"epochs": EPOCHS, "batch_size": 32, "learning_rate": 0.1, "snapshots": [1, 2, 4, 7, 10]},
+        "methods": {"greedy": {}, "balanced": {}, "random": {}},
+    }
+    return validate({"seeds": list(range(seeds)), "datasets": {DATASET: section}})
+
+
+def leave(run: Run, draws: np.random.Generator) -> None:
+    """The files of one run, its results drawn."""
+    right = round(float(draws.uniform(0.4, 0.9)), 3)
+    if len(run.settings.modalities) == 1:
+        made_up.leave(run, {s: {"accuracy": right} for s in ("val", "test")}, samples=SAMPLES, epochs=EPOCHS)
+        return
+    rates = {"accuracy": right, "d_util": float(draws.normal(0.1, 0.2))}
+    for m in run.settings.modalities:
+        rates |= {f"accuracy_{m}": right, f"accuracy_{m}_cut": right - 0.1, f"utilization_{m}": 0.1 / right}
+    speeds = draws.normal(0.1, 0.2, EPOCHS).cumsum().tolist()
+    snapshots = draws.normal(0.1, 0.2, len(run.settings.training.snapshots)).tolist()
+    made_up.leave(run, {"val": rates, "test": rates}, speeds, snapshots, samples=SAMPLES)
+
+
+def main(count: int) -> None:
+    """Make the runs up, and time each step."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        chdir(folder)
+        params = given(count // METHODS)
+        hdf5.write(data_settings(params, DATASET).path, *make(Settings(), Path(folder), 1))
+        draws = np.random.default_rng(0)
+        runs = planned(params)
+        for run in runs:
+            leave(run, draws)
+        results = Path("results")
+        tables, figures, costs = (results / name for name in ("tables", "figures", "costs"))
+        began = time.perf_counter()
+        for name, step in {
+            "tables": lambda: steps.tables(params, tables, tables / "t.key"),
+            "figures": lambda: steps.figures(params, tables, figures, figures / "f.key"),
+            "costs": lambda: steps.costs(params, costs, costs / "c.key"),
+            "report": lambda: steps.report(params, tables, figures, costs, results / "index.html", results / "r.key"),
+        }.items():
+            started = time.perf_counter()
+            step()
+            log.info("%s: %.1f s", name, time.perf_counter() - started)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        page = (results / "index.html").stat().st_size / 1e6
+        seconds = time.perf_counter() - began
+        log.info("%d runs: %.1f s, %.0f MiB; the page has %.1f MB", len(runs), seconds, memory, page)
+        chdir("/")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
