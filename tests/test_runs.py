@@ -367,8 +367,9 @@ def test_a_changed_statement_changes_the_keys_of_what_uses_it(
     assert changed(plain, keys(given())) == concerned
 
 
-def test_the_template_of_the_report_counts_as_its_code(code: Code, plain: Keys) -> None:
-    code.edit("analysis/report.html.j2", lambda text: text.replace("</body>", "<p>More.</p></body>"))
+@pytest.mark.parametrize("template", ["report.html.j2", "page.html.j2"])
+def test_the_templates_of_the_report_count_as_its_code(template: str, code: Code, plain: Keys) -> None:
+    code.edit(f"analysis/{template}", lambda text: text.replace("{% endblock %}", "<p>More.</p>{% endblock %}"))
 
     assert changed(plain, keys(given())) == {"analysis"}
 

@@ -219,4 +219,5 @@ def analysis_key(params: Params) -> str:
     """Key of the tables, figures and the report: of the runs in them and of the code that draws them."""
     # Never pinned: what is drawn costs seconds, and is to be of the code as it is.
     code = fingerprint(frozenset(f"greedymm.steps:{s}" for s in ("tables", "figures", "costs", "report")))
-    return key_of([code, params.code, *(str(run.evaluation_folder) for run in planned(params))])
+    sweeps = params.model_dump(mode="json")["sweeps"]  # the page lists them
+    return key_of([code, params.code, sweeps, *(str(run.evaluation_folder) for run in planned(params))])

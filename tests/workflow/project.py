@@ -29,6 +29,7 @@ TINY: dict[str, Any] = {
             "unimodal": False,
         }
     },
+    "sweeps": {},
     "code": None,
     "execution": {"device": "cpu", "threads": 1, "resident_gb": 4.0, "workers": 0, "memory_mb": 1000},
     "tracking": {"enabled": False, "uri": "sqlite:///mlflow.db"},
