@@ -42,18 +42,22 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """Start a command with this environment's programs."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for commands: this environment's programs, and no settings of whoever runs the tests."""
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         kept = {
             k: v for k, v in os.environ.items() if not k.startswith(("DVC_", "GIT_", "MLFLOW_", "PYTHON", "SNAKEMAKE_"))
         }
         # This clone's code, as in the workflow, and no BLAS team for each of many processes.
-        ours = {"PATH": programs, "PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
+        return kept | {"PATH": programs, "PYTHONPATH": str(self.folder / "src"), "OMP_NUM_THREADS": "1"}
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command with this environment's programs."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env=kept | ours,
+            env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
