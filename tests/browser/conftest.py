@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from workflow.conftest import made
 from workflow.project import Project, clone
 
@@ -23,7 +23,7 @@ from .watch import Outside
 __all__ = ["made"]
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE = 60  # seconds for the UI to start
+PATIENCE = 60  # seconds for the UI to start, and for what is to be seen: other tests may keep the machine busy
 TESTING = ("CI", "GITHUB_ACTIONS", "PYTEST_CURRENT_TEST")  # with one of them MLflow asks less of the network
 
 
@@ -33,6 +33,7 @@ def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         pytest.skip(f"there is none of {', '.join(PROGRAMS)}; on Debian: apt-get install chromium")
+    expect.set_options(timeout=1000 * PATIENCE)
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=program) as browser:
         yield browser
 
@@ -45,7 +46,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="session")
-def tracked(browser: Browser, made: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def tracked(browser: Browser, made: Project) -> Project:
     """A clone of the project whose runs and report are in MLflow as well; none without a browser."""
     shared = made.folder.parent
     folder = shared / "tracked"
