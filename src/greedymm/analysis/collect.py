@@ -72,7 +72,7 @@ def collect(runs: Iterable[Run]) -> Collected:
     counts: dict[tuple[str, str], Confusion] = {}
     right: dict[str, Shares] = defaultdict(Shares)
     for run in runs:
-        identity: dict[str, Any] = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
+        identity = _identity(run)
         try:
             result = read_result(run)
             right[run.dataset].add(run.method, result.test)
@@ -111,8 +111,7 @@ def steps_table(runs: Iterable[Run]) -> pd.DataFrame:
         except GreedymmError as error:
             log.warning("left out: %s", error)
             continue
-        identity: dict[str, Any] = {"dataset": run.dataset, "method": run.method, "seed": run.seed}
-        found[run.dataset, run.method] = steps[["step", "mode", "d_speed"]].assign(**identity)
+        found[run.dataset, run.method] = steps[["step", "mode", "d_speed"]].assign(**_identity(run))
     columns = [*GROUP, "seed", "step", "mode", "d_speed"]
     return pd.concat(found.values(), ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
@@ -128,14 +127,17 @@ def costs_table(runs: Iterable[Run]) -> pd.DataFrame:
             timing = read(run.folder / "timing.csv", pd.read_csv)
         except GreedymmError:
             continue
-        row: dict[str, Any] = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
-        row |= {"epochs": len(timing), "seconds": timing["seconds"].sum()}
+        row = _identity(run) | {"epochs": len(timing), "seconds": timing["seconds"].sum()}
         row |= {"samples_per_second": timing["samples_per_second"].mean()}
         rows.append(row | timing[["peak_memory_mb", "peak_gpu_memory_mb"]].max().to_dict())
     return pd.DataFrame(rows)
 
 
 # -- One run ------------------------------------------------------------------------------------------------
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    return {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
 
 
 def read_result(run: Run) -> Result:
