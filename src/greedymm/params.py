@@ -5,6 +5,7 @@ No torch here: Snakemake imports this module at each start.
 
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -414,17 +415,19 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _sweeps_can_be_made(self) -> Self:
-        for name in self.sweeps:
-            self.swept(name)
+        _ = self.swept
         return self
 
-    def swept(self, name: str) -> list[tuple[str, Self]]:
-        """What a sweep comes to: the text of each value, and params of its one dataset with that value.
+    @cached_property
+    def swept(self) -> dict[str, list[tuple[str, Self]]]:
+        """What each sweep comes to: the text of each value, and params of its one dataset with that value.
 
         Raises:
-            ValueError: if it names a dataset, method or setting that there is not, or if a value is not valid.
+            ValueError: if one names a dataset, method or setting that there is not, or if a value is not valid.
         """
-        sweep = self.sweeps[name]
+        return {name: self._swept(name, sweep) for name, sweep in self.sweeps.items()}
+
+    def _swept(self, name: str, sweep: Sweep) -> list[tuple[str, Self]]:
         if sweep.dataset not in self.datasets:
             raise ValueError(f"sweeps.{name}: there is no dataset '{sweep.dataset}' in these params")
         section = self.datasets[sweep.dataset]

@@ -187,7 +187,7 @@ def _code_of_training(dataset: str, section: Dataset, method: str, *, fused: boo
 
 def variants(params: Params) -> list[Params]:
     """These params, and those of each value of each sweep."""
-    return [params, *(of_value for name in params.sweeps for _, of_value in params.swept(name))]
+    return [params, *(of_value for name in params.sweeps for _, of_value in params.swept[name])]
 
 
 class Point(NamedTuple):
@@ -201,7 +201,7 @@ def points(params: Params, sweep: str) -> list[Point]:
     """The runs of a sweep, value by value; one of the settings above is a planned run, and trained but once."""
     return [
         Point(text, run)
-        for text, of_value in params.swept(sweep)
+        for text, of_value in params.swept[sweep]
         for run in planned(of_value)
         if len(run.settings.modalities) > 1
     ]

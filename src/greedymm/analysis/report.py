@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from greedymm.analysis import tables_text
+from greedymm.analysis.collect import used
 from greedymm.analysis.page import address, write_page
 from greedymm.analysis.provenance import settings_table
 from greedymm.analysis.published import published
@@ -98,7 +99,7 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         datasets=datasets,
         pictures=list(_pictures(params, figures, costs, names)),
         sweeps=params.sweeps,
-        facts=_facts(params, set(runs.loc[runs["left_out"] == "", "run"])),
+        facts=_facts(params, set(used(runs)["run"])),
         marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),
         settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking"}), sort_keys=False),
     )
@@ -113,8 +114,8 @@ def _pictures(params: Params, folder: Path, costs: Path, names: Mapping[str, str
     yield Picture(costs / "costs.png", CAPTIONS["costs"])
 
 
-def _facts(params: Params, used: set[str]) -> dict[str, str]:
-    runs = [run for run in planned(params) if run.name in used]
+def _facts(params: Params, names: set[str]) -> dict[str, str]:
+    runs = [run for run in planned(params) if run.name in names]
     records = [json.loads((run.folder / "record.json").read_text(encoding="utf-8")) for run in runs]
     machines = [f"{r['machine']}, device {r['device']}, Python {r['python']}" for r in records]
     versions = [", ".join(f"{name} {version}" for name, version in r["versions"].items()) for r in records]
