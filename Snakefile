@@ -33,6 +33,7 @@ rule sweeps:
     input:
         rules.sweeps_page.output,
         expand("{place}.svg", place=SWEEPS.values()),
+        rules.track_sweeps.output if PARAMS.tracking.enabled else [],
 
 
 for name in PARAMS.datasets:
@@ -52,6 +53,16 @@ for name in PARAMS.datasets:
 
 onsuccess:
     # A store that was down costs no run, but a user should see it.
-    note = Path(*rules.track.output)
-    if PARAMS.tracking.enabled and note.exists() and "failed" in note.read_text():
-        logger.warning(note.read_text())
+    for note in map(Path, [*rules.track.output, *rules.track_sweeps.output]):
+        if (
+            PARAMS.tracking.enabled
+            and note.exists()
+            and "failed" in note.read_text()
+        ):
+            logger.warning(note.read_text())
+
+
+onerror:
+    logger.warning(
+        "Tables and the report of the runs that are finished: greedymm preview"
+    )

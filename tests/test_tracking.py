@@ -13,6 +13,7 @@ import mlflow
 import pandas as pd
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.data.schema import TensorDatasetSchema
 
@@ -23,7 +24,7 @@ from greedymm.data.colored_mnist_5k import make
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256, write_json, write_text
 from greedymm.params import Execution, Params, Tracking, settings_class, validate
-from greedymm.runs import Run, analysis_key, planned
+from greedymm.runs import Run, analysis_key, planned, points, sweep_place, sweeps_key
 from greedymm.tracking import Store, Tracker, UnreachableError, send_missing
 
 NAME = "colored_mnist_5k"
@@ -323,6 +324,75 @@ def test_what_is_not_made_yet_or_of_other_params_is_not_sent(part: str, project:
 
     assert logged(uri, "report") == {}
     assert len(logged(uri)) == 4
+
+
+# -- Sweeps -------------------------------------------------------------------------------------------------
+
+
+def with_sweep(project: Path) -> Params:
+    """Params with a sweep whose first value is that of the runs which are there."""
+    rate = {"dataset": NAME, "setting": "training.learning_rate", "values": [0.1, 0.2], "methods": ["greedy"]}
+    return validate(PARAMS | {"tracking": {"uri": f"sqlite:///{project}/mlflow.db"}, "sweeps": {"rate": rate}})
+
+
+def test_runs_of_a_sweep_are_sent_and_tagged_with_their_value_those_shared_with_the_default_as_well(
+    project: Path, uri: str
+) -> None:
+    params = with_sweep(project)
+    steps.track(validate(params.model_dump(mode="json") | {"sweeps": {}}), None)
+    (new,) = [p.run for p in points(params, "rate") if p.value == "0.2"]
+    steps.train(new, Execution(device="cpu"), Tracking(enabled=False))
+    steps.utilization(new, Execution(device="cpu"))
+
+    assert steps.track(params, None) == 1
+    assert steps.track(params, None) == 0
+
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment is not None
+    in_sweep = client.search_runs([experiment.experiment_id], "tags.`sweep.rate` LIKE '%'")
+    found = {run.data.tags["sweep.rate"]: run for run in in_sweep}
+    assert found.keys() == {"0.1", "0.2"}
+    assert {run.data.params["training.learning_rate"] for run in in_sweep} == found.keys()
+    assert {run.info.run_name for run in in_sweep} == {"greedy-seed3"}
+
+
+def test_tables_figures_and_page_of_the_sweeps_are_a_run_of_their_own(project: Path, uri: str) -> None:
+    params, folder = with_sweep(project), Path("results/report/sweeps")
+    for name in (sweep_place(params, "rate").name, "rate-01dbeef0"):  # the latter of earlier params
+        for ending in (".csv", ".png", ".svg", ".txt"):
+            write_text(folder / f"{name}{ending}", "content")
+    write_text(folder.with_name("sweeps.html"), "a page")
+    steps.track(params, None)
+    assert logged(uri, "report") == {}  # not yet known to be whole
+
+    write_text(folder / f"{sweeps_key(params)}.key", "")
+    steps.track(params, None)
+
+    (run,) = logged(uri, "report").values()
+    assert (run.info.run_name, run.data.tags["kind"], run.info.status) == ("sweeps", "sweeps", "FINISHED")
+    place = sweep_place(params, "rate").name
+    assert artifacts(uri, run, "sweeps") == {f"sweeps/{place}{ending}" for ending in (".csv", ".png", ".txt")}
+    assert artifacts(uri, run, "report") == {"report/sweeps.html"}
+
+
+def test_nobody_else_can_send_meanwhile(
+    uri: str, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:  # two at once would each find a run missing, and send it
+    tried, send = [], Store.open
+
+    def open_run(store: Store, run: Run) -> str:
+        with pytest.raises(Timeout):
+            FileLock(tracking.LOCK).acquire(timeout=0)
+        tried.append(run.method)
+        return send(store, run)
+
+    monkeypatch.setattr(Store, "open", open_run)
+    send_missing(runs.values(), uri)
+
+    assert tried == list(runs)
+    with FileLock(tracking.LOCK).acquire(timeout=0):  # and afterwards they can
+        pass
 
 
 # -- While a run trains -------------------------------------------------------------------------------------

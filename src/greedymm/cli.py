@@ -7,12 +7,14 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from greedymm import __version__, params, steps, tracking
 from greedymm.errors import GreedymmError
 from greedymm.params import Execution, Params, Tracking
 from greedymm.runs import DataSettings, Run
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 it has no other name
 REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and run again: whole epochs are kept.",
     errno.EDQUOT: "The quota is used up. Free some space and run again: whole epochs are kept.",
@@ -40,7 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("greedymm", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_computing(commands)
+    _add_analysis(commands)
+    _add_for_people(commands)
+    return parser
 
+
+def _add_computing(commands: Commands) -> None:
     data = _add(commands, steps.data)
     data.add_argument("--settings", type=DataSettings.model_validate_json, required=True, help="JSON")
     data.add_argument("--raw", type=Path, required=True, help="folder of what is downloaded or put there by hand")
@@ -57,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     follow.add_argument("--uri", required=True, help="of the tracking store")
     follow.add_argument("--epochs", type=Path, required=True, help="file to which the run adds a line per epoch")
 
+
+def _add_analysis(commands: Commands) -> None:
     sweep, sweeps = _add(commands, steps.sweep), _add(commands, steps.sweeps)
     sweep.add_argument("--name", required=True, help="of the sweep")
     sweeps.add_argument("--page", type=Path, required=True, help="HTML file")
@@ -71,14 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--page", type=Path, required=True, help="HTML file")
     for step in (tables, figures, costs, report, sweeps):
         step.add_argument("--stamp", type=Path, required=True, help="its name says what the files are made from")
-
-    track, prune = _add(commands, steps.track), _add(commands, _prune, "prune")
-    track.add_argument("--note", type=Path, help="write what was done here, and take a store that is down for no error")
-    prune.add_argument("--delete", action="store_true", help="delete them; otherwise they are only listed")
     for step in (tables, figures, costs, report, sweep, sweeps):
         step.add_argument("--params", type=_params, required=True, help="JSON")
-    uri = _add(commands, _uri, "uri")
-    for step in (track, prune, uri):
+
+
+def _add_for_people(commands: Commands) -> None:
+    preview, track = _add(commands, steps.preview), _add(commands, steps.track)
+    prune, uri = _add(commands, _prune, "prune"), _add(commands, _uri, "uri")
+    preview.add_argument("--folder", type=Path, default="results/preview", help="where to write (%(default)s)")
+    track.add_argument("--note", type=Path, help="write what was done here, and take a store that is down for no error")
+    prune.add_argument("--delete", action="store_true", help="delete them; otherwise they are only listed")
+    for step in (preview, track, prune, uri):
         files = "JSON, or YAML files: FILE[,OVERLAY ...] (%(default)s)"
         step.add_argument("--params", type=_params, default="params.yaml", help=files)
     predict = _add(commands, steps.predict)
@@ -102,12 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, _summary, "summary")
     _add(commands, _jobs, "jobs")
     _add(commands, _schema, "schema")
-    return parser
 
 
-def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", step: Callable[..., object], name: str = ""
-) -> argparse.ArgumentParser:
+def _add(commands: Commands, step: Callable[..., object], name: str = "") -> argparse.ArgumentParser:
     described = (step.__doc__ or "").splitlines()[0]
     parser = commands.add_parser(name or step.__name__, help=described, description=described)
     parser.set_defaults(command=step)

@@ -215,6 +215,11 @@ def sweep_place(params: Params, sweep: str) -> Path:
     return Path("results/report/sweeps", f"{sweep}-{key}")
 
 
+def sweeps_key(params: Params) -> str:
+    """Key of the page of all sweeps."""
+    return key_of([sweep_place(params, name).name for name in params.sweeps])
+
+
 def analysis_key(params: Params) -> str:
     """Key of the tables, figures and the report: of the runs in them and of the code that draws them."""
     # Never pinned: what is drawn costs seconds, and is to be of the code as it is.

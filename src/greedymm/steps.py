@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from greedymm.models.multistream import MultiStream
     from greedymm.params import Execution, Params, Tracking
     from greedymm.runs import DataSettings, Run
+    from greedymm.tracking import Page
 
 log = logging.getLogger(__name__)
 
@@ -197,12 +198,13 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     runs, summary, curves, during, counts, told = (pd.read_csv(tables / f"{name}.csv") for name in tabled)
     steps = pd.read_parquet(tables / "steps.parquet")
     runs = used(runs)
+    drawn = set(runs["dataset"])  # without a run that can be used there is nothing to draw
     names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
     with stamped(stamp):
         for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:  # of datasets that are no longer wanted, too
             old.unlink()
         draw.save(draw.accuracy(runs, summary, names), folder / "accuracy.png")
-        for name in params.multimodal:
+        for name in filter(drawn.__contains__, params.multimodal):
             modalities = list(modalities_of(name, params.datasets[name].modalities))
             utilization = draw.utilization(summary, name, modalities, names[name])
             draw.save(utilization, folder / f"utilization-{name}.png")
@@ -210,7 +212,7 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
             draw.save(draw.steps(steps, name, modalities, names[name]), folder / f"steps-{name}.png")
             draw.save(draw.proxy(runs, name, names[name]), folder / f"proxy-{name}.png")
             draw.save(draw.branches(curves, name, modalities, names[name]), folder / f"branches-{name}.png")
-        for name in params.datasets:
+        for name in filter(drawn.__contains__, params.datasets):
             with DataFile(data_settings(params, name).path) as file:
                 shown = dict.fromkeys(modalities_of(name, params.datasets[name].modalities).values())
                 rows = [(split, m) for split in ("train", "test") for m in shown]
@@ -252,6 +254,8 @@ def report(params: Params, tables: Path, figures: Path, costs: Path, page: Path,
     datasets = []
     for name in params.datasets:
         path = data_settings(params, name).path
+        if not path.exists():
+            continue
         with DataFile(path) as file:
             modalities = list(modalities_of(name, params.datasets[name].modalities))
             of_file = {"name": name, "shown": shown_name(name, path), "modalities": modalities, "file": path}
@@ -261,21 +265,33 @@ def report(params: Params, tables: Path, figures: Path, costs: Path, page: Path,
         html.write(page, html.collect(params, datasets, tables, figures, costs))
 
 
+def preview(params: Params, folder: Path) -> None:
+    """Tables, figures and the report of the runs that are finished, while others train or cannot be."""
+    at = {name: folder / name for name in ("tables", "figures", "costs", "report")}
+    stamps = {name: place / "preview.key" for name, place in at.items()}
+    page = at["report"] / "index.html"
+    tables(params, at["tables"], stamps["tables"])
+    figures(params, at["tables"], at["figures"], stamps["figures"])
+    costs(params, at["costs"], stamps["costs"])
+    report(params, at["tables"], at["figures"], at["costs"], page, stamps["report"])
+    log.info("Report: %s", page.resolve())
+
+
 def sweep(params: Params, name: str) -> None:
     """Step `sweep`: results of a sweep's runs -> table, figure and text."""
     from greedymm.analysis import aggregate
     from greedymm.analysis import figures as draw
-    from greedymm.analysis.sweeps import sweep_figure, sweep_table, sweep_text
+    from greedymm.analysis.sweeps import sweep_figure, sweep_results, sweep_text
     from greedymm.data.hdf5 import shown_name
     from greedymm.files import write_text
     from greedymm.runs import points, sweep_place
 
     wanted, setting, place = points(params, name), params.sweeps[name].setting, sweep_place(params, name)
-    table = sweep_table(wanted)
+    results = sweep_results(wanted)
     title = shown_name(wanted[0].run.dataset, wanted[0].run.data_path)
-    draw.save(sweep_figure(table, setting, title), place.with_suffix(".png"))
-    write_text(place.with_suffix(".txt"), f"{title}. {sweep_text(table, setting)}\n")
-    aggregate.write_csv(table, place.with_suffix(".csv"))
+    draw.save(sweep_figure(results, setting, title), place.with_suffix(".png"))
+    write_text(place.with_suffix(".txt"), f"{title}. {sweep_text(results, setting)}\n")
+    aggregate.write_csv(results.table, place.with_suffix(".csv"))
 
 
 def sweeps(params: Params, page: Path, stamp: Path) -> None:
@@ -305,7 +321,7 @@ def stamped(stamp: Path) -> Iterator[None]:
 def track(params: Params, note: Path | None) -> int:
     """Step `track`: finished runs -> MLflow, whatever of them is not there yet; returns how many were sent.
 
-    The tables, figures and the report go there, too, once they are made.
+    Those of the sweeps are among them, tagged as such. Tables, figures and pages go there, too, once they are made.
 
     Args:
         note: where to write what was done, whether or not the store could be reached. None: a store that
@@ -317,11 +333,17 @@ def track(params: Params, note: Path | None) -> int:
     from greedymm import tracking
     from greedymm.errors import GreedymmError
     from greedymm.files import write_text
-    from greedymm.runs import analysis_key, planned
+    from greedymm.runs import planned, points
 
     network = trained if params.tracking.models else None
+    runs = {run.name: run for run in planned(params)}
+    tags: dict[str, dict[str, str]] = {}
+    for name in params.sweeps:
+        for value, run in points(params, name):
+            runs.setdefault(run.name, run)
+            tags.setdefault(run.name, {})[f"sweep.{name}"] = value
     try:
-        sent = tracking.send_missing(planned(params), params.tracking.uri, network, analysis_key(params))
+        sent = tracking.send_missing(runs.values(), params.tracking.uri, network, list(_pages(params)), tags)
         message = f"{sent} runs sent to {tracking.masked(params.tracking.uri)}; the others were there"
         log.info(message)
     except tracking.UnreachableError as error:
@@ -332,6 +354,34 @@ def track(params: Params, note: Path | None) -> int:
     if note is not None:
         write_text(note, message + "\n")
     return sent
+
+
+def _pages(params: Params) -> Iterator[Page]:
+    """The report and the page of sweeps, with what is on them, where they are there."""
+    from greedymm.files import read_json
+    from greedymm.params import flat
+    from greedymm.runs import analysis_key, sweep_place, sweeps_key
+    from greedymm.tracking import Page
+
+    results, key = Path("results"), analysis_key(params)
+    if all((results / place / f"{key}.key").exists() for place in ("tables", "figures", "report")):
+        means = flat(read_json(results / "tables/metrics.json"))
+        yield Page(
+            "report",
+            key,
+            f"Tables, figures and the report of analysis {key}, of all datasets and methods.",
+            {
+                "tables": sorted(p for p in (results / "tables").glob("[!.]*") if p.suffix != ".key"),
+                "figures": sorted((results / "figures").glob("[!.]*.png")),
+                "report": [results / "report/index.html"],
+            },
+            {name: mean for name, mean in means.items() if mean is not None},
+        )
+    key, places = sweeps_key(params), [sweep_place(params, name) for name in params.sweeps]
+    if (results / f"report/sweeps/{key}.key").exists():
+        files = [place.with_suffix(ending) for place in places for ending in (".csv", ".png", ".txt")]
+        text = f"Tables, figures and the page of sweeps {key}: {', '.join(params.sweeps)}."
+        yield Page("sweeps", key, text, {"sweeps": files, "report": [results / "report/sweeps.html"]}, {})
 
 
 def trained(run: Run) -> tuple[MultiStream, list[Tensor]]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from greedymm.errors import GreedymmError
 from greedymm.files import sha256, write_text
@@ -39,14 +39,24 @@ log = logging.getLogger(__name__)
 POLL = 0.5  # seconds between two looks for a new epoch
 PATIENCE = 20  # seconds that a finished run waits for its last metrics to be sent
 BATCH = 500  # metrics in one request; MLflow takes 1,000
-RESULTS = Path("results")
+LOCK = Path("results/tracking/.lock")
 Row = dict[str, float]
+
+
+class Page(NamedTuple):
+    """What came of many runs, to be sent as a run of the experiment `report`."""
+
+    kind: str
+    key: str
+    description: str
+    artifacts: Mapping[str, Sequence[Path]]  # folder among the artifacts, "" for none: files
+    metrics: Row
 
 
 class Store:
     """Runs of this project in an MLflow store: one experiment per dataset, one run per method and seed.
 
-    A run named after the analysis, in an experiment of its own, has the tables, figures and the report.
+    Runs in an experiment of its own, `report`, have the tables, figures and pages.
 
     Raises:
         Exception: anything that MLflow and its database raise, from every method.
@@ -60,16 +70,15 @@ class Store:
         """MLflow's id of a run: of the one that is there, or of a new one."""
         return self._find(run.dataset, run.name) or self._create(run)
 
-    def open_report(self, key: str) -> str:
-        """MLflow's id of the run that has the tables, figures and the report of an analysis."""
+    def open_page(self, page: Page) -> str:
+        """MLflow's id of the run of a page."""
         from greedymm import record
 
-        tags = {"greedymm.run": f"report-{key}", "kind": "report", "mlflow.source.git.commit": record.commit()}
-        tags["mlflow.note.content"] = f"Tables, figures and the report of analysis {key}, of all datasets and methods."
+        tags = {"greedymm.run": f"{page.kind}-{page.key}", "kind": page.kind}
+        tags |= {"mlflow.source.git.commit": record.commit(), "mlflow.note.content": page.description}
         there = self._find("report", tags["greedymm.run"])
-        return there or str(
-            self.client.create_run(self._experiment("report"), run_name="report", tags=tags).info.run_id
-        )
+        experiment = self._experiment("report")
+        return there or str(self.client.create_run(experiment, run_name=page.kind, tags=tags).info.run_id)
 
     def _find(self, experiment: str, name: str) -> str | None:
         found = self.client.search_runs(
@@ -126,6 +135,13 @@ class Store:
     def epochs(self, run_id: str) -> set[int]:
         """Epochs whose metrics are there."""
         return {metric.step for metric in self.client.get_metric_history(run_id, "train_loss")}
+
+    def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set the tags that are not there yet."""
+        there = self.client.get_run(run_id).data.tags if tags else {}
+        for key, value in tags.items():
+            if there.get(key) != value:
+                self.client.set_tag(run_id, key, value)
 
     def is_complete(self, run_id: str) -> bool:
         """Whether the run was closed with all that belongs to it."""
@@ -331,33 +347,51 @@ class UnreachableError(GreedymmError):
     """The tracking store cannot be reached or used."""
 
 
-def send_missing(runs: Iterable[Run], uri: str, network: Network | None = None, report: str | None = None) -> int:
+def send_missing(
+    runs: Iterable[Run],
+    uri: str,
+    network: Network | None = None,
+    pages: Iterable[Page] = (),
+    tags: Mapping[str, Mapping[str, str]] | None = None,
+) -> int:
     """Send whatever of the finished runs is not in the store yet; returns how many runs were concerned.
+
+    One process at a time: two would send the same run twice.
 
     Args:
         runs: those that are planned; only finished ones are sent.
         uri: of the store.
         network: gives a run's network, to be sent as a model; None: no models.
-        report: key of the analysis, whose tables, figures and report are sent where they are there; None: they are not.
+        pages: sent as well.
+        tags: name of a run -> further tags of it.
 
     Raises:
         UnreachableError: if the store cannot be reached or used.
     """
     finished = [run for run in runs if (run.evaluation_folder / "rates.json").exists()]
     try:
-        store = Store(uri)
-        sent = sum([_send_missing(store, run, network) for run in finished])
-        if report is not None and all(
-            (RESULTS / p / f"{report}.key").exists() for p in ("tables", "figures", "report")
-        ):
-            _send_report(store, report)
+        with _sending():
+            store = Store(uri)
+            sent = sum([_send_missing(store, run, network, (tags or {}).get(run.name, {})) for run in finished])
+            for page in pages:
+                _send_page(store, page)
     except Exception as error:
         raise UnreachableError(f"tracking at {masked(uri)} failed: {_first_line(error)}") from error
     return sent
 
 
-def _send_missing(store: Store, run: Run, network: Network | None) -> bool:
+@contextmanager
+def _sending() -> Iterator[None]:
+    from filelock import FileLock
+
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(LOCK):
+        yield
+
+
+def _send_missing(store: Store, run: Run, network: Network | None, tags: Mapping[str, str]) -> bool:
     run_id = store.open(run)
+    store.tag(run_id, tags)
     rates = json.loads((run.evaluation_folder / "rates.json").read_text(encoding="utf-8"))
     wanted = network is not None and not store.has_model(run_id)
     if network is not None and wanted:
@@ -395,19 +429,11 @@ def _send_results(store: Store, run_id: str, run: Run, rates: dict[str, Any]) ->
         store.close(run_id, {"epoch": rates["best_epoch"]} | final, {"": files}, note, _trained(run))
 
 
-def _send_report(store: Store, key: str) -> None:
-    run_id = store.open_report(key)
-    if store.is_complete(run_id):
-        return
-    tables = RESULTS / "tables"
-    artifacts = {
-        "tables": sorted(path for path in tables.glob("[!.]*") if path.suffix != ".key"),
-        "figures": sorted((RESULTS / "figures").glob("[!.]*.png")),
-        "report": [RESULTS / "report" / "index.html"],
-    }
-    means = flat(json.loads((tables / "metrics.json").read_text(encoding="utf-8")))
-    final = {re.sub(r"[^/\w.\- ]", "_", k): v for k, v in means.items() if v is not None}  # as MLflow allows
-    store.close(run_id, {"epoch": 0} | final, artifacts)
+def _send_page(store: Store, page: Page) -> None:
+    run_id = store.open_page(page)
+    if not store.is_complete(run_id):
+        metrics = {re.sub(r"[^/\w.\- ]", "_", k): v for k, v in page.metrics.items()}  # as MLflow allows
+        store.close(run_id, {"epoch": 0} | metrics, page.artifacts)
 
 
 def _first_line(error: Exception) -> str:

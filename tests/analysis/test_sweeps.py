@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from greedymm.analysis.sweeps import sweep_figure, sweep_table, sweep_text, write_sweeps
+from greedymm.analysis.sweeps import sweep_figure, sweep_results, sweep_text, write_sweeps
 from greedymm.errors import GreedymmError
 from greedymm.params import Params, validate
 from greedymm.runs import planned, points, sweep_place
@@ -96,7 +97,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 
 def test_the_table_has_estimates_over_the_seeds_of_each_value(params: Params) -> None:
-    table = sweep_table(points(params, "rate"))
+    table = sweep_results(points(params, "rate")).table
 
     rows = {(row["value"], row["method"], row["measure"]): row for row in table.to_dict("records")}
     balanced = rows["0.2", "balanced", "test_accuracy"]
@@ -106,7 +107,7 @@ def test_the_table_has_estimates_over_the_seeds_of_each_value(params: Params) ->
 
 
 def test_the_text_says_how_far_accuracies_are_apart_and_that_nothing_was_tested(params: Params) -> None:
-    text = sweep_text(sweep_table(points(params, "rate")), "training.learning_rate")
+    text = sweep_text(sweep_results(points(params, "rate")), "training.learning_rate")
 
     assert (
         "greedy: mean test accuracy from 62.5 % at training.learning_rate = 0.1 to 82.5 % at 0.2, 20.0 points" in text
@@ -114,18 +115,24 @@ def test_the_text_says_how_far_accuracies_are_apart_and_that_nothing_was_tested(
     assert text.endswith("Over 2 seeds; not tested.")
 
 
-def test_the_figure_has_a_line_for_each_method_over_the_values(params: Params) -> None:
-    figure = sweep_figure(sweep_table(points(params, "rate")), "rate", "title")
+def test_the_figure_has_a_line_for_each_method_over_the_values_and_shows_all_runs(params: Params) -> None:
+    figure = sweep_figure(sweep_results(points(params, "rate")), "rate", "title")
 
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["0.1", "0.2"]
-    lines = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].get_lines()}
+    drawn = [(str(line.get_label()), np.asarray(line.get_ydata()).tolist()) for line in figure.axes[0].get_lines()]
+    runs = [y for name, y in drawn if name.startswith("_")]
+    assert runs == [pytest.approx([60, 65, 80, 85]), pytest.approx([70, 75, 90, 95])]
+    bottom, top = figure.axes[0].get_ylim()
+    assert 50 < bottom < 60  # the intervals of two seeds, 60 points wide, do not squeeze the rest
+    assert 95 < top < 105
+    lines = {name: y for name, y in drawn if not name.startswith("_")}
     assert lines == {"greedy": pytest.approx([62.5, 82.5]), "balanced": pytest.approx([72.5, 92.5])}
     plt.close(figure)
 
 
 def test_the_page_shows_text_figure_and_table_of_each_sweep(params: Params, tmp_path: Path) -> None:
     place = tmp_path / "rate-00000000"
-    sweep_table(points(params, "rate")).to_csv(place.with_suffix(".csv"), index=False)
+    sweep_results(points(params, "rate")).table.to_csv(place.with_suffix(".csv"), index=False)
     place.with_suffix(".txt").write_text("What it shows.\n")
     place.with_suffix(".png").write_bytes(b"\x89PNG")
 
@@ -135,15 +142,31 @@ def test_the_page_shows_text_figure_and_table_of_each_sweep(params: Params, tmp_
     assert page.count("data:image/png;base64,") == page.count('<table class="sortable">') == 1
     assert page.count("What it shows.") == 2
     assert '<button type="button">training.learning_rate</button>' in page
+    assert re.search(r"<td>0.2</td><td>balanced</td><td>2</td><td>92.5 % \[60.7, 124.3\]</td>", page)
 
 
-def test_a_value_none_of_whose_runs_can_be_used_is_an_error_that_names_them(params: Params) -> None:
+@pytest.mark.parametrize("seeds", [(1,), (0, 1)], ids=["one run", "all of a value"])
+def test_a_run_that_cannot_be_used_is_left_out_and_named(params: Params, seeds: tuple[int, ...]) -> None:
     for point in points(params, "rate"):
-        if point.value == "0.2":
+        if point.value == "0.2" and point.run.seed in seeds and point.run.method == "greedy":
             (point.run.folder / "record.json").unlink()
 
+    results = sweep_results(points(params, "rate"))
+    text = sweep_text(results, "training.learning_rate")
+
+    greedy = results.table[(results.table["method"] == "greedy") & (results.table["measure"] == "test_accuracy")]
+    assert dict(zip(greedy["value"], greedy["n"], strict=True)) == {"0.1": 2} | ({"0.2": 1} if len(seeds) == 1 else {})
+    assert re.search(r"Left out: greedy, seed 1, at 0\.2: \S+record\.json is missing|seed 0.*; greedy, seed 1", text)
+    assert ("greedy: mean test accuracy 62.5 %, at training.learning_rate = 0.1 alone." in text) == (len(seeds) == 2)
+    plt.close(sweep_figure(results, "training.learning_rate", "title"))
+
+
+def test_without_any_run_that_can_be_used_all_are_named(params: Params) -> None:
+    for point in points(params, "rate"):
+        (point.run.folder / "record.json").unlink()
+
     with pytest.raises(GreedymmError, match=r"record.json is missing"):
-        sweep_table(points(params, "rate"))
+        sweep_results(points(params, "rate"))
 
 
 def test_a_value_is_shown_as_people_write_it() -> None:

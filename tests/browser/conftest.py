@@ -47,21 +47,22 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def tracked(browser: Browser, made: Project) -> Project:
-    """A clone of the project whose runs and report are in MLflow as well; none without a browser."""
+    """A clone of the project with a sweep, whose runs and pages are in MLflow as well; none without a browser."""
     shared = made.folder.parent
     folder = shared / "tracked"
     with FileLock(shared / "tracked.lock"):
         if not (folder / "mlflow.db").exists():
             project = clone(made, folder)
-            project.track_at("sqlite:///mlflow.db")
-            project.run("greedymm", "track")
+            project.track_at("sqlite:///mlflow.db", follow_after=60)
+            project.sweep(setting="training.learning_rate", values=[0.1, 0.2], methods=["greedy"])
+            project.run("snakemake", "--cores", "2", "all", "sweeps")
     return Project(folder)
 
 
-@pytest.fixture(scope="session")
-def report(tracked: Project) -> str:
-    """The report's address."""
-    return (tracked.folder / "results/report/index.html").as_uri()
+@pytest.fixture(scope="session", params=["index", "sweeps"])
+def report(request: pytest.FixtureRequest, tracked: Project) -> str:
+    """The report's address, and that of the page of sweeps."""
+    return (tracked.folder / f"results/report/{request.param}.html").as_uri()
 
 
 class UI(NamedTuple):

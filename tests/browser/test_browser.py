@@ -89,7 +89,7 @@ def test_the_report_opens_by_itself_with_all_its_figures(page: Page, report: str
     watch = Watch(page)
     page.goto(report)
 
-    expect(page).to_have_title("greedymm: report")
+    expect(page).to_have_title(re.compile("^greedymm: (report|sweeps)$"))
     assert page.locator("figure img").count() > 0
     assert broken_pictures(page) == []
     assert watch.wrong == []
@@ -154,6 +154,16 @@ def _number(cell: str) -> float | None:
     return float(found[1].replace(",", "")) if found else None
 
 
+def test_the_report_and_the_page_of_sweeps_lead_to_each_other(page: Page, report: str) -> None:
+    page.goto(report)
+    other = "index.html" if report.endswith("sweeps.html") else "sweeps.html"
+
+    page.locator(f"a[href='{other}']").click()
+
+    expect(page).to_have_title(re.compile("^greedymm: "))
+    assert page.url.endswith(other)
+
+
 def test_without_scripts_the_report_shows_the_same(browser: Browser, report: str) -> None:
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
@@ -191,13 +201,23 @@ def quiet(page: Page, ui: UI) -> Iterator[Page]:
 def test_the_ui_shows_experiments_their_runs_and_the_curves_of_a_run(quiet: Page, ui: UI) -> None:
     runs = _runs(quiet, ui, DATASET)
     for name in RUNS:
-        expect(_link(runs, name)).to_be_visible()
+        expect(_link(runs, name).first).to_be_visible()
 
-    _link(runs, RUNS[0]).click()
+    _link(runs, RUNS[0]).first.click()
     expect(quiet.get_by_role("heading", name=RUNS[0])).to_be_visible()
     expect(quiet.get_by_text("test_accuracy", exact=True)).to_be_visible()
     quiet.get_by_role("tab", name="Model metrics").click()
     expect(quiet.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_visible()
+
+
+def test_the_ui_shows_the_runs_of_a_sweep(quiet: Page, ui: UI) -> None:
+    runs = _runs(quiet, ui, DATASET)
+    expect(_link(runs, RUNS[0])).to_have_count(2)  # of the two learning rates
+
+    quiet.get_by_placeholder("metrics.rmse").fill("tags.`sweep.rate` = '0.2'")
+    quiet.keyboard.press("Enter")
+    expect(_link(runs, RUNS[0])).to_have_count(1)
+    expect(_link(runs, RUNS[1])).to_have_count(0)
 
 
 def test_the_ui_shows_the_report_and_its_tables_sort_there(quiet: Page, ui: UI) -> None:

@@ -98,6 +98,12 @@ class Project:
         tracking = {"enabled": True, "uri": uri, "follow_after": follow_after}
         path.write_text(yaml.safe_dump(params | {"tracking": tracking}, sort_keys=False))
 
+    def sweep(self, **wanted: Any) -> None:
+        """Let one setting vary, in a sweep named `rate`."""
+        path = self.folder / "params.yaml"
+        sweeps = {"rate": {"dataset": DATASET} | wanted}
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"sweeps": sweeps}, sort_keys=False))
+
     def tracked(self, status: str = "FINISHED") -> dict[str, int]:
         """Epochs in the default tracking store, for each finished run by its name, or for those still at work."""
         query = (

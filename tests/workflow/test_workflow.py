@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from greedymm.params import load
+from greedymm.runs import planned
+
 from . import project as p
 from .project import DATASET, ROOT, Project
 
@@ -150,10 +153,29 @@ def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(
     assert project.tracked() == {"greedy-seed0": 2}
 
 
+def test_where_a_run_fails_the_others_can_be_seen_and_the_rest_is_made_later(made: Project, project: Project) -> None:
+    shutil.copytree(made.folder / "results/data", project.folder / "results/data")
+    project.set_params(seeds=[0, 1])
+    failing = planned(load(project.folder / "params.yaml"))[1].folder
+    (project.folder / failing).mkdir(parents=True)
+    state = project.folder / failing / "resume.pt"
+    state.write_bytes(b"broken")
+
+    printed = project.run("snakemake", "--cores", "2", "--keep-going", "all", fails=True)
+    assert "greedymm preview" in printed
+    assert not (project.folder / "results/tables/runs.csv").exists()
+    assert "results/preview/report/index.html" in project.run("greedymm", "preview")
+
+    page = (project.folder / "results/preview/report/index.html").read_text()
+    assert f"greedy, seed 1, of {DATASET}: {failing}/record.json is missing" in page
+    state.unlink()
+    assert p.trained(project.run("snakemake", "--cores", "2", "all")) == 1
+    assert "Left out" not in (project.folder / "results/report/index.html").read_text()
+
+
 def test_sweeps_are_trained_on_their_own_target_alone_and_once(project: Project) -> None:
-    path = project.folder / "params.yaml"
-    rate = {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2]}
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"sweeps": {"rate": rate}}))
+    project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
+    project.track_at("sqlite:///mlflow.db", follow_after=60)
     assert project.planned()["train"] == 1
 
     assert p.trained(project.run("snakemake", "--cores", "2", "sweeps")) == 2
@@ -164,5 +186,7 @@ def test_sweeps_are_trained_on_their_own_target_alone_and_once(project: Project)
     assert "training.learning_rate" in page
     assert page.count("data:image/png;base64,") == 1
     assert "Nothing to be done" in project.run("snakemake", "--cores", "2", "sweeps")
+    (note,) = (project.folder / "results/tracking").glob("sweeps-*.txt")
+    assert note.read_text().startswith("2 runs sent")
     assert not {"train", "utilization"} & set(project.planned())  # one of the sweep's runs is the default's
     assert project.run("greedymm", "prune").strip() == ""

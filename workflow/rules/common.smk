@@ -15,10 +15,10 @@ from greedymm.errors import GreedymmError
 from greedymm.runs import (
     analysis_key,
     data_settings,
-    key_of,
     planned,
     points,
     sweep_place,
+    sweeps_key,
     variants,
 )
 from snakemake.exceptions import WorkflowError
@@ -29,7 +29,7 @@ try:
     SWEEPS = {name: sweep_place(PARAMS, name) for name in PARAMS.sweeps}
     SWEPT = {name: [p.run for p in points(PARAMS, name)] for name in PARAMS.sweeps}
     ANALYSIS = analysis_key(PARAMS)
-    SWEEPS_KEY = key_of([place.name for place in SWEEPS.values()])
+    SWEEPS_KEY = sweeps_key(PARAMS)
 except GreedymmError as error:
     raise WorkflowError(str(error))
 

@@ -208,3 +208,24 @@ rule sweeps_page:
     shell:
         "python -m greedymm sweeps --params {params.params:q} --page {output.page}"
         " --stamp {output.stamp} 2> {log}"
+
+
+rule track_sweeps:
+    input:
+        ancient(files_of(sum(SWEPT.values(), []))),
+        ancient(rules.sweeps_page.output),
+    output:
+        f"results/tracking/sweeps-{SWEEPS_KEY}.txt",
+    log:
+        f"results/logs/track_sweeps/{SWEEPS_KEY}.log",
+    benchmark:
+        f"results/benchmarks/track_sweeps/{SWEEPS_KEY}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000 if PARAMS.tracking.models else 1000,
+    params:
+        params=PARAMS.model_dump_json(),
+    shell:
+        "python -m greedymm track --params {params.params:q} --note {output} 2> {log}"

@@ -46,13 +46,18 @@ def headline(summary: pd.DataFrame, runs: pd.DataFrame, names: Mapping[str, str]
         names: how each dataset is shown.
     """
     chosen = summary[summary["measure"].isin(HEADLINE)]
-    text = chosen.assign(text=[_text(r) for r in chosen.itertuples()])
-    table = text.pivot_table(index=GROUP, columns="measure", values="text", aggfunc="first", sort=False)
+    table = as_text(chosen, GROUP)
     table = table.reindex(columns=[m for m in HEADLINE if m in table]).rename(columns=HEADLINE)
     there = (runs[LEFT_OUT] == "").groupby([runs[c] for c in GROUP], sort=False)
     seeds = there.agg(lambda kept: str(len(kept)) if kept.all() else f"{kept.sum()} of {len(kept)}").rename("seeds")
     joined = seeds.to_frame().join(table).fillna("").reset_index()
     return joined.assign(dataset=joined["dataset"].map(dict(names)))
+
+
+def as_text(estimates: pd.DataFrame, index: list[str]) -> pd.DataFrame:
+    """Estimates as `mean [low, high]`: a column per measure, rows by the columns of `index`, in their order."""
+    text = estimates.assign(text=[_text(row) for row in estimates.itertuples()])
+    return text.pivot_table(index=index, columns="measure", values="text", aggfunc="first", sort=False)
 
 
 def _text(row: Any) -> str:

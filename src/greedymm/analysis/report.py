@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,7 +81,8 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     headline, summary, runs = (
         pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "summary", "runs")
     )
-    names = {d["name"]: d["shown"] for d in datasets}
+    names = {name: name for name in params.datasets} | {d["name"]: d["shown"] for d in datasets}
+    drawn = set(used(runs)["dataset"])
     summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (summary, runs))
     claims = pd.read_csv(tables / "claims.csv", dtype={"seeds_needed": str}).fillna({"note": ""})
     left_out = [
@@ -97,7 +98,7 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         summary=summary,
         runs=runs if left_out else runs.drop(columns="left_out"),
         datasets=datasets,
-        pictures=list(_pictures(params, figures, costs, names)),
+        pictures=list(_pictures(params, drawn, figures, costs, names)),
         sweeps=params.sweeps,
         facts=_facts(params, set(used(runs)["run"])),
         marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),
@@ -105,11 +106,13 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     )
 
 
-def _pictures(params: Params, folder: Path, costs: Path, names: Mapping[str, str]) -> Iterator[Picture]:
+def _pictures(
+    params: Params, drawn: Collection[str], folder: Path, costs: Path, names: Mapping[str, str]
+) -> Iterator[Picture]:
     yield Picture(folder / "accuracy.png", CAPTIONS["accuracy"])
     wanted = [(kind, name) for name in params.multimodal for kind in OF_MULTIMODAL]
     wanted += [(kind, name) for kind in OF_EACH for name in params.datasets]
-    for kind, name in wanted:
+    for kind, name in ((kind, name) for kind, name in wanted if name in drawn):
         yield Picture(folder / f"{kind}-{name}.png", f"{names[name]}: {CAPTIONS[kind]}")
     yield Picture(costs / "costs.png", CAPTIONS["costs"])
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib import pyplot as plt
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from greedymm.analysis.aggregate import summary_table
-from greedymm.analysis.collect import collect
+from greedymm.analysis.aggregate import as_text, summary_table
+from greedymm.analysis.collect import LEFT_OUT, collect
 from greedymm.analysis.figures.style import colours, label
 from greedymm.analysis.page import address, write_page
 from greedymm.runs import Point
@@ -20,33 +22,55 @@ MEASURES = {
 }
 
 
-def sweep_table(points: Sequence[Point]) -> pd.DataFrame:
-    """Estimates over seeds: columns value, method, measure, n, mean, sd, low and high; values in their order.
+class Results(NamedTuple):
+    """What a sweep came to."""
+
+    runs: pd.DataFrame  # a row per run that can be used: value, and as `collect` gives it
+    table: pd.DataFrame  # estimates over seeds: value, method, measure, n, mean, sd, low, high; values in their order
+    left_out: list[str]  # runs that cannot be used, and why
+
+
+def sweep_results(points: Sequence[Point]) -> Results:
+    """Read what the runs of a sweep left.
 
     Raises:
-        GreedymmError: if no run of a value can be used.
+        GreedymmError: if no run can be used.
     """
-    parts = []
-    for value in dict.fromkeys(point.value for point in points):
-        summary = summary_table(collect([point.run for point in points if point.value == value]).used)
-        parts.append(summary[summary["measure"].isin(MEASURES)].assign(value=value))
-    table = pd.concat(parts, ignore_index=True)
-    return table[["value", *table.columns.drop(["value", "dataset"])]]
+    collected = collect([point.run for point in points])
+    value_of = {point.run.name: point.value for point in points}
+    runs = collected.used.assign(value=lambda table: table["run"].map(value_of))
+    summaries = [summary_table(of.drop(columns="value")).assign(value=v) for v, of in runs.groupby("value", sort=False)]
+    table = pd.concat(summaries, ignore_index=True)
+    table = table[table["measure"].isin(MEASURES)]
+    reasons = [
+        f"{row['method']}, seed {row['seed']}, at {value_of[row['run']]}: {row[LEFT_OUT]}"
+        for row in collected.runs[collected.runs[LEFT_OUT] != ""].to_dict("records")
+    ]
+    return Results(runs, table[["value", *table.columns.drop(["value", "dataset"])]], reasons)
 
 
-def sweep_figure(table: pd.DataFrame, setting: str, title: str) -> Figure:
-    """Test accuracy, d_util and d_speed over the values: means over seeds with their 95 % intervals."""
-    values = list(dict.fromkeys(table["value"]))
+def sweep_figure(results: Results, setting: str, title: str) -> Figure:
+    """Test accuracy, d_util and d_speed over the values: a dot per run, means over seeds with their 95 % intervals.
+
+    The axes show all runs; an interval that is wider, as those of few seeds are, goes on beyond the border.
+    """
+    values = list(dict.fromkeys(results.table["value"]))
     size = (3.6 * len(MEASURES), 3)
     figure, axes = plt.subplots(1, len(MEASURES), figsize=size, layout="constrained")
-    every = colours(list(dict.fromkeys(table["method"])))
+    every = colours(list(dict.fromkeys(results.table["method"])))
     for ax, (measure, text) in zip(axes, MEASURES.items(), strict=True):
         factor = 100 if measure.endswith("accuracy") else 1
         for k, (method, colour) in enumerate(every.items()):
-            of = table[(table["measure"] == measure) & (table["method"] == method)]
-            x = [values.index(v) + 0.08 * (k - (len(every) - 1) / 2) for v in of["value"]]
+            aside = 0.08 * (k - (len(every) - 1) / 2)
+            runs = results.runs[results.runs["method"] == method]
+            of = results.table[(results.table["measure"] == measure) & (results.table["method"] == method)]
+            x = [values.index(v) + aside for v in of["value"]]
             ax.plot(x, factor * of["mean"], "-s", color=colour, markersize=5, label=label(method))
-            ax.vlines(x, factor * of["low"], factor * of["high"], color=colour, linewidth=1)
+            x_of_runs = [values.index(v) + aside for v in runs["value"]]
+            ax.plot(x_of_runs, factor * runs[measure], "o", color=colour, markersize=4, alpha=0.5)
+            bounds = factor * of[["low", "high"]].to_numpy()
+            ends = [[(a, low), (a, high)] for a, (low, high) in zip(x, bounds, strict=True)]
+            ax.add_collection(LineCollection(ends, colors=colour, linewidths=1), autolim=False)
         if factor == 1:
             ax.axhline(0, color="black", linewidth=0.8)
         ax.set_xticks(range(len(values)), values, rotation=20 if max(map(len, values)) > 6 else 0)  # noqa: PLR2004
@@ -56,20 +80,37 @@ def sweep_figure(table: pd.DataFrame, setting: str, title: str) -> Figure:
     return figure
 
 
-def sweep_text(table: pd.DataFrame, setting: str) -> str:
+def sweep_text(results: Results, setting: str) -> str:
     """What the sweep shows, in a sentence for each method: the values of the highest and lowest mean test accuracy."""
-    accuracy = table[table["measure"] == "test_accuracy"]
-    sentences = []
-    for method, of in accuracy.groupby("method", sort=False):
-        worst, *_, best = of.sort_values("mean", kind="stable").to_dict("records")
-        gap = 100 * (best["mean"] - worst["mean"])
-        sentences.append(
-            f"{label(str(method))}: mean test accuracy from {100 * worst['mean']:.1f} % at {setting} ="
-            f" {worst['value']} to {100 * best['mean']:.1f} % at {best['value']}, {gap:.1f} points apart."
-        )
+    accuracy = results.table[results.table["measure"] == "test_accuracy"]
+    sentences = [_sentence(str(method), of, setting) for method, of in accuracy.groupby("method", sort=False)]
     seeds = sorted(set(accuracy["n"]))
     number = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    return " ".join([*sentences, f"Over {number} seed{'s' * (seeds != [1])}; not tested."])
+    sentences.append(f"Over {number} seed{'s' * (seeds != [1])}; not tested.")
+    if results.left_out:
+        sentences.append(f"Left out: {'; '.join(results.left_out)}.")
+    return " ".join(sentences)
+
+
+def _sentence(method: str, accuracy: pd.DataFrame, setting: str) -> str:
+    ordered = accuracy.sort_values("mean", kind="stable").to_dict("records")
+    worst, best = ordered[0], ordered[-1]
+    low, high = (f"{100 * row['mean']:.1f} %" for row in (worst, best))
+    if len(ordered) == 1:
+        return f"{label(method)}: mean test accuracy {low}, at {setting} = {worst['value']} alone."
+    gap = f"{100 * (best['mean'] - worst['mean']):.1f} points apart"
+    return (
+        f"{label(method)}: mean test accuracy from {low} at {setting} = {worst['value']}"
+        f" to {high} at {best['value']}, {gap}."
+    )
+
+
+def shown(table: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """Estimates as a person reads them: a row per value and method, `mean [low, high]` of each measure."""
+    index = ["value", "method"]
+    wide = as_text(table, index).reindex(columns=list(MEASURES)).rename(columns=MEASURES)
+    seeds = table.groupby(index, sort=False)["n"].max().rename("seeds")
+    return seeds.to_frame().join(wide).reset_index().rename(columns={"value": setting})
 
 
 def write_sweeps(path: Path, places: Mapping[str, Path], settings: Mapping[str, str]) -> None:
@@ -86,9 +127,7 @@ def write_sweeps(path: Path, places: Mapping[str, Path], settings: Mapping[str, 
             "setting": settings[name],
             "text": place.with_suffix(".txt").read_text(encoding="utf-8"),
             "picture": address(place.with_suffix(".png")),
-            "table": pd.read_csv(place.with_suffix(".csv"), dtype={"value": str}).rename(
-                columns={"value": settings[name]}
-            ),
+            "table": shown(pd.read_csv(place.with_suffix(".csv"), dtype={"value": str}), settings[name]),
         }
         for name, place in places.items()
     ]

@@ -194,7 +194,9 @@ class DataFile:
 
 
 def shown_name(dataset: str, path: Path) -> str:
-    """Name of a dataset wherever results are shown: generated data are called so."""
+    """Name of a dataset wherever results are shown: generated data are called so; without its file there are none."""
+    if not path.exists():
+        return dataset
     with DataFile(path) as file:
         return f"{dataset} (generated data)" if file.facts.generated else dataset
 

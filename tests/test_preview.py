@@ -1,0 +1,82 @@
+"""The report of what is finished so far: whatever is missing is named, and nothing that is there is lost."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import made_up
+import numpy as np
+import pandas as pd
+import pytest
+
+from greedymm import cli, steps
+from greedymm.data import hdf5
+from greedymm.data.colored_mnist_5k import Settings, make
+from greedymm.errors import GreedymmError
+from greedymm.params import Params, validate
+from greedymm.runs import analysis_key, data_settings, planned
+
+NAME, LATER = "colored_mnist_5k", "solids"
+FOLDER = Path("results/preview")
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """Two datasets, two seeds; of the first all runs are there, of the second not even the data."""
+    monkeypatch.chdir(tmp_path)
+    section: dict[str, Any] = {
+        "model": {"branch": {"name": "cnn"}, "fusion": {"name": "mmtm"}, "fuse_after": [2]},
+        "training": {"epochs": 3, "batch_size": 8, "learning_rate": 0.1, "snapshots": [1, 2]},
+        "methods": {"greedy": {}, "balanced": {}},
+    }
+    params = validate({"seeds": [0, 1], "datasets": {NAME: section | {"data": {"per_class": 10}}, LATER: section}})
+    hdf5.write(data_settings(params, NAME).path, *make(Settings(per_class=10), tmp_path, 1))
+    draws = np.random.default_rng(0)
+    for run in planned(params):
+        if run.dataset == NAME:
+            right = 0.25 + 0.5 * (run.method != "greedy") + 0.05 * run.seed
+            split: dict[str, float] = {"accuracy": right, "d_util": draws.normal()}
+            for m in run.settings.modalities:
+                split |= {f"accuracy_{m}": right, f"accuracy_{m}_cut": right / 2, f"utilization_{m}": 0.5}
+            fused = len(run.settings.modalities) > 1
+            speeds = ([0.5, 0.2, 0.1], [0.3, 0.1]) if fused else ()
+            made_up.leave(run, {"val": split, "test": split}, *speeds)
+    return params
+
+
+def test_what_is_finished_is_shown_and_what_is_not_is_named(params: Params) -> None:
+    broken = planned(params)[0]
+    (broken.folder / "history.csv").write_text("epoch,train_loss\n1,")
+
+    steps.preview(params, FOLDER)
+
+    runs = pd.read_csv(FOLDER / "tables/runs.csv", keep_default_na=False)
+    reasons = dict(zip(runs["run"], runs["left_out"], strict=True))
+    assert reasons.keys() == {run.name for run in planned(params)}
+    assert "history.csv" in reasons[broken.name]
+    for run in planned(params)[1:]:
+        assert ("record.json is missing" in reasons[run.name]) == (run.dataset == LATER)
+    page = (FOLDER / "report/index.html").read_text()
+    assert "9 runs could not be used" in page
+    assert f"greedy, seed 0, of {LATER}" in page
+    assert page.count("data:image/png;base64,") == len(list(FOLDER.glob("*/*.png"))) == 1 + 8 + 1
+    seeds = pd.read_csv(FOLDER / "tables/headline.csv").set_index(["dataset", "method"])["seeds"]
+    assert seeds[NAME, "greedy"] == "1 of 2"
+
+
+def test_the_preview_is_never_taken_for_the_whole(params: Params) -> None:
+    steps.preview(params, Path("results"))
+
+    assert not list(Path("results").glob(f"*/{analysis_key(params)}.key"))
+
+
+def test_without_a_finished_run_it_says_so(params: Params, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for run in planned(params):
+        (run.folder / "record.json").unlink(missing_ok=True)
+
+    with pytest.raises(GreedymmError, match="no run has results that can be used"):
+        steps.preview(params, FOLDER)
+    (tmp_path / "params.yaml").write_text("seeds: [0]\n")
+    monkeypatch.setattr(sys, "argv", ["greedymm", "preview"])
+    with pytest.raises(SystemExit, match="greedymm: "):
+        cli.main()
