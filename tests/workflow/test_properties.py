@@ -1,10 +1,14 @@
 """What a fresh clone finds, trains again and leaves alone."""
 
 import json
+import re
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from greedymm.analysis.figures.style import METHOD_COLOURS
 
 from . import project as p
 from .project import DATASET, Project
@@ -40,7 +44,9 @@ def test_a_changed_parameter_trains_the_runs_concerned_and_records_theirs(pulled
     assert again.runs() == after
 
 
-def test_an_experiment_in_a_temporary_folder_records_its_own_runs(pulled: Project) -> None:
+def test_an_experiment_in_a_temporary_folder_records_its_own_runs_and_dvc_shows_what_it_changed(
+    pulled: Project, tmp_path: Path
+) -> None:
     before = pulled.runs()
     place = f"datasets.{DATASET}.methods.balanced.window=3"
 
@@ -48,9 +54,35 @@ def test_an_experiment_in_a_temporary_folder_records_its_own_runs(pulled: Projec
 
     assert p.trained(printed) == 1
     assert pulled.runs() == before
+    _shows_the_experiment(pulled, tmp_path / "plots")
     pulled.run("dvc", "exp", "apply", "narrow")
     assert [a == b for a, b in zip(pulled.runs(), before, strict=True)] == [True, False, True]
     assert set(pulled.planned()) <= {"track", "all", "total"}
+
+
+def _shows_the_experiment(project: Project, plots: Path) -> None:
+    """What DVC prints and draws of the experiment `narrow`: the method concerned, and no other."""
+    (metrics,) = json.loads(project.run("dvc", "metrics", "diff", "HEAD", "narrow", "--json")).values()
+    assert {name.split(".")[1] for name in metrics} == {"balanced"}
+    assert all(metric["old"] != metric["new"] for metric in metrics.values())
+
+    shown = project.run("dvc", "exp", "show", "--only-changed", "--csv")
+    table = pd.read_csv(StringIO(shown)).set_index("Experiment")
+    assert table.loc["narrow", f"datasets.{DATASET}.methods.balanced.window"] == 3
+    assert table.loc["narrow", f"{DATASET}.balanced.d_speed"] == metrics[f"{DATASET}.balanced.d_speed"]["new"]
+    assert not any(column.startswith(f"{DATASET}.greedy") for column in table)
+
+    project.run("dvc", "plots", "diff", "HEAD", "narrow", "--out", str(plots))
+    page = (plots / "index.html").read_text()
+    specs = [json.loads(spec) for spec in re.findall(r"var spec = (.*);\n", page)]
+    assert {spec["title"] for spec in specs} == {"Validation accuracy", "d_speed"}
+    for spec in specs:
+        values = pd.DataFrame(spec["data"]["values"])
+        assert {"HEAD", "narrow"} == set(values["rev"])
+        assert {"greedy", "balanced", "random"} == set(values["method"])
+        colour = spec["encoding"]["color"]["scale"]
+        assert dict(zip(colour["domain"]["unionWith"], colour["range"], strict=False)) == METHOD_COLOURS
+    assert {path.name.split("_")[0] for path in (plots / "static").glob("*accuracy.png")} == {"HEAD", "narrow"}
 
 
 def test_a_method_removed_changes_tables_and_trains_nothing(pulled: Project) -> None:

@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from greedymm.analysis.aggregate import as_text, summary_table
+from greedymm.analysis.aggregate import HEADLINE, as_text, summary_table
 from greedymm.analysis.collect import LEFT_OUT, collect
 from greedymm.analysis.figures.style import colours, label
 from greedymm.analysis.page import address, write_page
@@ -108,7 +108,7 @@ def _sentence(method: str, accuracy: pd.DataFrame, setting: str) -> str:
 def shown(table: pd.DataFrame, setting: str) -> pd.DataFrame:
     """Estimates as a person reads them: a row per value and method, `mean [low, high]` of each measure."""
     index = ["value", "method"]
-    wide = as_text(table, index).reindex(columns=list(MEASURES)).rename(columns=MEASURES)
+    wide = as_text(table, index).reindex(columns=list(MEASURES)).rename(columns=HEADLINE)
     seeds = table.groupby(index, sort=False)["n"].max().rename("seeds")
     return seeds.to_frame().join(wide).reset_index().rename(columns={"value": setting})
 
