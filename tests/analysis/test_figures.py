@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from greedymm.analysis import figures
 
@@ -181,11 +182,22 @@ def test_rebalancing_steps_are_shaded_for_their_modality_and_counted() -> None:
     zoomed = np.asarray(figure.axes[3].get_lines()[0].get_xdata())
     assert zoomed[0] == 96
     assert len(zoomed) == 60
-    shaded = [[path.get_extents().x1 for path in c.get_paths()] for c in figure.axes[3].collections]
-    assert [len(of_modality) for of_modality in shaded] == [1, 1]
-    of_greedy = [path for c in figure.axes[0].collections for path in c.get_paths()]
-    assert sum(np.asarray(path.vertices).size for path in of_greedy) == 0
+    assert shaded(figure.axes[3]) == [[(100.5, 105.5)], [(106.5, 111.5)]]
+    assert shaded(figure.axes[0]) == [[], []]
     plt.close(figure)
+
+
+def test_single_rebalancing_steps_are_shaded_as_well() -> None:
+    figure = figures.steps(stepped({"random": [0, 1, 2, 2, 0, 1]}), "digits", ["color", "gray"], "title")
+
+    assert shaded(figure.axes[0]) == [[(1.5, 2.5), (5.5, 6.5)], [(2.5, 4.5)]]
+    plt.close(figure)
+
+
+def shaded(ax: Axes) -> list[list[tuple[float, float]]]:
+    """First and last step, half a step further out, of each shaded window, for each modality."""
+    extents = [[np.asarray(path.vertices)[:, 0] for path in c.get_paths()] for c in ax.collections]
+    return [[(x.min(), x.max()) for x in of_modality] for of_modality in extents]
 
 
 def test_a_long_run_is_drawn_with_no_more_points_than_can_be_seen() -> None:

@@ -65,7 +65,12 @@ def test_the_snakemake_report_holds_the_figures(made: Project, tmp_path: Path) -
 
     made.run("snakemake", "--report", str(page))
 
-    assert "accuracy.png" in page.read_text()
+    text = page.read_text()
+    figures = [*made.folder.glob("results/figures/*.png"), *made.folder.glob("results/costs/*.png")]
+    assert len(figures) == 1 + 8 + 1
+    assert [figure.name for figure in figures if figure.name not in text] == []
+    for category in ("Accuracy", "Utilization", "Learning speed", "Learning curves", "Data", "Costs", "Report"):
+        assert f'"{category}"' in text
 
 
 @pytest.mark.parametrize(

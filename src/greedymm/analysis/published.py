@@ -1,10 +1,12 @@
-"""Test accuracies that others published, each read in its own source, under its own conditions."""
+"""Test accuracies that others published, each read in its own source, under its own conditions, beside those here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 
-COLUMNS = ["data", "method", "test accuracy (%)", "conditions there", "source"]
+from greedymm.analysis.figures.style import label
+
+COLUMNS = ["data", "method", "test accuracy (%)", "conditions there", "source", "here"]
 PMR = "PMR (Fan et al., CVPR 2023), tables 1 and 3"
 KIM = "Kim et al. 2019, README of learning-not-to-learn"
 NN_EXAM = "ludocomito/NN-Exam-Project"
@@ -41,7 +43,33 @@ NUMBERS = {
 LIKE = {"colored_mnist_5k": "colored_mnist"}  # smaller, but of the same digits
 
 
-def published(datasets: Iterable[str]) -> pd.DataFrame:
-    """What others published on these datasets: COLUMNS; of one that nobody else has, nothing."""
-    wanted = dict.fromkeys(LIKE.get(name, name) for name in datasets)
-    return pd.DataFrame([(name, *row) for name in wanted for row in NUMBERS.get(name, [])], columns=COLUMNS)
+HERE = {
+    "gray alone": "unimodal_gray",
+    "colour alone": "unimodal_color",
+    "MMTM": "greedy",
+    "un-balanced": "greedy",
+    "balanced": "balanced",
+}  # what is comparable: methods of the same modalities and fusion
+
+
+def published(datasets: Iterable[str], accuracies: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """What others published on these datasets: COLUMNS; of one that nobody else has, nothing.
+
+    Args:
+        datasets: names.
+        accuracies: dataset and method -> test accuracy here, as it is shown.
+    """
+    own = list(datasets)
+    rows = [
+        (name, *row, "; ".join(_here(row[0], [d for d in own if LIKE.get(d, d) == name], accuracies)))
+        for name in dict.fromkeys(LIKE.get(name, name) for name in own)
+        for row in NUMBERS.get(name, [])
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _here(method: str, datasets: Iterable[str], accuracies: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    own = HERE.get(method, "")
+    for dataset in datasets:
+        if (dataset, own) in accuracies:
+            yield f"{label(own)} on {dataset}: {accuracies[dataset, own]}"

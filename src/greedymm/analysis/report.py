@@ -10,11 +10,12 @@ import pandas as pd
 import yaml
 
 from greedymm.analysis import tables_text
-from greedymm.analysis.collect import used
+from greedymm.analysis.aggregate import as_text
+from greedymm.analysis.collect import GROUP, used
 from greedymm.analysis.page import address, write_page
 from greedymm.analysis.provenance import settings_table
 from greedymm.analysis.published import published
-from greedymm.params import Params, Sweep
+from greedymm.params import Dataset, Params, Sweep, flat
 from greedymm.runs import planned
 
 # What to see in the figures.
@@ -40,7 +41,8 @@ CAPTIONS = {
     "samples": "samples of each class, training and test; of clips, frames from the first to the last.",
     "told_by_one": "test samples that one method gets right in a larger share of its runs than every other method does:"
     " true class, share of its runs, and the largest share of another one. Modalities one below the other.",
-    "costs": "What a training run takes: time of all its epochs, and the largest memory of its process. Dots: runs.",
+    "costs": "What a training run takes: time of all its epochs, while others may have shared the machine, and the"
+    " largest memory of its process. Dots: runs.",
 }
 OF_MULTIMODAL = ("utilization", "proxy", "d_speed", "steps", "branches")
 OF_EACH = ("confusion", "samples", "told_by_one")
@@ -66,6 +68,7 @@ class Content(NamedTuple):
     claims_explained: str
     headline: pd.DataFrame
     published: pd.DataFrame
+    conditions: dict[str, str]  # of the datasets on which others published: their settings here
     summary: pd.DataFrame
     runs: pd.DataFrame
     datasets: list[dict[str, Any]]  # name, shown, generated, own, source, licence, modalities, notes, file, sha256
@@ -83,8 +86,11 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     )
     names = {name: name for name in params.datasets} | {d["name"]: d["shown"] for d in datasets}
     drawn = set(used(runs)["dataset"])
+    estimates = as_text(pd.read_csv(tables / "summary.csv"), GROUP)  # an empty bound is none, and no text
+    accuracies: Any = estimates["test_accuracy"].to_dict()  # by dataset and method
     summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (summary, runs))
     claims = pd.read_csv(tables / "claims.csv", dtype={"seeds_needed": str}).fillna({"note": ""})
+    theirs = [d["name"] for d in datasets if not (d["generated"] or d["own"])]
     left_out = [
         f"{row['method']}, seed {row['seed']}, of {row['dataset']}: {row['left_out']}"
         for row in runs[runs["left_out"] != ""].to_dict("records")
@@ -94,16 +100,22 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         claims=tables_text.readable(claims, names),
         claims_explained=tables_text.explanation(claims),
         headline=headline,
-        published=published(d["name"] for d in datasets if not (d["generated"] or d["own"])),
+        published=published(theirs, accuracies),
+        conditions={name: _conditions(params.datasets[name]) for name in theirs},
         summary=summary,
         runs=runs if left_out else runs.drop(columns="left_out"),
         datasets=datasets,
         pictures=list(_pictures(params, drawn, figures, costs, names)),
         sweeps=params.sweeps,
-        facts=_facts(params, set(used(runs)["run"])),
+        facts=_facts(params, set(used(runs)["run"])) | {"cost": _cost(pd.read_csv(costs / "costs.csv"))},
         marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),
         settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking"}), sort_keys=False),
     )
+
+
+def _conditions(section: Dataset) -> str:
+    shown = flat(section.data.model_dump(mode="json")) | {"epochs": section.training.epochs}
+    return ", ".join(f"{name} {value}" for name, value in shown.items() if value is not None)
 
 
 def _pictures(
@@ -129,6 +141,11 @@ def _facts(params: Params, names: set[str]) -> dict[str, str]:
         "machine": _distinct(machines),
         "versions": _distinct(versions),
     }
+
+
+def _cost(table: pd.DataFrame) -> str:
+    minutes, longest, memory = table["seconds"].sum() / 60, table["seconds"].max(), table["peak_memory_mb"].max()
+    return f"{minutes:.1f} minutes of training in all; a run at most {longest:.0f} s and {memory:.0f} MiB"
 
 
 def _distinct(values: list[str]) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from greedymm.analysis.aggregate import SPLITS
 from greedymm.analysis.figures.style import colours, label, with_measure
@@ -84,6 +85,7 @@ def proxy(runs: pd.DataFrame, dataset: str, title: str) -> Figure:
             ax.plot(of["d_speed"], of[f"{split}_d_util"], marker, color=colour, alpha=0.8, label=label(method))
         ax.axhline(0, color="black", linewidth=0.8)
         ax.axvline(0, color="black", linewidth=0.8)
+        ax.xaxis.set_major_locator(MaxNLocator(4))  # more would run into each other
         ax.set(title=f"{name},\n{title}", xlabel="d_speed (units of log10)")
     axes[0].set_ylabel("d_util")
     axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import cycle
 
+import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -89,11 +90,14 @@ def _shades(modalities: Sequence[str]) -> dict[str, str]:
 
 
 def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], colour: str) -> None:
+    step, mode = of["step"].to_numpy(), of["mode"].to_numpy()
+    apart = step[1] - step[0] if len(step) > 1 else 1
     for k, shade in enumerate(_shades(modalities).values()):
-        here = of["mode"].eq(k + 1).to_numpy()
+        edges = np.diff(mode == k + 1, prepend=False, append=False).nonzero()[0]  # first of a window, first after it
+        windows = [(step[a] - apart / 2, (b - a) * apart) for a, b in edges.reshape(-1, 2)]
         box = ax.get_xaxis_transform()
-        ax.fill_between(of["step"], 0, 1, where=here, step="mid", transform=box, color=shade, alpha=SHADE, linewidth=0)
-    ax.plot(of["step"], of["d_speed"], color=colour, linewidth=1.2)
+        ax.broken_barh(windows, (0, 1), transform=box, facecolor=shade, alpha=SHADE, linewidth=0)
+    ax.plot(step, of["d_speed"], color=colour, linewidth=1.2)
     ax.axhline(0, color="black", linewidth=0.8)
 
 
