@@ -66,6 +66,17 @@ def test_what_is_finished_is_shown_and_what_is_not_is_named(params: Params) -> N
     assert seeds[NAME, "greedy"] == "1 of 2"
 
 
+def test_where_only_single_modalities_are_finished_it_shows_those(params: Params) -> None:
+    for run in planned(params):
+        if len(run.settings.modalities) > 1:
+            (run.folder / "record.json").unlink(missing_ok=True)
+
+    steps.preview(params, FOLDER)
+
+    assert set(pd.read_csv(FOLDER / "tables/headline.csv").dropna()["method"]) <= {"unimodal_color", "unimodal_gray"}
+    assert (FOLDER / "report/index.html").exists()
+
+
 def test_the_preview_is_never_taken_for_the_whole(params: Params) -> None:
     steps.preview(params, Path("results"))
 

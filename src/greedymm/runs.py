@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field, model_validator
 
+from greedymm.errors import GreedymmError
 from greedymm.fingerprint import fingerprint
 from greedymm.params import (
     Branch,
@@ -198,13 +199,21 @@ class Point(NamedTuple):
 
 
 def points(params: Params, sweep: str) -> list[Point]:
-    """The runs of a sweep, value by value; one of the settings above is a planned run, and trained but once."""
-    return [
-        Point(text, run)
-        for text, of_value in params.swept[sweep]
-        for run in planned(of_value)
-        if len(run.settings.modalities) > 1
-    ]
+    """The runs of a sweep, value by value; one of the settings above is a planned run, and trained but once.
+
+    Raises:
+        GreedymmError: if two values ask for the same runs.
+    """
+    found: list[Point] = []
+    seen: dict[tuple[str, ...], str] = {}
+    for text, of_value in params.swept[sweep]:
+        runs = [run for run in planned(of_value) if len(run.settings.modalities) > 1]
+        names = tuple(run.name for run in runs)
+        if names in seen:
+            raise GreedymmError(f"sweeps.{sweep}: values {seen[names]} and {text} ask for the same runs")
+        seen[names] = text
+        found += [Point(text, run) for run in runs]
+    return found
 
 
 def sweep_place(params: Params, sweep: str) -> Path:

@@ -175,8 +175,9 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
             "claims": claims,
         }.items():
             aggregate.write_csv(table, folder / f"{name}.csv")
+        there = set(collected.used["run"])
         with whole(folder / "steps.parquet") as beside:
-            steps_table(wanted).to_parquet(beside, index=False)
+            steps_table(run for run in wanted if run.name in there).to_parquet(beside, index=False)
         write_json(aggregate.metrics(summary), folder / "metrics.json")
         write_text(folder / "headline.md", tables_text.as_markdown(headline))
         write_text(folder / "headline.tex", tables_text.as_latex(headline))
@@ -341,7 +342,9 @@ def track(params: Params, note: Path | None) -> int:
     for name in params.sweeps:
         for value, run in points(params, name):
             runs.setdefault(run.name, run)
-            tags.setdefault(run.name, {})[f"sweep.{name}"] = value
+            places = tags.setdefault(run.name, {})
+            # One that the setting does not concern stands at every value.
+            places[f"sweep.{name}"] = ", ".join(filter(None, [places.get(f"sweep.{name}"), value]))
     try:
         sent = tracking.send_missing(runs.values(), params.tracking.uri, network, list(_pages(params)), tags)
         message = f"{sent} runs sent to {tracking.masked(params.tracking.uri)}; the others were there"

@@ -10,7 +10,7 @@ import pytest
 
 from greedymm.analysis import aggregate
 from greedymm.analysis.claims import claims_table
-from greedymm.analysis.collect import Collected, collect, used
+from greedymm.analysis.collect import Collected, collect, read_result, used
 from greedymm.errors import GreedymmError
 from greedymm.params import validate
 from greedymm.runs import Run, planned
@@ -129,6 +129,27 @@ def test_a_run_with_a_half_written_file_is_named_and_left_out(name: str, share: 
 
     assert list(left_out(found)) == [("greedy", 1)]
     assert any(word in left_out(found)["greedy", 1] for word in ("is broken", "is not whole"))
+
+
+TEXTS = [name for name in FILES if not name.endswith("parquet")]
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_wherever_a_file_was_cut_off_the_run_is_left_out(name: str, runs: list[Run]) -> None:
+    broken = place(runs[1], name)
+    content = broken.read_bytes()
+    for end in range(len(content.rstrip())):  # without the newline at its end, too
+        broken.write_bytes(content[:end])
+        with pytest.raises(GreedymmError, match=name.replace(".", r"\.")):
+            read_result(runs[1])
+
+
+@pytest.mark.parametrize("name", ["record.json", "rates.json"])
+@pytest.mark.parametrize("content", ["null", "[]", "{}", '{"settings": [], "best_epoch": 1, "val": 0.5, "test": []}'])
+def test_content_of_another_form_is_named(name: str, content: str, runs: list[Run]) -> None:
+    place(runs[1], name).write_text(content)
+
+    assert name in left_out(collect(runs))["greedy", 1]
 
 
 def test_lines_that_were_never_written_are_noticed(runs: list[Run]) -> None:

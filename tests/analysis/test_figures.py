@@ -200,10 +200,13 @@ def shaded(ax: Axes) -> list[list[tuple[float, float]]]:
     return [[(x.min(), x.max()) for x in of_modality] for of_modality in extents]
 
 
-def test_a_long_run_is_drawn_with_no_more_points_than_can_be_seen() -> None:
-    figure = figures.steps(stepped({"random": [0, 1, 2] * 4000}), "digits", ["color", "gray"], "title")
+def test_a_long_run_has_no_more_points_than_can_be_seen_and_all_its_windows() -> None:
+    modes = [0] + [1] * 5  # a period that thinning could hit
+    figure = figures.steps(stepped({"balanced": modes * 2000}), "digits", ["color", "gray"], "title")
 
-    assert len(np.asarray(figure.axes[0].get_lines()[0].get_xdata())) <= 2000
+    ax = figure.axes[0]
+    assert len(np.asarray(ax.get_lines()[0].get_xdata())) <= 2000
+    assert sum(end - start for start, end in shaded(ax)[0]) == 10_000
     plt.close(figure)
 
 

@@ -65,6 +65,32 @@ def test_a_sweep_that_cannot_be_made_is_named(change: dict[str, Any], message: s
         given(**change)
 
 
+@pytest.mark.parametrize(
+    "change", [{"values": [0.1, 1e-1]}, {"setting": "modalities", "values": [None, ["color", "gray"]]}]
+)
+def test_values_that_ask_for_the_same_runs_are_an_error(change: dict[str, Any]) -> None:
+    with pytest.raises(GreedymmError, match="sweeps.rate: values .* ask for the same runs"):
+        points(given(**change), "rate")
+
+
+def test_a_run_that_the_setting_does_not_concern_stands_once_at_every_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wanted = points(given(setting="methods.balanced.window", values=[1, 5, 20], seeds=[0]), "rate")
+    for point in wanted:
+        split = {"accuracy": 0.5, "d_util": 0.1}
+        made_up.leave(point.run, {"val": split, "test": split}, [0.5, 0.4, 0.3])
+
+    table = sweep_results(wanted).table
+
+    assert set(table["n"]) == {1}
+    shown = table[table["measure"] == "test_accuracy"]
+    assert list(zip(shown["value"], shown["method"], strict=True)) == [
+        (value, method) for value in ("1", "5", "20") for method in ("greedy", "balanced")
+    ]
+
+
 def test_what_an_overlay_drops_is_in_no_sweep() -> None:
     raw = given(methods=["greedy", "balanced"]).model_dump(mode="json")
     section = raw["datasets"][NAME]

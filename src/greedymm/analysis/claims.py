@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from greedymm.analysis.aggregate import SPLITS
-from greedymm.analysis.evidence import Evidence, of_agreement, of_mean, of_ranks, without_test
+from greedymm.analysis.evidence import Evidence, of_agreement, of_mean, of_paths, of_ranks, without_test
 from greedymm.analysis.per_seed import (
     ACCURACY,
     AGREEMENT,
@@ -58,7 +58,7 @@ def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, sp
 
     Returns:
         COLUMNS. `n`: seeds. `low`, `high`: 95 % interval of the estimate, not corrected for the number of claims.
-        `p`: two-sided, by sign flips (b, over runs: permutations) of seeds; `smallest_p`: what n seeds can reach.
+        `p`: two-sided, by sign flips (rank correlations: permutations) of seeds; `smallest_p`: what n seeds can reach.
         `p_holm`: corrected over all rows that have a p. `verdict`: supported or contradicted at p_holm <= 0.05, else
         undecided. `seeds_needed`: for power 0.8 with the effect seen, at the level at which Holm rejects whatever
         the other undecided rows say; a number, "> 1000", or None: decided, one seed, or an effect against the claim.
@@ -96,7 +96,7 @@ def _proxy(data: Data) -> Iterator[Finding]:
     yield row("rank correlation over runs", of_ranks(data.over_runs(SPEED), data.over_runs(UTIL)))
     yield row("share with the same sign, over runs", _agreement(data, AGREEMENT))
     if np.isfinite(data.tables.get(RHO_TRAINING, np.nan)).any():  # measured at some epochs, of these data
-        yield row("rank correlation over training", of_mean(data.pooled(RHO_TRAINING), 1))
+        yield row("rank correlation over training", of_paths(*data.paths))
         yield row("share with the same sign, over training", _agreement(data, AGREEMENT_TRAINING))
 
 

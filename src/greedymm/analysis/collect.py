@@ -6,6 +6,7 @@ A run that is missing, broken or of other settings keeps its row in the table of
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,15 +147,15 @@ def read_result(run: Run) -> Result:
     Raises:
         GreedymmError: if a file is missing, broken or of other settings, or if files contradict each other.
     """
-    record = read(run.folder / "record.json", read_json)
+    record = read(run.folder / "record.json", _mapping)
     wanted = run.settings.model_dump(mode="json")
     if record.get("settings") != wanted:
-        lines = differing(record.get("settings") or {}, wanted)
+        recorded = record.get("settings")
+        lines = differing(recorded if isinstance(recorded, dict) else {}, wanted)
         raise GreedymmError(f"{run.folder / 'record.json'} is of other settings: {'; '.join(lines)}")
-    rates = read(run.evaluation_folder / "rates.json", read_json)
-    history = read(run.folder / "history.csv", pd.read_csv)
-    timing = read(run.folder / "timing.csv", pd.read_csv)
-    during = read(run.evaluation_folder / "during_training.csv", pd.read_csv)
+    rates = read(run.evaluation_folder / "rates.json", _mapping)
+    history, timing = (read(run.folder / name, _epochs) for name in ("history.csv", "timing.csv"))
+    during = read(run.evaluation_folder / "during_training.csv", _epochs)
     test = read(run.evaluation_folder / "predictions.parquet", _test_samples)
     result = Result(rates, history, during, test)
     for path, fault in _faults(result, timing["epoch"].tolist(), run.settings.training.snapshots):
@@ -170,10 +171,32 @@ def _faults(result: Result, timed: list[int], snapshots: Iterable[int]) -> Itera
         yield "history.csv", "its epochs are not those of timing.csv"
     if during["epoch"].tolist() != [epoch for epoch in snapshots if epoch in epochs]:
         yield "during_training.csv", "its epochs are not those of the snapshots"
-    if rates.get("best_epoch") not in epochs or not {"val", "test"} <= rates.keys():
-        yield "rates.json", "it lacks the best epoch, or a split"
+    if rates.get("best_epoch") not in epochs or not all(_has_accuracy(rates.get(s)) for s in ("val", "test")):
+        yield "rates.json", "it lacks the best epoch, or the accuracy of a split"
     elif not np.isclose((test["label"] == test["mean"]).mean(), rates["test"]["accuracy"]):
         yield "predictions.parquet", "their accuracy is not that of rates.json"
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 `read` takes a ValueError for a broken file
+    return content
+
+
+def _epochs(path: Path) -> pd.DataFrame:
+    """A table with a row per epoch; one cut off within a line is refused, as the numbers there may be other ones."""
+    content = path.read_bytes()
+    if not content.endswith(b"\n"):
+        raise ValueError("its last line is not whole")
+    frame = pd.read_csv(BytesIO(content))
+    if "epoch" not in frame:
+        raise ValueError("it has no column epoch")
+    return frame
+
+
+def _has_accuracy(rates: Any) -> bool:
+    return isinstance(rates, dict) and isinstance(rates.get("accuracy"), float)
 
 
 def _test_samples(path: Path) -> pd.DataFrame:

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from greedymm.analysis.permutation import rank_correlation, sign_flip, smallest_of_signs
+from greedymm.analysis.permutation import path_correlation, rank_correlation, sign_flip, smallest_of_signs
 from greedymm.analysis.power import seeds_for_mean, seeds_for_rank
 from greedymm.analysis.statistics import Floats, estimate, share_interval
 
 NONE = "no seed has what it takes"
 ONE = "one seed: no interval, no test"
 UNSIGNED = "more than two modalities: d_util has no sign, no test"
+SHARED = "a drift that all seeds share counts for nothing in p"
 CONSTANT = "no rank correlation: one of the two is the same in all runs of each method"
 
 
@@ -87,6 +88,22 @@ def of_ranks(x: Floats, y: Floats) -> Evidence:
         return Evidence(found.n, note=CONSTANT)
     seeds = partial(seeds_for_rank, found.rho) if found.rho > 0 else None
     return Evidence(*found, favour=found.rho, seeds=seeds, note=_together(x, y))
+
+
+def of_paths(x: Floats, y: Floats) -> Evidence:
+    """Evidence on the rank correlation of two measures over the epochs of a run; seeds are permuted whole.
+
+    Args:
+        x: shape (seeds, methods, epochs), not a number where there is none.
+        y: the same shape.
+    """
+    found = path_correlation(x, y)
+    if found.n == 0:
+        return Evidence(0, note=NONE)
+    if found.n == 1:
+        return Evidence(1, found.rho, smallest_p=1.0, note=ONE)
+    seeds = partial(seeds_for_rank, found.rho) if found.rho > 0 else None
+    return Evidence(*found, favour=found.rho, seeds=seeds, note=SHARED)
 
 
 def _together(x: Floats, y: Floats) -> str:

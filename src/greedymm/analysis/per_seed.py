@@ -27,6 +27,7 @@ class Data(NamedTuple):
     signed: bool  # two modalities: d_util says which branch leans more on the other
     split: str  # whose d_util it is
     tables: dict[str, Floats]  # measure -> (seeds, methods), not a number where there is none
+    paths: tuple[Floats, Floats]  # d_speed and d_util over training: (seeds, multi-modal methods, epochs)
 
     @property
     def multimodal(self) -> list[str]:
@@ -72,7 +73,8 @@ def per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, split: str) -> I
     if training is not None:
         measured = measured.merge(over_training(training), how="left", on=KEY)
     for dataset, group in measured.groupby("dataset", sort=False):
-        yield _arranged(str(dataset), split, group)
+        data = _arranged(str(dataset), split, group)
+        yield data if training is None else data._replace(paths=_paths(data, group, training))
 
 
 def _measured(runs: pd.DataFrame, split: str) -> pd.DataFrame:
@@ -93,7 +95,24 @@ def _arranged(dataset: str, split: str, group: pd.DataFrame) -> Data:
     tables = np.full((len(measures), row.max() + 1, len(methods)), np.nan)
     tables[:, row, column] = group[measures].to_numpy(float).T
     signed = bool((group["modalities"] <= PAIR).all())
-    return Data(dataset, list(methods), signed, split, dict(zip(measures, tables, strict=True)))
+    none = np.empty((row.max() + 1, 0, 0))
+    return Data(dataset, list(methods), signed, split, dict(zip(measures, tables, strict=True)), (none, none))
+
+
+def _paths(data: Data, group: pd.DataFrame, training: pd.DataFrame) -> tuple[Floats, Floats]:
+    """d_speed and d_util of each seed, multi-modal method and epoch; not a number where there is none."""
+    of = training[(training["dataset"] == data.dataset) & training["method"].isin(data.multimodal)]
+    seeds, epochs = np.unique(group["seed"]), np.unique(of["epoch"])
+    of = of[of["seed"].isin(seeds)]
+    place = (
+        np.searchsorted(seeds, of["seed"]),
+        pd.Index(data.multimodal).get_indexer(of["method"]),
+        np.searchsorted(epochs, of["epoch"]),
+    )
+    shape = (len(seeds), len(data.multimodal), len(epochs))
+    speed, util = np.full(shape, np.nan), np.full(shape, np.nan)
+    speed[place], util[place] = of[SPEED], of[UTIL]
+    return speed, util
 
 
 def over_training(training: pd.DataFrame) -> pd.DataFrame:

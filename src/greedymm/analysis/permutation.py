@@ -96,6 +96,43 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
     return RankCorrelation(n, rho, *rank_interval(rho, n), p, smallest)
 
 
+def path_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
+    """Mean over runs of Spearman's rho of two measures over a run's epochs.
+
+    Both may drift in the same way in every run, whatever they have to do with each other. So for the p-value the
+    seeds' paths of y are permuted whole, among seeds that have the same epochs of the same methods: what any seed's
+    path would show counts for nothing. The interval counts a seed once.
+
+    Args:
+        x: shape (seeds, methods, epochs), not a number where there is none.
+        y: the same shape.
+
+    Returns:
+        rho in [-1, 1]; rho and p are not a number where no run has both measures varying.
+    """
+    x, y = (np.asarray(v, dtype=float) for v in (x, y))
+    there = np.isfinite(x) & np.isfinite(y)
+    paths = [_unit_paths(np.where(there, v, np.nan)) for v in (x, y)]
+    used = (paths[0].any(axis=2) & paths[1].any(axis=2))[..., None]
+    seeds = used.any(axis=(1, 2))
+    n, count = int(seeds.sum()), int(used.sum())
+    if count == 0:
+        return RankCorrelation(0, np.nan, np.nan, np.nan, np.nan, np.nan)
+    rx, ry = (np.where(used, v, 0)[seeds].reshape(n, -1) for v in paths)
+    together = rx @ ry.T  # (seeds, seeds): sum over methods of rho of one seed's x and another's y
+    rho = round(float(np.trace(together)) / count, 12)
+    pattern = np.unique((there & used)[seeds].reshape(n, -1), axis=0, return_inverse=True)[1].ravel()
+    p, smallest = _of_orders(together, pattern)
+    return RankCorrelation(n, rho, *rank_interval(rho, n), p, smallest)
+
+
+def _unit_paths(values: Floats) -> Floats:
+    """Ranks along the last axis, less their mean, of length 1; 0 where there is no value or none that varies."""
+    flat = _ranks(values.reshape(-1, values.shape[-1]).T).T.reshape(values.shape)
+    length = np.sqrt((flat**2).sum(axis=-1, keepdims=True))
+    return np.divide(flat, length, out=np.zeros_like(flat), where=length > 0)
+
+
 def _ranks(values: Floats) -> Floats:
     """Ranks within each column, less their mean; 0 where there is no value."""
     if not len(values):

@@ -36,17 +36,22 @@ def sweep_results(points: Sequence[Point]) -> Results:
     Raises:
         GreedymmError: if no run can be used.
     """
-    collected = collect([point.run for point in points])
-    value_of = {point.run.name: point.value for point in points}
-    runs = collected.used.assign(value=lambda table: table["run"].map(value_of))
+    collected = collect({point.run.name: point.run for point in points}.values())
+    # What varies may not concern a run: then it stands at several values.
+    places = pd.DataFrame([(point.value, point.run.name) for point in points], columns=["value", "run"])
+    runs = places.merge(collected.used, on="run")
     summaries = [summary_table(of.drop(columns="value")).assign(value=v) for v, of in runs.groupby("value", sort=False)]
     table = pd.concat(summaries, ignore_index=True)
     table = table[table["measure"].isin(MEASURES)]
     reasons = [
-        f"{row['method']}, seed {row['seed']}, at {value_of[row['run']]}: {row[LEFT_OUT]}"
+        f"{row['method']}, seed {row['seed']}, at {_values(places, row['run'])}: {row[LEFT_OUT]}"
         for row in collected.runs[collected.runs[LEFT_OUT] != ""].to_dict("records")
     ]
     return Results(runs, table[["value", *table.columns.drop(["value", "dataset"])]], reasons)
+
+
+def _values(places: pd.DataFrame, run: str) -> str:
+    return ", ".join(places.loc[places["run"] == run, "value"])
 
 
 def sweep_figure(results: Results, setting: str, title: str) -> Figure:

@@ -77,7 +77,9 @@ def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], 
 
 def proxy(runs: pd.DataFrame, dataset: str, title: str) -> Figure:
     """d_util, on validation and on test, against d_speed: a dot per run."""
-    part = runs[runs["dataset"] == dataset].dropna(subset=["d_speed"])
+    columns = ["d_speed", *(f"{split}_d_util" for split in SPLITS)]  # missing where no run has several modalities
+    part = runs.reindex(columns=[*runs, *(c for c in columns if c not in runs)])
+    part = part[part["dataset"] == dataset].dropna(subset=["d_speed"])
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 3), sharex=True, sharey=True)
     for ax, (split, name) in zip(axes, SPLITS.items(), strict=True):
         for (method, colour), marker in zip(colours(list(part["method"].unique())).items(), cycle(MARKERS)):
@@ -88,7 +90,8 @@ def proxy(runs: pd.DataFrame, dataset: str, title: str) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(4))  # more would run into each other
         ax.set(title=f"{name},\n{title}", xlabel="d_speed (units of log10)")
     axes[0].set_ylabel("d_util")
-    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    if len(part):
+        axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

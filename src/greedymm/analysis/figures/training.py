@@ -24,7 +24,8 @@ def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str
         title: of the figure.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3), sharex=True, layout="constrained")
-    part = curves[curves["dataset"] == dataset].dropna(subset=["d_speed"])
+    part = curves.reindex(columns=[*curves, *({"d_speed"} - set(curves))])
+    part = part[part["dataset"] == dataset].dropna(subset=["d_speed"])
     measured = during.reindex(columns=["dataset", "method", "epoch", "d_util"])
     measured = measured[measured["dataset"] == dataset].dropna(subset=["d_util"])
     for method, colour in colours(list(part["method"].unique())).items():
@@ -40,7 +41,8 @@ def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str
         ax.set(xlabel="epoch", ylabel=name)
     if measured.empty:
         right.text(0.5, 0.5, "not measured: no snapshots", transform=right.transAxes, ha="center", va="bottom")
-    right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    if len(part):
+        right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     figure.suptitle(title)
     return figure
 
@@ -67,7 +69,7 @@ def steps(table: pd.DataFrame, dataset: str, modalities: Sequence[str], title: s
         of = part[part["method"] == method]
         first = int(of["mode"].ne(0).to_numpy().argmax()) if of["mode"].any() else len(of) // 2
         start = max(0, first - 5)
-        _windows(whole, of.iloc[:: -(-len(of) // MOST_POINTS)], modalities, colour)
+        _windows(whole, of, modalities, colour)
         _windows(zoom, of.iloc[start : start + ZOOM], modalities, colour)
         share = f"{of['mode'].ne(0).mean():.0%} of its steps re-balance"
         whole.set_title(f"{label(method)}, seed {of['seed'].iloc[0]}: {share}", fontsize="medium", loc="left")
@@ -91,13 +93,13 @@ def _shades(modalities: Sequence[str]) -> dict[str, str]:
 
 def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], colour: str) -> None:
     step, mode = of["step"].to_numpy(), of["mode"].to_numpy()
-    apart = step[1] - step[0] if len(step) > 1 else 1
     for k, shade in enumerate(_shades(modalities).values()):
         edges = np.diff(mode == k + 1, prepend=False, append=False).nonzero()[0]  # first of a window, first after it
-        windows = [(step[a] - apart / 2, (b - a) * apart) for a, b in edges.reshape(-1, 2)]
+        windows = [(step[a] - 0.5, b - a) for a, b in edges.reshape(-1, 2)]
         box = ax.get_xaxis_transform()
-        ax.broken_barh(windows, (0, 1), transform=box, facecolor=shade, alpha=SHADE, linewidth=0)
-    ax.plot(step, of["d_speed"], color=colour, linewidth=1.2)
+        ax.broken_barh(windows, (0, 1), transform=box, facecolor=shade, alpha=SHADE, linewidth=0, rasterized=True)
+    thinned = of.iloc[:: -(-len(of) // MOST_POINTS)]
+    ax.plot(thinned["step"], thinned["d_speed"], color=colour, linewidth=1.2)
     ax.axhline(0, color="black", linewidth=0.8)
 
 
