@@ -271,12 +271,43 @@ def test_models_are_added_to_runs_that_are_complete_and_only_once(
     assert files == {"MLmodel", "data", "requirements.txt"}
 
 
-def test_a_checkpoint_that_is_missing_costs_no_workflow(project: Path, runs: dict[str, Run]) -> None:
-    (runs["greedy"].folder / "checkpoint.pt").unlink()
+@pytest.mark.parametrize("name", ["checkpoint.pt", "rates.json", "record.json"])
+def test_a_run_with_a_file_missing_or_broken_is_named_and_costs_the_others_nothing(
+    name: str, project: Path, uri: str, runs: dict[str, Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = runs["greedy"]
+    if name == "rates.json":
+        write_text(run.evaluation_folder / name, '{"best_epoch": 1')
+    else:
+        (run.folder / name).unlink()
 
-    assert steps.track(tracked(project, models=True), project / "note.txt") == 0
+    assert steps.track(tracked(project, models=name == "checkpoint.pt"), project / "note.txt") == len(runs) - 1
 
-    assert "checkpoint.pt is missing" in (project / "note.txt").read_text()
+    assert name in caplog.text
+    assert "greedy-seed3" not in logged(uri)
+
+
+def test_a_run_measured_anew_by_other_code_is_sent_again(uri: str, runs: dict[str, Run]) -> None:
+    send_missing([runs["greedy"]], uri)
+    again = runs["greedy"].model_copy(update={"evaluation": "0123456789abcdef"})
+    shutil.copytree(runs["greedy"].evaluation_folder, again.evaluation_folder)
+    rates = read_json(again.evaluation_folder / "rates.json")
+    rates["val"]["accuracy"] = 0.125
+    write_json(rates, again.evaluation_folder / "rates.json")
+
+    assert send_missing([again], uri) == 1
+    assert send_missing([again], uri) == 0
+
+    assert logged(uri)["greedy-seed3"].data.metrics["best_val_accuracy"] == 0.125
+
+
+def test_a_run_names_the_commit_that_it_was_made_with(uri: str, runs: dict[str, Run]) -> None:
+    path = runs["greedy"].folder / "record.json"
+    write_json(read_json(path) | {"commit": "f" * 40}, path)
+
+    send_missing([runs["greedy"]], uri)
+
+    assert logged(uri)["greedy-seed3"].data.tags["mlflow.source.git.commit"] == "f" * 40
 
 
 # -- The whole analysis -------------------------------------------------------------------------------------

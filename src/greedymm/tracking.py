@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from greedymm.errors import GreedymmError
-from greedymm.files import sha256, write_text
+from greedymm.files import read_json, sha256, write_text
 from greedymm.params import Tracking, flat
 from greedymm.runs import Run
 
@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 POLL = 0.5  # seconds between two looks for a new epoch
 PATIENCE = 20  # seconds that a finished run waits for its last metrics to be sent
 BATCH = 500  # metrics in one request; MLflow takes 1,000
+MEASURED = "greedymm.measured"  # tag: with which code utilization was
 LOCK = Path("results/tracking/.lock")
 Row = dict[str, float]
 
@@ -136,9 +137,14 @@ class Store:
         """Epochs whose metrics are there."""
         return {metric.step for metric in self.client.get_metric_history(run_id, "train_loss")}
 
+    def tags(self, run_id: str) -> dict[str, str]:
+        """Tags of a run."""
+        tags: dict[str, str] = self.client.get_run(run_id).data.tags
+        return tags
+
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set the tags that are not there yet."""
-        there = self.client.get_run(run_id).data.tags if tags else {}
+        there = self.tags(run_id) if tags else {}
         for key, value in tags.items():
             if there.get(key) != value:
                 self.client.set_tag(run_id, key, value)
@@ -359,7 +365,7 @@ def send_missing(
     One process at a time: two would send the same run twice.
 
     Args:
-        runs: those that are planned; only finished ones are sent.
+        runs: those that are planned; only finished ones are sent, and none that the report leaves out.
         uri: of the store.
         network: gives a run's network, to be sent as a model; None: no models.
         pages: sent as well.
@@ -372,7 +378,7 @@ def send_missing(
     try:
         with _sending():
             store = Store(uri)
-            sent = sum([_send_missing(store, run, network, (tags or {}).get(run.name, {})) for run in finished])
+            sent = sum([_send_usable(store, run, network, (tags or {}).get(run.name, {})) for run in finished])
             for page in pages:
                 _send_page(store, page)
     except Exception as error:
@@ -389,16 +395,37 @@ def _sending() -> Iterator[None]:
         yield
 
 
-def _send_missing(store: Store, run: Run, network: Network | None, tags: Mapping[str, str]) -> bool:
+def _send_usable(store: Store, run: Run, network: Network | None, tags: Mapping[str, str]) -> bool:
+    """Send a run, unless its files cannot be used: then they are named, and cost the others nothing."""
+    from greedymm.analysis.collect import read_result
+
+    try:
+        rates = read_result(run).rates
+        trained = None if network is None else network(run)
+    except GreedymmError as error:
+        log.warning("not sent: %s", error)
+        return False
+    return _send_missing(store, run, rates, trained, tags)
+
+
+def _send_missing(
+    store: Store,
+    run: Run,
+    rates: dict[str, Any],
+    trained: tuple[nn.Module, list[Tensor]] | None,
+    tags: Mapping[str, str],
+) -> bool:
     run_id = store.open(run)
+    measured = store.tags(run_id).get(MEASURED)
     store.tag(run_id, tags)
-    rates = json.loads((run.evaluation_folder / "rates.json").read_text(encoding="utf-8"))
-    wanted = network is not None and not store.has_model(run_id)
-    if network is not None and wanted:
-        store.add_model(run_id, *network(run), epoch=rates["best_epoch"])
-    if store.is_complete(run_id):
+    wanted = trained is not None and not store.has_model(run_id)
+    if trained is not None and wanted:
+        store.add_model(run_id, *trained, epoch=rates["best_epoch"])
+    if store.is_complete(run_id) and measured == run.evaluation_folder.name:
         return wanted
     _send_results(store, run_id, run, rates)
+    made_at = read_json(run.folder / "record.json")["commit"]
+    store.tag(run_id, {MEASURED: run.evaluation_folder.name, "mlflow.source.git.commit": made_at})
     return True
 
 

@@ -69,7 +69,7 @@ def test_a_sweep_that_cannot_be_made_is_named(change: dict[str, Any], message: s
     "change", [{"values": [0.1, 1e-1]}, {"setting": "modalities", "values": [None, ["color", "gray"]]}]
 )
 def test_values_that_ask_for_the_same_runs_are_an_error(change: dict[str, Any]) -> None:
-    with pytest.raises(GreedymmError, match="sweeps.rate: values .* ask for the same runs"):
+    with pytest.raises(GreedymmError, match=r"sweeps\.rate: values .* ask for the same runs"):
         points(given(**change), "rate")
 
 

@@ -106,7 +106,7 @@ def _paths(data: Data, group: pd.DataFrame, training: pd.DataFrame) -> tuple[Flo
     of = of[of["seed"].isin(seeds)]
     place = (
         np.searchsorted(seeds, of["seed"]),
-        pd.Index(data.multimodal).get_indexer(of["method"]),
+        pd.Index(data.multimodal).get_indexer(pd.Index(of["method"])),
         np.searchsorted(epochs, of["epoch"]),
     )
     shape = (len(seeds), len(data.multimodal), len(epochs))

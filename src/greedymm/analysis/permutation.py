@@ -113,7 +113,7 @@ def path_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
     x, y = (np.asarray(v, dtype=float) for v in (x, y))
     there = np.isfinite(x) & np.isfinite(y)
     paths = [_unit_paths(np.where(there, v, np.nan)) for v in (x, y)]
-    used = (paths[0].any(axis=2) & paths[1].any(axis=2))[..., None]
+    used = np.asarray(paths[0].any(axis=2) & paths[1].any(axis=2))[..., None]
     seeds = used.any(axis=(1, 2))
     n, count = int(seeds.sum()), int(used.sum())
     if count == 0:
@@ -130,7 +130,7 @@ def _unit_paths(values: Floats) -> Floats:
     """Ranks along the last axis, less their mean, of length 1; 0 where there is no value or none that varies."""
     flat = _ranks(values.reshape(-1, values.shape[-1]).T).T.reshape(values.shape)
     length = np.sqrt((flat**2).sum(axis=-1, keepdims=True))
-    return np.divide(flat, length, out=np.zeros_like(flat), where=length > 0)
+    return np.asarray(np.divide(flat, length, out=np.zeros_like(flat), where=length > 0))
 
 
 def _ranks(values: Floats) -> Floats:
