@@ -52,6 +52,7 @@ for name in PARAMS.datasets:
 
 
 onsuccess:
+    forget_what_is_left_out()
     # A store that was down costs no run, but a user should see it.
     for note in map(Path, [*rules.track.output, *rules.track_sweeps.output]):
         if (

@@ -191,6 +191,7 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
 
     from greedymm.analysis import figures as draw
     from greedymm.analysis.collect import used
+    from greedymm.analysis.report import OF_EACH, OF_MULTIMODAL
     from greedymm.data.hdf5 import DataFile, shown_name
     from greedymm.params import modalities_of
     from greedymm.runs import data_settings
@@ -205,6 +206,10 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
         for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:  # of datasets that are no longer wanted, too
             old.unlink()
         draw.save(draw.accuracy(runs, summary, names), folder / "accuracy.png")
+        for name in params.datasets:
+            kinds = [*(OF_MULTIMODAL if name in params.multimodal else ()), *OF_EACH]
+            for kind in kinds if name not in drawn else ():
+                draw.save(draw.nothing(names[name]), folder / f"{kind}-{name}.png")
         for name in filter(drawn.__contains__, params.multimodal):
             modalities = list(modalities_of(name, params.datasets[name].modalities))
             utilization = draw.utilization(summary, name, modalities, names[name])

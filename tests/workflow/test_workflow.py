@@ -178,6 +178,23 @@ def test_where_a_run_fails_the_others_can_be_seen_and_the_rest_is_made_later(mad
     assert "Left out" not in (project.folder / "results/report/index.html").read_text()
 
 
+def test_a_run_that_was_left_out_is_in_the_report_once_it_is_mended(made: Project, tmp_path: Path) -> None:
+    project = p.clone(made, tmp_path / "clone")
+    history = next((project.folder / "results/runs").glob("*/greedy/*/history.csv"))
+    whole = history.read_text()
+    history.write_text(whole[:-3])
+    (project.folder / "results/tables/runs.csv").unlink()
+    page = project.folder / "results/report/index.html"
+
+    project.run("snakemake", "--cores", "2", "all")
+    assert "Left out" in page.read_text()
+    history.write_text(whole)
+    project.run("snakemake", "--cores", "2", "all")
+
+    assert "Left out" not in page.read_text()
+    assert "Nothing to be done" in project.run("snakemake", "--cores", "2", "all")
+
+
 def test_sweeps_are_trained_on_their_own_target_alone_and_once(project: Project) -> None:
     project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
     project.track_at("sqlite:///mlflow.db", follow_after=60)

@@ -1,5 +1,6 @@
 """Params, validated, and the runs that they ask for. No rules."""
 
+import csv
 import shlex
 import sys
 from shutil import which
@@ -81,6 +82,16 @@ def data_of(wildcards):
     if path not in DATA_OF:
         raise WorkflowError(f"{path} is not a file of these params")
     return DATA_OF[path]
+
+
+def forget_what_is_left_out():
+    """Let tables and report be made again next time where a run was left out of them: it may have been mended."""
+    runs = Path("results/tables/runs.csv")
+    if runs.exists():
+        with runs.open(newline="") as file:
+            if any(row["left_out"] for row in csv.DictReader(file)):
+                for place in ("tables", "figures", "costs", "report"):
+                    Path("results", place, f"{ANALYSIS}.key").unlink(missing_ok=True)
 
 
 def gpus(_):

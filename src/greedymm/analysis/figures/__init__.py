@@ -2,7 +2,7 @@
 
 from greedymm.analysis.figures.examples import samples, told_by_one
 from greedymm.analysis.figures.results import accuracy, confusion, costs, proxy, utilization
-from greedymm.analysis.figures.style import colours, label, save
+from greedymm.analysis.figures.style import colours, label, nothing, save
 from greedymm.analysis.figures.training import branches, d_speed, run_curves, steps
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "costs",
     "d_speed",
     "label",
+    "nothing",
     "proxy",
     "run_curves",
     "samples",

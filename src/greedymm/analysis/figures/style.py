@@ -43,6 +43,15 @@ def label(method: str) -> str:
     return f"{method.removeprefix('unimodal_')} alone" if method.startswith("unimodal_") else method
 
 
+def nothing(title: str) -> Figure:
+    """Stands for a figure of which there is nothing to show."""
+    figure, ax = plt.subplots(figsize=(4, 1))
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, "no run can be used", ha="center", va="center")
+    ax.set_title(title)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, and as SVG beside it, and close it."""
     with whole(path) as beside:
