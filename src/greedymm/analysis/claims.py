@@ -82,7 +82,7 @@ def _findings(data: Data) -> Iterator[Finding]:
 
 
 def _unequal(data: Data) -> Finding:
-    text = "greedy training uses its modalities unequally, in the same direction over seeds"
+    text = "greedy training uses its modalities unequally, on average in one direction over seeds"
     d_util = data.of(UTIL, "greedy")
     found = of_mean(d_util, 0)
     found = found if data.signed else without_test(found)
