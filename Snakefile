@@ -61,6 +61,7 @@ onsuccess:
             and "failed" in note.read_text()
         ):
             logger.warning(note.read_text())
+            note.unlink()  # tried again next time
 
 
 onerror:

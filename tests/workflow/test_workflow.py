@@ -148,12 +148,15 @@ def test_a_store_that_cannot_be_used_costs_no_run_and_gets_it_later(
 
     if target == "all":  # and a user sees it where the workflow runs
         assert re.search(r"tracking at \S+ failed: .+\n +Send them later with: greedymm track", printed)
+        assert project.planned() == {"track": 1, "all": 1, "total": 2}  # and it is tried again
 
     if lock is not None:
         lock.close()
     log = next((project.folder / "results/logs/train").iterdir()).read_text()
     assert re.search(r"tracking at \S+ failed: .+\n +The run goes on; send it later with: greedymm track", log)
     project.track_at("sqlite:///mlflow.db")
+    if target == "all":  # another store: there is something to send
+        assert project.planned() == {"track": 1, "all": 1, "total": 2}
     assert "1 runs sent" in project.run("greedymm", "track")
     assert project.tracked() == {"greedy-seed0": 2}
 

@@ -16,6 +16,7 @@ from greedymm.errors import GreedymmError
 from greedymm.runs import (
     analysis_key,
     data_settings,
+    key_of,
     planned,
     points,
     sweep_place,
@@ -31,6 +32,7 @@ try:
     SWEPT = {name: [p.run for p in points(PARAMS, name)] for name in PARAMS.sweeps}
     ANALYSIS = analysis_key(PARAMS)
     SWEEPS_KEY = sweeps_key(PARAMS)
+    STORE = key_of(PARAMS.tracking.model_dump(include={"uri", "models"}))
 except GreedymmError as error:
     raise WorkflowError(str(error))
 

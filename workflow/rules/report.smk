@@ -139,7 +139,7 @@ rule track:
         ancient(rules.figures.output),
         ancient(rules.report.output),
     output:
-        f"results/tracking/{ANALYSIS}.txt",
+        f"results/tracking/{ANALYSIS}-{STORE}.txt",
     log:
         f"results/logs/track/{ANALYSIS}.log",
     benchmark:
@@ -215,7 +215,7 @@ rule track_sweeps:
         ancient(files_of(sum(SWEPT.values(), []))),
         ancient(rules.sweeps_page.output),
     output:
-        f"results/tracking/sweeps-{SWEEPS_KEY}.txt",
+        f"results/tracking/sweeps-{SWEEPS_KEY}-{STORE}.txt",
     log:
         f"results/logs/track_sweeps/{SWEEPS_KEY}.log",
     benchmark:
