@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
     from torch import Tensor, nn
 
+    from greedymm.analysis.collect import Result
+
     # A run's trained network, and inputs of the form that it takes, two samples of each modality.
     Network = Callable[[Run], tuple[nn.Module, list[Tensor]]]
 
@@ -69,7 +71,11 @@ class Store:
 
     def open(self, run: Run) -> str:
         """MLflow's id of a run: of the one that is there, or of a new one."""
-        return self._find(run.dataset, run.name) or self._create(run)
+        return self.find(run) or self._create(run)
+
+    def find(self, run: Run) -> str | None:
+        """MLflow's id of a run, if it is there."""
+        return self._find(run.dataset, run.name)
 
     def open_page(self, page: Page) -> str:
         """MLflow's id of the run of a page."""
@@ -400,42 +406,42 @@ def _send_usable(store: Store, run: Run, network: Network | None, tags: Mapping[
     from greedymm.analysis.collect import read_result
 
     try:
-        rates = read_result(run).rates
-        trained = None if network is None else network(run)
+        result = read_result(run)
+        known = store.find(run)
+        trained = None if network is None or (known and store.has_model(known)) else network(run)
     except GreedymmError as error:
         log.warning("not sent: %s", error)
         return False
-    return _send_missing(store, run, rates, trained, tags)
+    return _send_missing(store, run, result, trained, tags)
 
 
 def _send_missing(
     store: Store,
     run: Run,
-    rates: dict[str, Any],
+    result: Result,
     trained: tuple[nn.Module, list[Tensor]] | None,
     tags: Mapping[str, str],
 ) -> bool:
     run_id = store.open(run)
     measured = store.tags(run_id).get(MEASURED)
     store.tag(run_id, tags)
-    wanted = trained is not None and not store.has_model(run_id)
-    if trained is not None and wanted:
-        store.add_model(run_id, *trained, epoch=rates["best_epoch"])
+    if trained is not None:
+        store.add_model(run_id, *trained, epoch=result.rates["best_epoch"])
     if store.is_complete(run_id) and measured == run.evaluation_folder.name:
-        return wanted
-    _send_results(store, run_id, run, rates)
+        return trained is not None
+    _send_results(store, run_id, run, result)
     made_at = read_json(run.folder / "record.json")["commit"]
     store.tag(run_id, {MEASURED: run.evaluation_folder.name, "mlflow.source.git.commit": made_at})
     return True
 
 
-def _send_results(store: Store, run_id: str, run: Run, rates: dict[str, Any]) -> None:
+def _send_results(store: Store, run_id: str, run: Run, result: Result) -> None:
     import matplotlib.pyplot as plt
     import pandas as pd
 
     from greedymm.analysis import figures
 
-    history = pd.read_csv(run.folder / "history.csv")
+    rates, history = result.rates, result.history
     rows: list[Any] = history.merge(pd.read_csv(run.folder / "timing.csv"), on="epoch").to_dict("records")
     there = store.epochs(run_id)
     store.send(run_id, [row for row in rows if row["epoch"] not in there])

@@ -210,7 +210,7 @@ rule sweeps_page:
         " --stamp {output.stamp} 2> {log}"
 
 
-rule track_sweeps:
+use rule track as track_sweeps with:
     input:
         ancient(files_of(sum(SWEPT.values(), []))),
         ancient(rules.sweeps_page.output),
@@ -220,12 +220,3 @@ rule track_sweeps:
         f"results/logs/track_sweeps/{SWEEPS_KEY}.log",
     benchmark:
         f"results/benchmarks/track_sweeps/{SWEEPS_KEY}.tsv"
-    conda:
-        "../envs/greedymm.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000 if PARAMS.tracking.models else 1000,
-    params:
-        params=PARAMS.model_dump_json(),
-    shell:
-        "python -m greedymm track --params {params.params:q} --note {output} 2> {log}"

@@ -20,7 +20,6 @@ from greedymm.analysis.per_seed import (
     AGREEMENT_TRAINING,
     ALONE,
     MAGNITUDE,
-    RHO_TRAINING,
     SPEED,
     UTIL,
     Data,
@@ -95,8 +94,9 @@ def _proxy(data: Data) -> Iterator[Finding]:
     row = partial(Finding, "b", f"d_speed is a proxy of {SPLITS[data.split]} {UTIL}", data.dataset, "all")
     yield row("rank correlation over runs", of_ranks(data.over_runs(SPEED), data.over_runs(UTIL)))
     yield row("share with the same sign, over runs", _agreement(data, AGREEMENT))
-    if np.isfinite(data.tables.get(RHO_TRAINING, np.nan)).any():  # measured at some epochs, of these data
-        yield row("rank correlation over training", of_paths(*data.paths))
+    training = of_paths(*data.paths)
+    if training.n:  # measured at some epochs, of these data
+        yield row("rank correlation over training", training)
         yield row("share with the same sign, over training", _agreement(data, AGREEMENT_TRAINING))
 
 

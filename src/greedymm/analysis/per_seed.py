@@ -16,7 +16,7 @@ PAIR = 2  # modalities; for more, d_util has no sign
 DIGITS = 12  # differences of equal accuracies are to be equal
 SPEED, UTIL, MAGNITUDE, AGREEMENT = "d_speed", "d_util", "|d_util|", "agreement in sign"
 ACCURACY = "test accuracy"
-RHO_TRAINING, AGREEMENT_TRAINING = "rho over training", "agreement over training"
+AGREEMENT_TRAINING = "agreement over training"
 
 
 class Data(NamedTuple):
@@ -116,21 +116,15 @@ def _paths(data: Data, group: pd.DataFrame, training: pd.DataFrame) -> tuple[Flo
 
 
 def over_training(training: pd.DataFrame) -> pd.DataFrame:
-    """Per run: Spearman's rho of d_speed and d_util over its epochs, and mean agreement of their signs.
+    """Per run: mean agreement of the signs of d_speed and d_util over its epochs.
 
     Args:
         training: columns dataset, method, seed, epoch, d_speed, d_util; epochs without both are left out.
 
     Returns:
-        Columns dataset, method, seed, RHO_TRAINING (not a number where one of them never changes) and
-        AGREEMENT_TRAINING, both in [-1, 1].
+        Columns dataset, method, seed and AGREEMENT_TRAINING, in [-1, 1].
     """
     finite = training[np.isfinite(training[[SPEED, UTIL]]).all(axis=1)]
-    run = [finite[k] for k in KEY]
-    ranks = finite.groupby(KEY)[[SPEED, UTIL]].rank()
-    centred = ranks - ranks.groupby(run).transform("mean")
-    x, y = centred[SPEED], centred[UTIL]
-    sums = pd.DataFrame({"xy": x * y, "xx": x**2, "yy": y**2}).groupby(run).sum()
-    agreement = (np.sign(finite[SPEED]) * np.sign(finite[UTIL])).groupby(run).mean()
-    rho: pd.Series[float] = sums["xy"] / np.sqrt(sums["xx"] * sums["yy"])
-    return pd.DataFrame({RHO_TRAINING: rho.round(DIGITS), AGREEMENT_TRAINING: agreement}).reset_index()
+    signs = np.sign(finite[SPEED]) * np.sign(finite[UTIL])
+    agreement = signs.groupby([finite[k] for k in KEY]).mean()
+    return pd.DataFrame({AGREEMENT_TRAINING: agreement}).reset_index()

@@ -69,6 +69,9 @@ class RankCorrelation(NamedTuple):
     smallest_p: float
 
 
+NOTHING = RankCorrelation(0, np.nan, np.nan, np.nan, np.nan, np.nan)
+
+
 def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
     """Spearman's rho of x and y among runs of the same method, all methods pooled.
 
@@ -112,12 +115,14 @@ def path_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
     """
     x, y = (np.asarray(v, dtype=float) for v in (x, y))
     there = np.isfinite(x) & np.isfinite(y)
+    if not there.any():
+        return NOTHING
     paths = [_unit_paths(np.where(there, v, np.nan)) for v in (x, y)]
     used = np.asarray(paths[0].any(axis=2) & paths[1].any(axis=2))[..., None]
     seeds = used.any(axis=(1, 2))
     n, count = int(seeds.sum()), int(used.sum())
     if count == 0:
-        return RankCorrelation(0, np.nan, np.nan, np.nan, np.nan, np.nan)
+        return NOTHING
     rx, ry = (np.where(used, v, 0)[seeds].reshape(n, -1) for v in paths)
     together = rx @ ry.T  # (seeds, seeds): sum over methods of rho of one seed's x and another's y
     rho = round(float(np.trace(together)) / count, 12)
