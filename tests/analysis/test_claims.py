@@ -90,7 +90,6 @@ def test_differences_over_seeds_are_scipys() -> None:
         ("c", "balanced", smaller),
         ("d", "balanced", change),
         ("e", "balanced", values(data, "balanced", "test_accuracy") - values(data, "random", "test_accuracy")),
-        ("f", "greedy", values(data, "greedy", "test_accuracy") - values(data, ALONE[1], "test_accuracy")),
     ]:
         found, wanted = row(table, claim, method), estimate(x.tolist())
         p = stats.permutation_test((x,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
@@ -115,9 +114,20 @@ def test_signs_that_the_data_fix_support_nothing() -> None:
 
     share = row(claims_table(data), "b", measure="share")
 
-    assert (share["estimate"], share["verdict"]) == (1, "undecided")
-    assert np.isnan(share["p"])
-    assert "not tested" in share["note"]
+    assert (share["estimate"], share["p"], share["verdict"], share["seeds_needed"]) == (1, 1, "undecided", None)
+    assert share["note"].startswith("1.00 with the seeds exchanged")
+
+
+@pytest.mark.parametrize(("turned", "verdict"), [(1, "supported"), (-1, "contradicted")])
+def test_signs_that_go_together_from_seed_to_seed_support_it(turned: int, verdict: str) -> None:
+    data = runs(12)
+    sign = np.where(data["seed"] % 2, 1.0, -1.0)
+    data["d_speed"], data["test_d_util"] = data["d_speed"].abs() * sign, turned * data["test_d_util"].abs() * sign
+
+    share = row(claims_table(data), "b", measure="share")
+
+    assert (share["estimate"], share["verdict"]) == ((1 + turned) / 2, verdict)
+    assert share["note"].startswith("0.50 with the seeds exchanged")
 
 
 def test_rank_correlation_over_training_is_the_mean_over_runs_then_over_seeds() -> None:
@@ -170,6 +180,19 @@ def test_a_drift_that_both_measures_share_in_every_seed_is_no_evidence() -> None
     assert alarms <= stats.binom.ppf(0.999, tries, 0.05)
 
 
+def test_a_shared_drift_with_the_wrong_pairs_speaks_against_a_proxy() -> None:
+    data = runs(12, methods=("greedy",))
+    training = training_of(data, np.random.default_rng(0))
+    own = training["d_speed"]
+    training["d_speed"] = training["epoch"] + own
+    training["d_util"] = training["epoch"] - own
+
+    found = row(claims_table(data, training), "b", measure="rank correlation over training")
+
+    assert found["estimate"] > 0.5
+    assert (found["verdict"], found["seeds_needed"]) == ("contradicted", None)
+
+
 def test_agreement_over_training_is_counted_as_by_hand() -> None:
     data = runs(2, methods=("greedy",))
     training = pd.DataFrame({
@@ -203,6 +226,39 @@ def test_the_modality_to_beat_is_the_one_that_is_best_on_test() -> None:
     assert found["verdict"] == "contradicted"
 
 
+def test_to_beat_the_best_modality_is_to_beat_each() -> None:
+    data = runs(7, noise=0)
+    means = {m: values(data, m, "test_accuracy").mean() for m in ALONE}
+    wild = np.array([1, -1, 1, -1, 1, -1, 0]) * 0.6  # of the weaker one: the mean of the other stays the best
+    data.loc[data["method"] == ALONE[0], "test_accuracy"] += wild
+    weaker = values(data, "balanced", "test_accuracy") - values(data, ALONE[0], "test_accuracy")
+
+    found = row(claims_table(data), "f", "balanced")
+
+    assert found["estimate"] == pytest.approx(LEVELS["balanced"] - means[ALONE[1]])
+    assert found["p"] == stats.permutation_test((weaker,), np.mean, permutation_type="samples").pvalue > 2 / 2**7
+    assert "p allows for its choice among 2" in found["note"]
+
+
+def test_to_be_beaten_by_the_best_modality_is_to_be_beaten_by_any() -> None:
+    data = runs(7)
+    beaten = values(data, "greedy", "test_accuracy") - values(data, ALONE[1], "test_accuracy")
+
+    found = row(claims_table(data), "f", "greedy")
+
+    assert (found["estimate"], found["p"]) == (pytest.approx(beaten.mean()), 2 * 2 / 2**7)
+
+
+def test_choosing_the_best_of_equal_modalities_gives_no_more_false_alarms() -> None:
+    modalities = tuple(f"unimodal_{i}" for i in range(8))
+    data, rng, alarms, tries = runs(8, methods=("greedy", *modalities)), np.random.default_rng(0), 0, 200
+    for _ in range(tries):
+        data["test_accuracy"] = rng.normal(0.7, 0.05, size=len(data))
+        alarms += int(row(claims_table(data), "f")["p"] <= 0.05)
+
+    assert alarms <= stats.binom.ppf(0.999, tries, 0.05)
+
+
 def test_p_values_are_corrected_over_all_rows() -> None:
     data = runs(7, datasets=2, noise=0.2)
 
@@ -218,7 +274,8 @@ def test_p_values_are_corrected_over_all_rows() -> None:
 def test_what_the_paper_claims_is_supported_where_it_holds() -> None:
     table = claims_table(runs(12))
 
-    judged = table["p"].notna() & (~table["method"].eq("greedy") | table["claim"].eq("a"))
+    signs = table["measure"].str.contains("share")  # the same in nearly all seeds, whichever are paired
+    judged = ~signs & (~table["method"].eq("greedy") | table["claim"].eq("a"))
     assert set(table.loc[judged, "verdict"]) == {"supported"}
     assert table["seeds_needed"][table["verdict"] == "supported"].isna().all()
 

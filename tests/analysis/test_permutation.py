@@ -9,6 +9,7 @@ from scipy import stats
 from greedymm.analysis.permutation import (
     EXACT_SIGNS,
     rank_correlation,
+    sign_agreement,
     sign_flip,
     smallest_of_orders,
     smallest_of_signs,
@@ -115,13 +116,13 @@ def test_of_one_method_it_is_spearmans_rho_with_scipys_exact_p(n: int) -> None:
         return stats.spearmanr(x, z).statistic
 
     wanted = stats.permutation_test((y,), rho, permutation_type="pairings", n_resamples=np.inf, vectorized=False)
-    assert (found.n, found.rho, found.p) == pytest.approx((n, rho(y), wanted.pvalue))
+    assert (found.n, found.value, found.p) == pytest.approx((n, rho(y), wanted.pvalue))
 
 
 def test_ties_share_their_rank() -> None:
     x, y = np.array([1.0, 1.0, 2.0, 3.0, 3.0]), np.array([2.0, 1.0, 2.0, 2.0, 5.0])
 
-    assert rank_correlation(x[:, None], y[:, None]).rho == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert rank_correlation(x[:, None], y[:, None]).value == pytest.approx(stats.spearmanr(x, y).statistic)
 
 
 def test_what_the_methods_alone_do_counts_for_nothing() -> None:
@@ -140,7 +141,7 @@ def test_seeds_are_permuted_whole_as_by_hand() -> None:
     found = rank_correlation(x, y)
 
     assert found.p == min(1, 2 * min(above, below) / 24)
-    assert found.rho == pytest.approx(every[0] / 10)  # 5 for each of two methods
+    assert found.value == pytest.approx(every[0] / 10)  # 5 for each of two methods
     assert found.smallest_p == 2 / 24
 
 
@@ -149,7 +150,7 @@ def test_seeds_change_places_with_those_that_have_the_same_methods() -> None:
 
     found = rank_correlation(x, x)
 
-    assert (found.n, found.rho) == (5, 1.0)
+    assert (found.n, found.value) == (5, 1.0)
     assert found.p == found.smallest_p == 2 / (6 * 2)  # 3! orders of the whole seeds, 2! of the others
 
 
@@ -168,7 +169,7 @@ def test_what_does_not_vary_has_no_correlation() -> None:
     found = rank_correlation(np.ones((5, 2)), np.random.default_rng(0).normal(size=(5, 2)))
 
     assert found.n == 5
-    assert np.isnan([found.rho, found.low, found.high, found.p]).all()
+    assert np.isnan([found.value, found.low, found.high, found.p]).all()
 
 
 def test_draws_of_orders_are_the_same_each_time_and_close_to_scipys_p() -> None:
@@ -191,3 +192,48 @@ def test_seeds_and_methods_with_effects_of_their_own_give_no_more_false_alarms(s
     alarms = sum(rank_correlation(a, b).p <= ALPHA for a, b in zip(x, y, strict=True))
 
     assert plausible(alarms, tries, ALPHA)
+
+
+# -- Agreement in sign --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [4, 6])
+def test_agreement_is_the_share_of_equal_signs_with_scipys_exact_p(n: int) -> None:
+    x, y = np.random.default_rng(n).normal(0.3, 1, size=(2, n))
+
+    found = sign_agreement(x[:, None, None], y[:, None, None])
+
+    def share(z: NDArray[np.float64]) -> Any:
+        return np.mean(np.sign(x) == np.sign(z))
+
+    wanted = stats.permutation_test((y,), share, permutation_type="pairings", n_resamples=np.inf, vectorized=False)
+    assert (found.n, found.value, found.p) == pytest.approx((n, share(y), wanted.pvalue))
+    assert found.exchanged == pytest.approx(np.mean(np.sign(x)[:, None] == np.sign(y)))
+    interval = stats.binomtest(round(n * share(y)), n).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_the_effect_of_one_sign_a_seed_is_the_correlation_of_signs() -> None:
+    x, y = np.random.default_rng(1).normal(0.3, 1, size=(2, 12))
+    signs = np.sign(x), np.sign(y)
+
+    found = sign_agreement(x[:, None, None], y[:, None, None])
+
+    assert found.effect == pytest.approx(np.corrcoef(*signs)[0, 1])
+
+
+def test_agreement_counts_a_run_once_whatever_the_number_of_its_epochs() -> None:
+    x = np.array([[[1.0, 1.0, 1.0, -1.0]], [[1.0, np.nan, np.nan, np.nan]]])
+
+    found = sign_agreement(x, abs(x))
+
+    assert (found.n, found.value, found.p) == (2, (3 / 4 + 1) / 2, 1)  # seeds with other epochs change no places
+
+
+def test_signs_that_the_data_tend_to_give_no_more_false_alarms() -> None:
+    rng, tries = np.random.default_rng(0), 1000
+    x, y = rng.normal(0.8, 1, size=(2, tries, 6, 3, 1)) + rng.normal(size=(2, tries, 6, 1, 1))  # seeds are alike
+
+    alarms = sum(sign_agreement(a, b).p <= ALPHA for a, b in zip(x, y, strict=True))
+
+    assert alarms <= stats.binom.ppf(0.999, tries, ALPHA)

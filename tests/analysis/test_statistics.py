@@ -35,6 +35,14 @@ def test_equal_values_have_an_interval_of_no_width() -> None:
     assert estimate([0.5] * 4) == (4, 0.5, 0.0, 0.5, 0.5)
 
 
+def test_an_interval_ends_where_no_value_can_be() -> None:
+    free, bounded = (estimate([0.9, 1.0], *bounds) for bounds in ((), (0, 1)))
+
+    assert free.high > 1
+    assert bounded == free._replace(high=1.0)
+    assert estimate([0.0, 0.1], 0, 1).low == 0
+
+
 def test_no_value_at_all_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least one value"):
         estimate([])

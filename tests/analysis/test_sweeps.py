@@ -168,7 +168,7 @@ def test_the_page_shows_text_figure_and_table_of_each_sweep(params: Params, tmp_
     assert page.count("data:image/png;base64,") == page.count('<table class="sortable">') == 1
     assert page.count("What it shows.") == 2
     assert '<button type="button">training.learning_rate</button>' in page
-    assert re.search(r"<td>0.2</td><td>balanced</td><td>2</td><td>92.5 % \[60.7, 124.3\]</td>", page)
+    assert re.search(r"<td>0.2</td><td>balanced</td><td>2</td><td>92.5 % \[60.7, 100.0\]</td>", page)
 
 
 @pytest.mark.parametrize("seeds", [(1,), (0, 1)], ids=["one run", "all of a value"])

@@ -25,7 +25,7 @@ def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
     """Estimates over seeds: one row per dataset, method and measure, in the order of the runs that are used."""
     measures = [c for c in runs.columns if c not in IDENTITY]
     rows = [
-        [dataset, method, measure, *_estimate(group[measure])]
+        [dataset, method, measure, *_estimate(group[measure], measure)]
         for (dataset, method), group in runs.groupby(GROUP, sort=False)
         for measure in measures
         if group[measure].notna().any()
@@ -33,8 +33,9 @@ def summary_table(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*GROUP, "measure", *Estimate._fields])
 
 
-def _estimate(values: "pd.Series[Any]") -> Estimate:
-    return estimate([float(v) for v in values.dropna()])
+def _estimate(values: "pd.Series[Any]", measure: str) -> Estimate:
+    bounds = (0.0, 1.0) if "accuracy" in measure else ()
+    return estimate([float(v) for v in values.dropna()], *bounds)
 
 
 def headline(summary: pd.DataFrame, runs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:

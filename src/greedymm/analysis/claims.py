@@ -5,7 +5,7 @@ compared within a seed, and runs of one seed never count as independent. Every m
 greedy nor random is judged as one that balances.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,20 +13,11 @@ import numpy as np
 import pandas as pd
 
 from greedymm.analysis.aggregate import SPLITS
-from greedymm.analysis.evidence import Evidence, of_agreement, of_mean, of_paths, of_ranks, without_test
-from greedymm.analysis.per_seed import (
-    ACCURACY,
-    AGREEMENT,
-    AGREEMENT_TRAINING,
-    ALONE,
-    MAGNITUDE,
-    SPEED,
-    UTIL,
-    Data,
-    per_seed,
-)
+from greedymm.analysis.evidence import Evidence, of_mean, of_paths, of_ranks, of_signs, without_test
+from greedymm.analysis.per_seed import ACCURACY, ALONE, MAGNITUDE, SPEED, UTIL, Data, per_seed
+from greedymm.analysis.permutation import LEAST
 from greedymm.analysis.power import MOST
-from greedymm.analysis.statistics import holm
+from greedymm.analysis.statistics import Floats, holm
 
 ALPHA = 0.05
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -57,7 +48,7 @@ def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, sp
 
     Returns:
         COLUMNS. `n`: seeds. `low`, `high`: 95 % interval of the estimate, not corrected for the number of claims.
-        `p`: two-sided, by sign flips (rank correlations: permutations) of seeds; `smallest_p`: what n seeds can reach.
+        `p`: two-sided, by sign flips (claim b: permutations) of seeds; `smallest_p`: what n seeds can reach.
         `p_holm`: corrected over all rows that have a p. `verdict`: supported or contradicted at p_holm <= 0.05, else
         undecided. `seeds_needed`: for power 0.8 with the effect seen, at the level at which Holm rejects whatever
         the other undecided rows say; a number, "> 1000", or None: decided, one seed, or an effect against the claim.
@@ -92,18 +83,18 @@ def _unequal(data: Data) -> Finding:
 
 def _proxy(data: Data) -> Iterator[Finding]:
     row = partial(Finding, "b", f"d_speed is a proxy of {SPLITS[data.split]} {UTIL}", data.dataset, "all")
-    yield row("rank correlation over runs", of_ranks(data.over_runs(SPEED), data.over_runs(UTIL)))
-    yield row("share with the same sign, over runs", _agreement(data, AGREEMENT))
+    over_runs = data.over_runs(SPEED), data.over_runs(UTIL)
+    yield row("rank correlation over runs", of_ranks(*over_runs))
+    yield row("share with the same sign, over runs", _agreement(data, *(table[..., None] for table in over_runs)))
     training = of_paths(*data.paths)
     if training.n:  # measured at some epochs, of these data
         yield row("rank correlation over training", training)
-        yield row("share with the same sign, over training", _agreement(data, AGREEMENT_TRAINING))
+        yield row("share with the same sign, over training", _agreement(data, *data.paths))
 
 
-def _agreement(data: Data, measure: str) -> Evidence:
-    """Shown, not tested: where the data fix both signs, they agree in every seed, and the one foretells nothing."""
-    found = of_agreement(data.pooled(measure))
-    return without_test(found, "not tested: the data alone may fix both signs") if data.signed else without_test(found)
+def _agreement(data: Data, x: Floats, y: Floats) -> Evidence:
+    found = of_signs(x, y)
+    return found if data.signed else without_test(Evidence(found.n))
 
 
 def _balancing(data: Data) -> Iterator[Finding]:
@@ -116,24 +107,44 @@ def _balancing(data: Data) -> Iterator[Finding]:
             change = data.of(measure, method) - data.of(measure, reference)
             shown = f"{SPLITS[data.split]} {MAGNITUDE}" if measure == MAGNITUDE else measure
             name = f"{shown}, less that of {reference}"
-            yield Finding(claim, text.format(method), data.dataset, method, name, of_mean(change, direction))
+            found = of_mean(change, direction, 1 if measure == ACCURACY else np.inf)
+            yield Finding(claim, text.format(method), data.dataset, method, name, found)
 
 
 def _above_the_best_modality(data: Data) -> Iterator[Finding]:
     """Of greedy and of what balances, against the modality that is best on test: no choice helps the claim."""
-    best = _best_modality(data)
-    for method in [m for m in data.multimodal if m != "random"] if best else []:
-        text = f"the multi-modal network ({method}) beats its best single modality"
-        found = of_mean(data.of(ACCURACY, method) - data.of(ACCURACY, best), 1)
-        found = found._replace(note=_notes(f"best on test: {best.removeprefix(ALONE)}", found.note))
-        yield Finding("f", text, data.dataset, method, f"{ACCURACY}, less that of {best}", found)
+    for method in [m for m in data.multimodal if m != "random"]:
+        against = {
+            m: of_mean(data.of(ACCURACY, method) - data.of(ACCURACY, m), 1, 1)
+            for m in data.methods
+            if m.startswith(ALONE)
+        }
+        against = {m: found for m, found in against.items() if found.n}
+        best = _best_modality(data, against)
+        if best:
+            text = f"the multi-modal network ({method}) beats its best single modality"
+            name = f"{ACCURACY}, less that of {best}"
+            yield Finding("f", text, data.dataset, method, name, _against_all(best, against))
 
 
-def _best_modality(data: Data) -> str:
+def _best_modality(data: Data, among: Iterable[str]) -> str:
     """Name of the unimodal reference with the best mean test accuracy; of equals the first; empty: none."""
-    accuracies = {m: data.of(ACCURACY, m) for m in data.methods if m.startswith(ALONE)}
-    means = {m: values[np.isfinite(values)].mean() for m, values in accuracies.items() if np.isfinite(values).any()}
-    return max(means, key=lambda m: means[m], default="")
+    accuracies = {m: data.of(ACCURACY, m) for m in among}
+    return max(accuracies, key=lambda m: accuracies[m][np.isfinite(accuracies[m])].mean(), default="")
+
+
+def _against_all(best: str, against: dict[str, Evidence]) -> Evidence:
+    """Evidence against the best; its p allows for the best having been chosen by what is tested.
+
+    To beat the best is to beat all: the largest p of them (intersection-union test). To be beaten by the best is to
+    be beaten by any: its p times their number (Bonferroni).
+    """
+    found, chosen = against[best], f"best on test: {best.removeprefix(ALONE)}"
+    if len(against) > 1 and found.n > 1:
+        chosen += f", p allows for its choice among {len(against)}"
+        beaten = [f.p if f.favour > 0 and f.n > 1 else 1.0 for f in against.values()]
+        found = found._replace(p=max(beaten) if found.favour > 0 else min(1.0, found.p * len(against)))
+    return found._replace(note=_notes(chosen, found.note))
 
 
 # -- Verdicts -----------------------------------------------------------------------------------------------
@@ -171,7 +182,8 @@ def _too_few(found: Evidence, level: float) -> str:
     """Says where the seeds are fewer than the correction for the undecided rows asks for, whatever they show."""
     if np.isnan(found.p) or found.smallest_p <= level:
         return ""
-    return f"too few seeds: no p below {found.smallest_p:.2g}, needed {level:.2g}"
+    few = "seeds" if found.smallest_p > LEAST else "re-arrangements drawn for so many tests"
+    return f"too few {few}: no p below {found.smallest_p:.2g}, needed {level:.2g}"
 
 
 def _notes(*notes: str) -> str:

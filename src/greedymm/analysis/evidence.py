@@ -10,14 +10,20 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from greedymm.analysis.permutation import path_correlation, rank_correlation, sign_flip, smallest_of_signs
+from greedymm.analysis.permutation import (
+    Paired,
+    path_correlation,
+    rank_correlation,
+    sign_agreement,
+    sign_flip,
+    smallest_of_signs,
+)
 from greedymm.analysis.power import seeds_for_mean, seeds_for_rank
-from greedymm.analysis.statistics import Floats, estimate, share_interval
+from greedymm.analysis.statistics import Floats, estimate
 
 NONE = "no seed has what it takes"
 ONE = "one seed: no interval, no test"
 UNSIGNED = "more than two modalities: d_util has no sign, no test"
-SHARED = "a drift that all seeds share counts for nothing in p"
 CONSTANT = "no rank correlation: one of the two is the same in all runs of each method"
 
 
@@ -35,41 +41,25 @@ class Evidence(NamedTuple):
     note: str = ""
 
 
-def of_mean(values: Floats, direction: int) -> Evidence:
+def of_mean(values: Floats, direction: int, most: float = np.inf) -> Evidence:
     """Evidence on the mean of one value per seed: Student's t interval, sign-flip test against 0.
 
     Args:
         values: shape (seeds,); what is not finite is left out.
         direction: 1 or -1, the sign that is claimed; 0: whichever the mean has.
+        most: the interval ends at -most and most, which no mean can pass.
     """
     x = values[np.isfinite(values)]
     n = len(x)
     if n == 0:
         return Evidence(0, note=NONE)
-    mean = estimate(x.tolist())
+    mean = estimate(x.tolist(), -most, most)
     favour = direction * mean.mean if direction else abs(mean.mean)
     found = Evidence(n, mean.mean, mean.low, mean.high, np.nan, smallest_of_signs(n), favour)
     if n == 1:
         return found._replace(note=ONE)
     effect = favour / mean.sd if mean.sd > 0 else np.inf
     return found._replace(p=sign_flip(x), seeds=partial(seeds_for_mean, effect) if favour > 0 else None)
-
-
-def of_agreement(values: Floats) -> Evidence:
-    """Evidence on the share of runs, or epochs, in which two signs are the same: sign-flip test against one half.
-
-    Args:
-        values: shape (seeds,): mean over a seed's runs of 1 where the signs agree, -1 where not, 0 where one is 0.
-
-    Returns:
-        Its interval is Clopper's and Pearson's, each seed counted once.
-    """
-    found = of_mean(values, 1)
-    if found.n == 0:
-        return found
-    share = (1 + found.estimate) / 2
-    low, high = share_interval(share, found.n) if found.n > 1 else (np.nan, np.nan)
-    return found._replace(estimate=share, low=low, high=high)
 
 
 def of_ranks(x: Floats, y: Floats) -> Evidence:
@@ -80,14 +70,10 @@ def of_ranks(x: Floats, y: Floats) -> Evidence:
         y: the same shape.
     """
     found = rank_correlation(x, y)
-    if found.n == 0:
-        return Evidence(0, note=NONE)
-    if found.n == 1:
-        return Evidence(1, smallest_p=1.0, note=ONE)
-    if np.isnan(found.rho):
+    if found.n > 1 and np.isnan(found.value):
         return Evidence(found.n, note=CONSTANT)
-    seeds = partial(seeds_for_rank, found.rho) if found.rho > 0 else None
-    return Evidence(*found, favour=found.rho, seeds=seeds, note=_together(x, y))
+    of_one = found._replace(value=np.nan) if found.n == 1 else found  # one value has no rank
+    return _of_pairs(of_one, _together(x, y))
 
 
 def of_paths(x: Floats, y: Floats) -> Evidence:
@@ -98,12 +84,27 @@ def of_paths(x: Floats, y: Floats) -> Evidence:
         y: the same shape.
     """
     found = path_correlation(x, y)
+    return _of_pairs(found, _beside(found))
+
+
+def of_signs(x: Floats, y: Floats) -> Evidence:
+    """Evidence on the share in which two signs are the same; seeds are permuted whole. Arguments: as of `of_paths`."""
+    found = sign_agreement(x, y)
+    return _of_pairs(found, _beside(found))
+
+
+def _of_pairs(found: Paired, note: str) -> Evidence:
+    """For the claim speaks what the right pairs of seeds have more of than exchanged ones."""
     if found.n == 0:
         return Evidence(0, note=NONE)
     if found.n == 1:
-        return Evidence(1, found.rho, smallest_p=1.0, note=ONE)
-    seeds = partial(seeds_for_rank, found.rho) if found.rho > 0 else None
-    return Evidence(*found, favour=found.rho, seeds=seeds, note=SHARED)
+        return Evidence(1, found.value, smallest_p=1.0, note=ONE)
+    seeds = partial(seeds_for_rank, found.effect) if found.effect > 0 else None
+    return Evidence(*found[:6], favour=found.effect, seeds=seeds, note=note)
+
+
+def _beside(found: Paired) -> str:
+    return f"{found.exchanged:.2f} with the seeds exchanged: p is of what differs from it"
 
 
 def _together(x: Floats, y: Floats) -> str:

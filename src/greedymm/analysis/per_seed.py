@@ -14,9 +14,8 @@ ALONE = "unimodal_"
 REFERENCES = ("greedy", "random")  # every other multi-modal method is one that balances
 PAIR = 2  # modalities; for more, d_util has no sign
 DIGITS = 12  # differences of equal accuracies are to be equal
-SPEED, UTIL, MAGNITUDE, AGREEMENT = "d_speed", "d_util", "|d_util|", "agreement in sign"
+SPEED, UTIL, MAGNITUDE = "d_speed", "d_util", "|d_util|"
 ACCURACY = "test accuracy"
-AGREEMENT_TRAINING = "agreement over training"
 
 
 class Data(NamedTuple):
@@ -47,13 +46,6 @@ class Data(NamedTuple):
         """One value per multi-modal run, (seeds, methods)."""
         return self.tables[measure][:, [self.methods.index(m) for m in self.multimodal]]
 
-    def pooled(self, measure: str) -> Floats:
-        """Mean over the multi-modal runs that a seed has, (seeds,)."""
-        runs = self.over_runs(measure)
-        there = np.isfinite(runs)
-        total, number = np.where(there, runs, 0).sum(axis=1), there.sum(axis=1)
-        return np.where(number > 0, total / np.maximum(number, 1), np.nan)
-
 
 def per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, split: str) -> Iterator[Data]:
     """Arrange what the claims are about, dataset by dataset in the order of the runs, seeds ascending.
@@ -70,8 +62,6 @@ def per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, split: str) -> I
         twice = ", ".join(map(str, runs.loc[runs.duplicated(KEY), KEY].iloc[0]))
         raise ValueError(f"two runs of the same dataset, method and seed ({twice}): leave one of them out")
     measured = _measured(runs, split)
-    if training is not None:
-        measured = measured.merge(over_training(training), how="left", on=KEY)
     for dataset, group in measured.groupby("dataset", sort=False):
         data = _arranged(str(dataset), split, group)
         yield data if training is None else data._replace(paths=_paths(data, group, training))
@@ -83,7 +73,6 @@ def _measured(runs: pd.DataFrame, split: str) -> pd.DataFrame:
     numbers = runs.reindex(columns=list(names)).astype(float).rename(columns=names)
     numbers = numbers.where(np.isfinite(numbers)).round(DIGITS)
     numbers[MAGNITUDE] = numbers[UTIL].abs()
-    numbers[AGREEMENT] = np.sign(numbers[SPEED]) * np.sign(numbers[UTIL])  # 1, 0 or -1
     numbers["modalities"] = runs.filter(regex=f"^{split}_utilization_").notna().sum(axis=1)
     return pd.concat([runs[KEY], numbers], axis=1)
 
@@ -113,18 +102,3 @@ def _paths(data: Data, group: pd.DataFrame, training: pd.DataFrame) -> tuple[Flo
     speed, util = np.full(shape, np.nan), np.full(shape, np.nan)
     speed[place], util[place] = of[SPEED], of[UTIL]
     return speed, util
-
-
-def over_training(training: pd.DataFrame) -> pd.DataFrame:
-    """Per run: mean agreement of the signs of d_speed and d_util over its epochs.
-
-    Args:
-        training: columns dataset, method, seed, epoch, d_speed, d_util; epochs without both are left out.
-
-    Returns:
-        Columns dataset, method, seed and AGREEMENT_TRAINING, in [-1, 1].
-    """
-    finite = training[np.isfinite(training[[SPEED, UTIL]]).all(axis=1)]
-    signs = np.sign(finite[SPEED]) * np.sign(finite[UTIL])
-    agreement = signs.groupby([finite[k] for k in KEY]).mean()
-    return pd.DataFrame({AGREEMENT_TRAINING: agreement}).reset_index()

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from greedymm.analysis.statistics import Floats, rank_interval
+from greedymm.analysis.statistics import Floats, rank_interval, share_interval
 
 EXACT_SIGNS = 14  # seeds up to which all 2^n sign flips are counted
 EXACT_ORDERS = 7  # seeds up to which all n! orders are counted
-DRAWS = 19_999  # of re-arrangements beyond that: no p below 2 / 20,000
+DRAWS = 19_999  # of re-arrangements beyond that
+LEAST = 2 / (DRAWS + 1)  # no p of draws is below
 CHUNK = 2_000_000  # values drawn at once: bounds the memory
 SLACK = 1e-9  # sums that differ by rounding only count as equal
 
@@ -58,21 +59,23 @@ def smallest_of_orders(n: int) -> float:
     return min(1.0, 2 / (math.factorial(n) if n <= EXACT_ORDERS else DRAWS + 1))
 
 
-class RankCorrelation(NamedTuple):
-    """Spearman's rho within methods over n seeds, its 95 % interval, and the permutation test."""
+class Paired(NamedTuple):
+    """How two measures go together over n seeds, its 95 % interval, and the test that exchanges the seeds."""
 
     n: int
-    rho: float
+    value: float
     low: float
     high: float
     p: float
     smallest_p: float
+    exchanged: float = np.nan  # the value where seeds are exchanged, mean over all exchanges
+    effect: float = 0.0  # correlation of what differs between seeds, in [-1, 1]: above 0, the right pairs exceed those
 
 
-NOTHING = RankCorrelation(0, np.nan, np.nan, np.nan, np.nan, np.nan)
+NOTHING = Paired(0, np.nan, np.nan, np.nan, np.nan, np.nan)
 
 
-def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
+def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> Paired:
     """Spearman's rho of x and y among runs of the same method, all methods pooled.
 
     Ranks are taken within each method, so that what the methods alone do to both counts for nothing; with one
@@ -84,7 +87,7 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
         y: the same shape.
 
     Returns:
-        rho in [-1, 1]; rho and p are not a number where x or y does not vary within any method.
+        rho in [-1, 1]; not a number, as is p, where x or y does not vary within any method.
     """
     x, y = (np.asarray(v, dtype=float) for v in (x, y))
     there = np.isfinite(x) & np.isfinite(y)
@@ -92,14 +95,13 @@ def rank_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
     there = there[there.any(axis=1)]
     n, scale = len(rx), float(np.sqrt((rx**2).sum() * (ry**2).sum()))
     if scale == 0:
-        return RankCorrelation(n, np.nan, np.nan, np.nan, np.nan, np.nan)
-    together = rx @ ry.T  # (seeds, seeds): what x of one seed and y of another add to rho
-    rho = round(float(np.trace(together)) / scale, 12)  # 12: rounding alone must not make 1 less than 1
-    p, smallest = _of_orders(together, np.unique(there, axis=0, return_inverse=True)[1].ravel())
-    return RankCorrelation(n, rho, *rank_interval(rho, n), p, smallest)
+        return NOTHING._replace(n=n)
+    found = _exchanged(rx @ ry.T / scale, there)
+    low, high = rank_interval(found.value, n)
+    return found._replace(low=low, high=high)
 
 
-def path_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
+def path_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> Paired:
     """Mean over runs of Spearman's rho of two measures over a run's epochs.
 
     Both may drift in the same way in every run, whatever they have to do with each other. So for the p-value the
@@ -124,11 +126,36 @@ def path_correlation(x: npt.ArrayLike, y: npt.ArrayLike) -> RankCorrelation:
     if count == 0:
         return NOTHING
     rx, ry = (np.where(used, v, 0)[seeds].reshape(n, -1) for v in paths)
-    together = rx @ ry.T  # (seeds, seeds): sum over methods of rho of one seed's x and another's y
-    rho = round(float(np.trace(together)) / count, 12)
-    pattern = np.unique((there & used)[seeds].reshape(n, -1), axis=0, return_inverse=True)[1].ravel()
-    p, smallest = _of_orders(together, pattern)
-    return RankCorrelation(n, rho, *rank_interval(rho, n), p, smallest)
+    found = _exchanged(rx @ ry.T / count, (there & used)[seeds].reshape(n, -1))
+    low, high = rank_interval(found.value, n)
+    return found._replace(low=low, high=high)
+
+
+def sign_agreement(x: npt.ArrayLike, y: npt.ArrayLike) -> Paired:
+    """Share of a run's epochs in which two measures have the same sign, mean over runs; 0 is half an agreement.
+
+    The data may fix both signs, whatever the measures have to do with each other. So for the p-value the seeds' signs
+    of y are permuted whole, among seeds that have the same epochs of the same methods, as in `path_correlation`.
+
+    Args:
+        x: shape (seeds, methods, epochs), not a number where there is none. Of one value per run: one epoch.
+        y: the same shape.
+
+    Returns:
+        A share in [0, 1], with the interval of Clopper and Pearson, a seed counted once.
+    """
+    x, y = (np.asarray(v, dtype=float) for v in (x, y))
+    there = np.isfinite(x) & np.isfinite(y)
+    seeds = there.any(axis=(1, 2))
+    n, count = int(seeds.sum()), int(there.any(axis=2).sum())
+    if n == 0:
+        return NOTHING
+    weight = 1 / np.sqrt(np.maximum(there.sum(axis=2, keepdims=True), 1))  # of both: a run counts once
+    sx, sy = ((np.sign(np.where(there, v, 0)) * weight)[seeds].reshape(n, -1) for v in (x, y))
+    found = _exchanged(sx @ sy.T / count, there[seeds].reshape(n, -1))
+    share, exchanged = (1 + found.value) / 2, (1 + found.exchanged) / 2
+    low, high = share_interval(share, n)
+    return found._replace(value=share, low=low, high=high, exchanged=exchanged)
 
 
 def _unit_paths(values: Floats) -> Floats:
@@ -147,14 +174,27 @@ def _ranks(values: Floats) -> Floats:
     return np.asarray(np.nan_to_num(ranks - (counts + 1) / 2))
 
 
-def _of_orders(together: Floats, pattern: Ints) -> tuple[float, float]:
-    """p-value of the trace under orders of the columns within each pattern, and the smallest there could be."""
-    rows = np.arange(len(together))
-    null = np.concatenate([together[rows, orders].sum(axis=1) for orders in _orders(pattern)])
-    exact = len(pattern) <= EXACT_ORDERS
+def _exchanged(together: Floats, there: npt.NDArray[np.bool_]) -> Paired:
+    """The trace, without interval, and its test under orders of the columns.
+
+    Args:
+        together: shape (seeds, seeds), what x of one seed and y of another add to the value.
+        there: shape (seeds, values), which of its values a seed has: those that have the same change places.
+    """
+    n = len(together)
+    pattern = np.unique(there, axis=0, return_inverse=True)[1].ravel()
+    value = round(float(np.trace(together)), 12)  # 12: rounding alone must not make 1 less than 1
+    null = np.concatenate([together[np.arange(n), orders].sum(axis=1) for orders in _orders(pattern)])
+    p = _two_sided(null, float(np.trace(together)), exact=n <= EXACT_ORDERS)
     reachable = math.prod(math.factorial(int(size)) for size in np.bincount(pattern))
-    smallest = 2 / min(reachable, math.inf if exact else DRAWS + 1)
-    return _two_sided(null, float(np.trace(together)), exact=exact), min(1.0, smallest)
+    smallest = min(1.0, 2 / min(reachable, math.inf if n <= EXACT_ORDERS else DRAWS + 1))
+    blocks = [together[np.ix_(rows, rows)] for rows in (np.flatnonzero(pattern == g) for g in np.unique(pattern))]
+    exchanged = sum(float(block.sum()) / len(block) for block in blocks)
+    centred = [b - b.mean(axis=0) - b.mean(axis=1, keepdims=True) + b.mean() for b in blocks]
+    spread = math.sqrt(sum(float((block**2).sum()) for block in centred))  # of the trace, times the root of n - 1
+    excess = sum(float(np.trace(block)) for block in centred)
+    effect = excess / spread if spread > SLACK * np.abs(together).max() else 0.0
+    return Paired(n, value, np.nan, np.nan, p, smallest, round(exchanged, 12), min(max(effect, -1.0), 1.0))
 
 
 def _two_sided(null: Floats, observed: float, *, exact: bool) -> float:

@@ -23,11 +23,13 @@ class Estimate(NamedTuple):
     high: float
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float], least: float = -np.inf, most: float = np.inf) -> Estimate:
     """Mean and Student's t interval of independent values.
 
     Args:
         values: one per seed.
+        least: smallest value that there can be; the interval ends there, which leaves out no mean that could be.
+        most: largest value that there can be.
 
     Raises:
         ValueError: if there is none.
@@ -40,7 +42,7 @@ def estimate(values: Sequence[float]) -> Estimate:
         return Estimate(1, mean, np.nan, np.nan, np.nan)
     sd = float(np.std(values, ddof=1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
-    return Estimate(n, mean, sd, mean - half, mean + half)
+    return Estimate(n, mean, sd, max(mean - half, least), min(mean + half, most))
 
 
 def share_interval(share: float, n: int) -> tuple[float, float]:

@@ -66,7 +66,7 @@ def explanation(table: pd.DataFrame) -> str:
     single = " Where there is one seed, there is neither interval nor test." if (table["n"] == 1).any() else ""
     return (
         "Intervals: 95 % over seeds, not corrected; of rank correlations from four seeds on."
-        " p: two-sided, by sign flips (rank correlations:"
+        " p: two-sided, by sign flips (claim b:"
         f" permutations) of seeds. p (Holm): corrected for the number of tests in this table, {tests}. Smallest p:"
         f" what so few seeds can reach at best. Seeds needed: for power 0.8 if the effect is as large as seen.{single}"
     )
