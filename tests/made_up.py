@@ -48,6 +48,7 @@ def leave(
         steps = {"step": [1, 2, 3, 4], "mode": [0, 1, 2, 0], "d_speed": [d_speed[0]] * 4}
         pd.DataFrame(steps).to_parquet(run.folder / "steps.parquet")
     where = {"commit": "", "device": "cpu", "machine": "made up", "python": "3.11", "versions": {"torch": "2"}}
+    where |= {"hardware": {"cpu": "Made up", "cores": 2, "memory_gib": 4}}
     settings = run.settings.model_dump(mode="json")
     (run.folder / "record.json").write_text(json.dumps({"settings": settings} | where))
     (run.evaluation_folder / "rates.json").write_text(json.dumps({"best_epoch": numbers[-1]} | rates))

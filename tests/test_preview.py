@@ -1,5 +1,7 @@
 """The report of what is finished so far: whatever is missing is named, and nothing that is there is lost."""
 
+import html
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import made_up
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from greedymm import cli, steps
 from greedymm.data import hdf5
@@ -24,13 +27,17 @@ FOLDER = Path("results/preview")
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Two datasets, two seeds; of the first all runs are there, of the second not even the data."""
     monkeypatch.chdir(tmp_path)
+    return left(tmp_path, [0, 1])
+
+
+def left(folder: Path, seeds: list[int]) -> Params:
     section: dict[str, Any] = {
         "model": {"branch": {"name": "cnn"}, "fusion": {"name": "mmtm"}, "fuse_after": [2]},
         "training": {"epochs": 3, "batch_size": 8, "learning_rate": 0.1, "snapshots": [1, 2]},
         "methods": {"greedy": {}, "balanced": {}},
     }
-    params = validate({"seeds": [0, 1], "datasets": {NAME: section | {"data": {"per_class": 10}}, LATER: section}})
-    hdf5.write(data_settings(params, NAME).path, *make(Settings(per_class=10), tmp_path, 1))
+    params = validate({"seeds": seeds, "datasets": {NAME: section | {"data": {"per_class": 10}}, LATER: section}})
+    hdf5.write(data_settings(params, NAME).path, *make(Settings(per_class=10), folder, 1))
     draws = np.random.default_rng(0)
     for run in planned(params):
         if run.dataset == NAME:
@@ -42,6 +49,34 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
             speeds = ([0.5, 0.2, 0.1], [0.3, 0.1]) if fused else ()
             made_up.leave(run, {"val": split, "test": split}, *speeds)
     return params
+
+
+def test_of_one_seed_there_is_no_interval_and_the_page_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = left(tmp_path, [0])
+
+    steps.preview(params, FOLDER)
+
+    page = (FOLDER / "report/index.html").read_text()
+    assert "Where there is one seed, there is neither interval nor test." in page
+    assert "one seed: no interval, no test" in page
+    claims = pd.read_csv(FOLDER / "tables/claims.csv")
+    assert claims[["low", "high", "p"]].isna().all(axis=None)
+    assert "supported" not in page
+    assert "contradicted" not in page
+
+
+def test_the_page_says_in_short_what_holds_what_it_cost_and_how_to_make_it_again(params: Params) -> None:
+    steps.preview(params, FOLDER)
+
+    page = (FOLDER / "report/index.html").read_text()
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    assert any(row[:1] == ["(a) Greedy training uses its modalities unequally"] for row in rows)
+    costs = ["greedy", "2", "0.2", "6.0", "6.0", "100", "300", "0"]  # two runs of three epochs of 2 s
+    assert costs in [row[1:] for row in rows]
+    assert "Made up, 2 cores, 4 GiB of memory, made up, device cpu" in page
+    settings = yaml.safe_load(html.unescape(re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)[-1]))
+    assert {run.name for run in planned(validate(settings))} == {run.name for run in planned(params)}
 
 
 def test_what_is_finished_is_shown_and_what_is_not_is_named(params: Params) -> None:
@@ -59,7 +94,7 @@ def test_what_is_finished_is_shown_and_what_is_not_is_named(params: Params) -> N
     page = (FOLDER / "report/index.html").read_text()
     assert "9 runs could not be used" in page
     assert f"greedy, seed 0, of {LATER}" in page
-    assert "0.8 minutes of training in all; a run at most 6 s and 300 MiB" in page  # 8 runs of 3 epochs
+    assert "0.7 minutes of training in all; a run at most 6 s and 300 MiB" in page  # 8 runs of 3 epochs
     assert "gray alone on colored_mnist_5k: 77.5 %" in page  # beside what others published
     assert page.count("data:image/png;base64,") == 1 + 8 + 1
     without = [path.name for path in FOLDER.glob(f"figures/*-{LATER}.png")]  # there, and not on the page

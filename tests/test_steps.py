@@ -124,6 +124,8 @@ def test_a_run_is_described_by_its_settings_its_results_and_its_utilization(trai
 
     assert ["method", "greedy"] in lines
     assert ["training.learning_rate", "0.1"] in lines
+    assert ["data", hdf5.shown_name(trained.dataset, trained.data_path)] in lines
+    assert {"hardware.cpu", "hardware.cores", "hardware.memory_gib"} <= {line[0] for line in lines if line}
     assert ["accuracy_gray_cut", f"{rates['test']['accuracy_gray_cut']:.6g}"] in lines
     assert ["test", f"split ({trained.evaluation_folder.name})"] in lines
 

@@ -38,7 +38,7 @@ def train(run: Run, execution: Execution, tracking: Tracking) -> None:
     """Step `train`: HDF5 -> batches -> network -> training -> checkpoint, snapshots, history, timing, steps, record."""
     from greedymm import checkpoint, record, seeding
     from greedymm.data import batches, inputs
-    from greedymm.data.hdf5 import DataFile
+    from greedymm.data.hdf5 import DataFile, shown_name
     from greedymm.device import describe, prepare
     from greedymm.files import write_json
     from greedymm.models.build import build
@@ -66,7 +66,8 @@ def train(run: Run, execution: Execution, tracking: Tracking) -> None:
     history.write_rows(folder / "history.csv", progress.history)
     history.write_rows(folder / "timing.csv", progress.timing)
     history.write_steps(folder / "steps.parquet", progress.steps, settings.modalities)
-    write_json({"settings": identity} | record.surroundings(describe(device)), folder / "record.json")
+    made = {"data": shown_name(settings.dataset, run.data_path)} | record.surroundings(describe(device))
+    write_json({"settings": identity} | made, folder / "record.json")
     checkpoint.save(folder / "snapshots.pt", checkpoint.stamped(identity) | {"weights": progress.snapshots})
     checkpoint.save(folder / "checkpoint.pt", checkpoint.stamped(identity) | {"best": progress.best})
     state.unlink(missing_ok=True)

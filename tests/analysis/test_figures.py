@@ -57,8 +57,18 @@ def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(see
 
 
 def test_a_method_has_the_same_colour_whatever_stands_beside_it() -> None:
-    assert figures.colours(["random", "balanced"])["balanced"] == figures.colours(METHODS)["balanced"]
-    assert len(set(figures.colours([*METHODS, "random"]).values())) == 4
+    assert figures.looks(["random", "balanced"])["balanced"] == figures.looks(METHODS)["balanced"]
+    drawn = figures.looks([*METHODS, "random", "unimodal_gray", "mine", "other"])
+    assert len({look.colour for look in drawn.values()}) == len({look.marker for look in drawn.values()}) == len(drawn)
+
+
+def test_methods_of_ones_own_look_the_same_on_each_dataset() -> None:
+    every = ["greedy", "mine", "unimodal_color", "greedy", "other", "unimodal_depth"]
+
+    first, second = figures.looks(every[:3], every), figures.looks(every[3:], every)
+
+    assert first["mine"] != second["other"] == figures.looks(["other", "mine"], every)["other"]
+    assert first["unimodal_color"] == second["unimodal_depth"]  # m0 of each
 
 
 @pytest.mark.parametrize("has_speed", [True, False], ids=["two modalities", "one modality"])
@@ -156,7 +166,7 @@ def test_a_confusion_matrix_has_a_row_for_each_true_class_in_percent_of_it() -> 
     ax = figure.axes[0]
     assert np.asarray(ax.get_images()[0].get_array()).tolist() == [[75, 25], [0, 0]]  # no sample of b_c
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b c"]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted", "true class")
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("predicted class", "true class")
     plt.close(figure)
 
 
@@ -256,7 +266,7 @@ def test_utilization_shows_rates_above_and_accuracies_cut_and_uncut_below() -> N
         [(float(y), line.get_markerfacecolor()) for line in ax.get_lines() for y in np.atleast_1d(line.get_ydata())]
         for ax in figure.axes
     ]
-    colour = figures.colours(["greedy"])["greedy"]
+    colour = figures.looks(["greedy"])["greedy"].colour
     for ax, wanted in enumerate([[(0.5, colour)], [(-0.25, colour)], [(80.0, colour), (40.0, "white")],
                                  [(40.0, colour), (50.0, "white")]]):  # fmt: skip
         assert [d for d in drawn[ax] if d in wanted] == wanted
@@ -292,15 +302,28 @@ def test_where_no_sample_is_told_by_one_the_figure_says_none() -> None:
     plt.close(figure)
 
 
-def test_costs_have_a_dot_for_each_run() -> None:
+@pytest.mark.parametrize(("gpu", "columns"), [(0.0, 2), (900.0, 3)], ids=["CPU", "GPU"])
+def test_costs_have_a_dot_for_each_run(gpu: float, columns: int) -> None:
     table = pd.DataFrame(
         {"dataset": "digits", "method": ["greedy", "greedy", "random"], "seconds": [1.0, 2.0, 3.0]}
-    ).assign(peak_memory_mb=300.0)
+    ).assign(peak_memory_mb=300.0, peak_gpu_memory_mb=gpu)
 
     figure = figures.costs(table, NAMES)
 
-    time, memory = figure.axes
-    assert [np.asarray(line.get_ydata()).tolist() for line in time.get_lines()] == [[1, 2], [3]]
-    assert time.get_title() == "digits (generated data)"
-    assert memory.get_ylabel() == "peak memory (MiB)"
+    assert len(figure.axes) == columns
+    time = figure.axes[0]
+    assert [np.asarray(line.get_xdata()).tolist() for line in time.get_lines()] == [[1, 2], [3]]
+    assert time.get_title("left") == "digits (generated data)"
+    assert figure.axes[-1].get_xlabel() == f"peak memory{' of the GPU' if gpu else ''} (MiB)"
+    plt.close(figure)
+
+
+def test_many_panels_stand_in_rows_that_fit_a_page() -> None:
+    runs, summary = tables(1)
+    several = pd.concat([runs.assign(dataset=name) for name in "abcde"])
+
+    figure = figures.accuracy(several, summary, dict.fromkeys("abcde", "shown"))
+
+    assert figure.get_figwidth() <= 9
+    assert sum(bool(ax.get_title()) for ax in figure.axes) == 5
     plt.close(figure)

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from greedymm.analysis.claims import COLUMNS
-from greedymm.analysis.tables_text import latex, markdown, p_text
+from greedymm.analysis.tables_text import in_short, latex, markdown, p_text
 
 
 def table(**changes: object) -> pd.DataFrame:
@@ -66,3 +66,41 @@ def test_latex_is_a_booktabs_table_with_nothing_left_that_latex_would_read() -> 
     columns = lines[1].removeprefix(r"\begin{tabular}{").removesuffix("}")
     assert len(columns) == body.replace(r"\&", "").count("&") + 1 == 13
     assert body.endswith(r" \\")
+
+
+# -- At a glance --------------------------------------------------------------------------------------------
+
+
+def test_in_short_each_claim_has_a_row_and_each_dataset_a_column() -> None:
+    every = pd.concat([
+        table(claim="d", dataset="one"),
+        table(claim="a", dataset="one", verdict="undecided", seeds_needed=9),
+        table(claim="d", dataset="two", verdict="contradicted"),
+    ])  # fmt: skip
+
+    short = in_short(every, {"two": "two (generated data)"})
+
+    assert short.columns.tolist() == ["Claim", "one", "two (generated data)"]
+    assert short.to_numpy().tolist() == [
+        ["(a) Greedy training uses its modalities unequally", "undecided (9 seeds)", ""],
+        ["(d) Balancing improves test accuracy", "supported", "contradicted"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("needed", "text"),
+    [
+        ([None, None], "1 supported, 2 undecided"),
+        ([9, None], "1 supported, 2 undecided (9 seeds)"),
+        ([30, 9], "1 supported, 2 undecided (9 to 30 seeds)"),
+        (["> 1000", 9], "1 supported, 2 undecided (9 to > 1000 seeds)"),
+    ],
+)
+def test_several_verdicts_on_one_claim_are_counted(needed: list[object], text: str) -> None:
+    undecided = [table(verdict="undecided", seeds_needed=n) for n in needed]
+
+    assert in_short(pd.concat([table(), *undecided]))["solids"].tolist() == [text]
+
+
+def test_without_claims_there_is_nothing_in_short() -> None:
+    assert in_short(table().head(0)).empty

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from greedymm.analysis.figures.style import METHOD_COLOURS
+from greedymm.analysis.figures.style import METHODS
 
 from . import project as p
 from .project import DATASET, Project
@@ -81,7 +81,9 @@ def _shows_the_experiment(project: Project, plots: Path) -> None:
         assert {"HEAD", "narrow"} == set(values["rev"])
         assert {"greedy", "balanced", "random"} == set(values["method"])
         colour = spec["encoding"]["color"]["scale"]
-        assert dict(zip(colour["domain"]["unionWith"], colour["range"], strict=False)) == METHOD_COLOURS
+        assert dict(zip(colour["domain"]["unionWith"], colour["range"], strict=False)) == {
+            method: look.colour for method, look in METHODS.items()
+        }
     assert {path.name.split("_")[0] for path in (plots / "static").glob("*accuracy.png")} == {"HEAD", "narrow"}
 
 

@@ -21,6 +21,14 @@ from greedymm.analysis.statistics import Floats, holm
 
 ALPHA = 0.05
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+CLAIMS = {
+    "a": "Greedy training uses its modalities unequally",
+    "b": "d_speed is a proxy of d_util",
+    "c": "Balancing makes |d_util| smaller",
+    "d": "Balancing improves test accuracy",
+    "e": "It does so more than random re-balancing",
+    "f": "The multi-modal network beats its best single modality",
+}
 COLUMNS = [
     *("claim", "hypothesis", "dataset", "method", "measure", "n", "estimate", "low", "high"),
     *("p", "p_holm", "smallest_p", "verdict", "seeds_needed", "note"),

@@ -72,8 +72,7 @@ def of_ranks(x: Floats, y: Floats) -> Evidence:
     found = rank_correlation(x, y)
     if found.n > 1 and np.isnan(found.value):
         return Evidence(found.n, note=CONSTANT)
-    of_one = found._replace(value=np.nan) if found.n == 1 else found  # one value has no rank
-    return _of_pairs(of_one, _together(x, y))
+    return _of_pairs(found, _together(x, y) if found.n > 1 else "")
 
 
 def of_paths(x: Floats, y: Floats) -> Evidence:

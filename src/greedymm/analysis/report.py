@@ -64,6 +64,7 @@ class Content(NamedTuple):
     """All that the page shows."""
 
     left_out: list[str]  # runs, and why
+    in_short: pd.DataFrame  # a row per claim, a column per dataset
     claims: pd.DataFrame
     claims_explained: str
     headline: pd.DataFrame
@@ -74,6 +75,7 @@ class Content(NamedTuple):
     datasets: list[dict[str, Any]]  # name, shown, generated, own, source, licence, modalities, notes, file, sha256
     pictures: list[Picture]
     sweeps: Mapping[str, Sweep]
+    costs: pd.DataFrame
     facts: dict[str, str]  # whatever says how it was made
     marked: pd.DataFrame  # each setting, and whose it is
     settings: str
@@ -90,6 +92,8 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     accuracies: Any = estimates["test_accuracy"].to_dict()  # by dataset and method
     summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (summary, runs))
     claims = pd.read_csv(tables / "claims.csv", dtype={"seeds_needed": str}).fillna({"note": ""})
+    taken = pd.read_csv(costs / "costs.csv")
+    taken = taken[taken["run"].isin(used(runs)["run"])]
     theirs = [d["name"] for d in datasets if not (d["generated"] or d["own"])]
     left_out = [
         f"{row['method']}, seed {row['seed']}, of {row['dataset']}: {row['left_out']}"
@@ -97,6 +101,7 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
     ]
     return Content(
         left_out=left_out,
+        in_short=tables_text.in_short(claims, names),
         claims=tables_text.readable(claims, names),
         claims_explained=tables_text.explanation(claims),
         headline=headline,
@@ -107,7 +112,8 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         datasets=datasets,
         pictures=list(_pictures(params, drawn, figures, costs, names)),
         sweeps=params.sweeps,
-        facts=_facts(params, set(used(runs)["run"])) | {"cost": _cost(pd.read_csv(costs / "costs.csv"))},
+        costs=costs_shown(taken, names),
+        facts=_facts(params, set(used(runs)["run"])) | {"cost": _cost(taken)},
         marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),
         settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking"}), sort_keys=False),
     )
@@ -132,7 +138,7 @@ def _pictures(
 def _facts(params: Params, names: set[str]) -> dict[str, str]:
     runs = [run for run in planned(params) if run.name in names]
     records = [json.loads((run.folder / "record.json").read_text(encoding="utf-8")) for run in runs]
-    machines = [f"{r['machine']}, device {r['device']}, Python {r['python']}" for r in records]
+    machines = [f"{_hardware(r)}{r['machine']}, device {r['device']}, Python {r['python']}" for r in records]
     versions = [", ".join(f"{name} {version}" for name, version in r["versions"].items()) for r in records]
     return {
         "runs": f"{len(runs)}, seeds {', '.join(map(str, params.seeds))}",
@@ -143,9 +149,37 @@ def _facts(params: Params, names: set[str]) -> dict[str, str]:
     }
 
 
+def _hardware(record: dict[str, Any]) -> str:
+    if "hardware" not in record:  # of results whose code was pinned before it was recorded
+        return ""
+    cpu, cores, memory = (record["hardware"][name] for name in ("cpu", "cores", "memory_gib"))
+    return f"{cpu}, {cores} cores, {memory} GiB of memory, "
+
+
 def _cost(table: pd.DataFrame) -> str:
     minutes, longest, memory = table["seconds"].sum() / 60, table["seconds"].max(), table["peak_memory_mb"].max()
     return f"{minutes:.1f} minutes of training in all; a run at most {longest:.0f} s and {memory:.0f} MiB"
+
+
+def costs_shown(costs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """What the runs took, a row per dataset and method: their number, time in all, median and most, memory at most.
+
+    Args:
+        costs: as `collect.costs_table` gives it.
+        names: how each dataset is shown.
+    """
+    groups = costs.groupby(GROUP, sort=False)
+    seconds = groups["seconds"]
+    table = pd.DataFrame({
+        "runs": seconds.size(),
+        "minutes in all": (seconds.sum() / 60).map("{:.1f}".format),
+        "seconds a run, median": seconds.median().map("{:.1f}".format),
+        "seconds a run, most": seconds.max().map("{:.1f}".format),
+        "samples a second, median": groups["samples_per_second"].median().map("{:.0f}".format),
+        "memory, most (MiB)": groups["peak_memory_mb"].max().map("{:.0f}".format),
+        "memory of the GPU, most (MiB)": groups["peak_gpu_memory_mb"].max().map("{:.0f}".format),
+    }).reset_index()  # fmt: skip
+    return table.assign(dataset=table["dataset"].map(names))
 
 
 def _distinct(values: list[str]) -> str:

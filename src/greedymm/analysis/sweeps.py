@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from greedymm.analysis.aggregate import HEADLINE, as_text, summary_table
 from greedymm.analysis.collect import LEFT_OUT, collect
-from greedymm.analysis.figures.style import colours, label
+from greedymm.analysis.figures.style import label, looks
 from greedymm.analysis.page import address, write_page
 from greedymm.runs import Point
 
@@ -62,17 +62,17 @@ def sweep_figure(results: Results, setting: str, title: str) -> Figure:
     values = list(dict.fromkeys(results.table["value"]))
     size = (3.6 * len(MEASURES), 3)
     figure, axes = plt.subplots(1, len(MEASURES), figsize=size, layout="constrained")
-    every = colours(list(dict.fromkeys(results.table["method"])))
+    every = looks(results.table["method"])
     for ax, (measure, text) in zip(axes, MEASURES.items(), strict=True):
         factor = 100 if measure.endswith("accuracy") else 1
-        for k, (method, colour) in enumerate(every.items()):
+        for k, (method, (colour, marker)) in enumerate(every.items()):
             aside = 0.08 * (k - (len(every) - 1) / 2)
             runs = results.runs[results.runs["method"] == method]
             of = results.table[(results.table["measure"] == measure) & (results.table["method"] == method)]
             x = [values.index(v) + aside for v in of["value"]]
-            ax.plot(x, factor * of["mean"], "-s", color=colour, markersize=5, label=label(method))
+            ax.plot(x, factor * of["mean"], color=colour, marker=marker, markersize=5, label=label(method))
             x_of_runs = [values.index(v) + aside for v in runs["value"]]
-            ax.plot(x_of_runs, factor * runs[measure], "o", color=colour, markersize=4, alpha=0.5)
+            ax.plot(x_of_runs, factor * runs[measure], ".", color=colour, markersize=6, alpha=0.5)
             bounds = factor * of[["low", "high"]].to_numpy()
             ends = [[(a, low), (a, high)] for a, (low, high) in zip(x, bounds, strict=True)]
             ax.add_collection(LineCollection(ends, colors=colour, linewidths=1), autolim=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from greedymm.analysis.claims import CLAIMS
 from greedymm.analysis.per_seed import ACCURACY
 
 HEAD = ["Claim", "Hypothesis", "Data", "Verdict", "Estimate [95 % interval]", "p (Holm)", "Seeds", "Seeds needed",
@@ -58,6 +59,30 @@ def latex(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
 def readable(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """The claims as they are shown: columns HEAD, all of them text. Arguments as those of `markdown`."""
     return pd.DataFrame(_cells(table, names), columns=HEAD)
+
+
+def in_short(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """What holds, at a glance: a row per claim, a column per dataset. Arguments as those of `markdown`.
+
+    Where a claim has several rows on a dataset, of methods or measures, their verdicts are counted.
+    """
+    datasets = list(table["dataset"].unique())
+    cells = {place: _in_short(rows) for place, rows in table.groupby(["claim", "dataset"])}
+    rows = [
+        [f"({claim}) {text}", *(cells.get((claim, dataset), "") for dataset in datasets)]
+        for claim, text in CLAIMS.items()
+        if claim in set(table["claim"])
+    ]
+    return pd.DataFrame(rows, columns=["Claim", *((names or {}).get(dataset, dataset) for dataset in datasets)])
+
+
+def _in_short(rows: pd.DataFrame) -> str:
+    counts = rows["verdict"].value_counts(sort=False)
+    verdicts = ", ".join(f"{n} {verdict}" if len(rows) > 1 else str(verdict) for verdict, n in counts.items())
+    needed = [text for text in rows["seeds_needed"].dropna().astype(str) if text]
+    ordered = sorted(set(needed), key=lambda text: (not text.isdigit(), int(text.strip("> "))))
+    seeds = " to ".join(dict.fromkeys([ordered[0], ordered[-1]])) if ordered else ""
+    return f"{verdicts} ({seeds} seeds)" if seeds else verdicts
 
 
 def explanation(table: pd.DataFrame) -> str:

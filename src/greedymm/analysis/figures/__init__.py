@@ -2,17 +2,17 @@
 
 from greedymm.analysis.figures.examples import samples, told_by_one
 from greedymm.analysis.figures.results import accuracy, confusion, costs, proxy, utilization
-from greedymm.analysis.figures.style import colours, label, nothing, save
+from greedymm.analysis.figures.style import label, looks, nothing, save
 from greedymm.analysis.figures.training import branches, d_speed, run_curves, steps
 
 __all__ = [
     "accuracy",
     "branches",
-    "colours",
     "confusion",
     "costs",
     "d_speed",
     "label",
+    "looks",
     "nothing",
     "proxy",
     "run_curves",

@@ -1,7 +1,7 @@
 """What came of the runs."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,26 +11,40 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from greedymm.analysis.aggregate import SPLITS
-from greedymm.analysis.figures.style import colours, label, with_measure
+from greedymm.analysis.figures.style import label, looks, looks_of, with_measure
 
-MARKERS = "osD^vP"
+WIDEST = 9.0  # inches: wider, and its print is too small on a page
 
 
 def accuracy(runs: pd.DataFrame, summary: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """Test accuracy: a dot per run, the mean over seeds and its 95 % interval; a panel per dataset, under its name."""
     datasets = list(runs["dataset"].unique())
-    figure, axes = plt.subplots(1, len(datasets), figsize=(4.8 * len(datasets), 3), squeeze=False)
-    for ax, dataset in zip(axes[0], datasets, strict=True):
+    figure, axes = _panels(len(datasets), 4.2, 3)
+    for ax, dataset in zip(axes, datasets, strict=True):
         part = runs[runs["dataset"] == dataset]
-        methods = list(part["method"].unique())
-        for x, (method, colour) in enumerate(colours(methods).items()):
+        every = looks_of(runs, dataset)
+        for x, (method, look) in enumerate(every.items()):
             values = 100 * part.loc[part["method"] == method, "test_accuracy"]
-            ax.plot(np.full(len(values), x - 0.18), values, "o", color=colour, alpha=0.5, markersize=4)
+            ax.plot(np.full(len(values), x - 0.18), values, "o", color=look.colour, alpha=0.5, markersize=4)
             of = {"dataset": dataset, "method": method, "measure": "test_accuracy"}
-            _interval(ax, x, summary, of, colour=colour, factor=100)
-        ax.set_xticks(range(len(methods)), [label(m) for m in methods], rotation=20, ha="right")
-        ax.set(title=names[dataset], ylabel="test accuracy (%)", xlim=(-0.6, len(methods) - 0.4))
+            _interval(ax, x, summary, of, colour=look.colour, factor=100)
+        ax.set_xticks(range(len(every)), [label(m) for m in every], rotation=20, ha="right")
+        ax.set(title=names[dataset], ylabel="test accuracy (%)", xlim=(-0.6, len(every) - 0.4))
     return figure
+
+
+def _panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+    """So many panels of this size in inches, in rows of as many as fit a page."""
+    columns = max(1, min(count, int(WIDEST / width)))
+    rows = -(-count // columns)
+    size = (columns * width, rows * height)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
+    for ax in axes.flat[count:]:
+        ax.set_axis_off()
+    panels = list(axes.flat[:count])
+    for ax in panels[-columns:]:  # nothing below that could say what the axis is
+        ax.tick_params(labelbottom=True)
+    return figure, panels
 
 
 def _interval(
@@ -53,7 +67,7 @@ def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], 
     size = (3 + 2.4 * len(modalities), 5.4)
     figure, axes = plt.subplots(2, 2, figsize=size, sharex=True, sharey="row", layout="constrained")
     for (rates, accuracies), (split, name) in zip(axes.T, SPLITS.items(), strict=True):
-        for i, (method, colour) in enumerate(colours(methods).items()):
+        for i, (method, (colour, _)) in enumerate(looks(methods, summary["method"]).items()):
             for k, modality in enumerate(modalities):
                 x = k + (i - (len(methods) - 1) / 2) * width
                 of = {"dataset": dataset, "method": method, "measure": f"{split}_utilization_{modality}"}
@@ -82,9 +96,10 @@ def proxy(runs: pd.DataFrame, dataset: str, title: str) -> Figure:
     part = part[part["dataset"] == dataset].dropna(subset=["d_speed"])
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 3), sharex=True, sharey=True)
     for ax, (split, name) in zip(axes, SPLITS.items(), strict=True):
-        for (method, colour), marker in zip(colours(list(part["method"].unique())).items(), cycle(MARKERS)):
+        for method, look in looks(part["method"], runs["method"]).items():
             of = part[part["method"] == method]
-            ax.plot(of["d_speed"], of[f"{split}_d_util"], marker, color=colour, alpha=0.8, label=label(method))
+            style = {"color": look.colour, "marker": look.marker, "linestyle": "", "alpha": 0.8}
+            ax.plot(of["d_speed"], of[f"{split}_d_util"], label=label(method), **style)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.axvline(0, color="black", linewidth=0.8)
         ax.xaxis.set_major_locator(MaxNLocator(4))  # more would run into each other
@@ -106,9 +121,9 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
     """
     part = counts[counts["dataset"] == dataset]
     methods = list(part["method"].unique())
-    side = 1.2 + max(1.4, 0.16 * len(classes))
-    figure, axes = plt.subplots(1, len(methods), figsize=(side * len(methods), side), squeeze=False, sharey=True)
-    for ax, method in zip(axes[0], methods, strict=True):
+    side = 1.0 + max(1.6, 0.2 * len(classes))
+    figure, axes = _panels(len(methods), side, side, sharex=True, sharey=True)
+    for ax, method in zip(axes, methods, strict=True):
         matrix = np.zeros((len(classes), len(classes)))
         of = part[part["method"] == method]
         matrix[of["label"], of["predicted"]] = of["count"]
@@ -116,40 +131,46 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
             100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="cividis", vmin=0, vmax=100
         )
         names = [name.replace("_", " ") for name in classes]
-        ax.set_xticks(range(len(classes)), names, rotation=90, fontsize=5)
-        ax.set_yticks(range(len(classes)), names, fontsize=5)
+        ax.set_xticks(range(len(classes)), names, rotation=90, fontsize=7)
+        ax.set_yticks(range(len(classes)), names, fontsize=7)
         ax.grid(visible=False)
-        ax.set(title=label(method), xlabel="predicted")
-    axes[0, 0].set_ylabel("true class")
-    figure.colorbar(shown, ax=axes[0].tolist(), label="% of the class", shrink=0.8)
+        ax.set_title(label(method))
+    figure.supxlabel("predicted class")
+    figure.supylabel("true class")
+    figure.colorbar(shown, ax=axes, label="% of the class", shrink=0.6)
     figure.suptitle(title)
     return figure
 
 
-COSTS = {"seconds": "training time of a run (s)", "peak_memory_mb": "peak memory (MiB)"}
+COSTS = {
+    "seconds": "training time of a run (s)",
+    "peak_memory_mb": "peak memory (MiB)",
+    "peak_gpu_memory_mb": "peak memory of the GPU (MiB)",
+}
 
 
 def costs(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """What a training run takes: time above, memory below; a dot per run, a column per dataset.
+    """What a training run takes: a column for time and each memory that was used, a row per dataset, a dot per run.
 
     Args:
         table: columns dataset, method and those of COSTS, a row per run.
         names: how each dataset is shown.
     """
     datasets = list(table["dataset"].unique())
-    shape = (len(COSTS), len(datasets))
-    size = (4.2 * shape[1], 2.2 * shape[0])
+    taken = [cost for cost in COSTS if table[cost].max() > 0]
+    size = (3.2 * len(taken), 0.8 + 1.7 * len(datasets))
+    shape = (len(datasets), len(taken))
     figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex="col", layout="constrained")
-    for column, dataset in zip(axes.T, datasets, strict=True):
+    for row, dataset in zip(axes, datasets, strict=True):
         part = table[table["dataset"] == dataset]
-        every = colours(list(part["method"].unique()))
-        for ax, (cost, text) in zip(column, COSTS.items(), strict=True):
-            for x, (method, colour) in enumerate(every.items()):
+        every = looks_of(table, dataset)
+        for ax, cost in zip(row, taken, strict=True):
+            for y, (method, look) in enumerate(every.items()):
                 values = part.loc[part["method"] == method, cost]
-                ax.plot(np.full(len(values), x), values, "o", color=colour, alpha=0.6, markersize=5)
-            ax.set(ylim=(0, 1.1 * part[cost].max()), xlim=(-0.6, len(every) - 0.4))
-            if dataset == datasets[0]:
-                ax.set_ylabel(text)
-        column[0].set_title(names[dataset])
-        column[-1].set_xticks(range(len(every)), [label(m) for m in every], rotation=20, ha="right")
+                ax.plot(values, np.full(len(values), y), "o", color=look.colour, alpha=0.6, markersize=5)
+            ax.set_yticks(range(len(every)), [label(m) for m in every] if cost == taken[0] else [""] * len(every))
+            ax.set(ylim=(len(every) - 0.4, -0.6))
+        row[0].set_title(names[dataset], loc="left", fontsize="medium")
+    for ax, cost in zip(axes[-1], taken, strict=True):
+        ax.set(xlabel=COSTS[cost], xlim=(0, 1.1 * table[cost].max()))
     return figure

@@ -1,8 +1,9 @@
 """What all figures share: their look, a colour for each method, and how they are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -27,20 +28,45 @@ mpl.rcParams.update(
     }
 )
 
-# Okabe and Ito 2008: told apart by colour-blind readers. The same colour for the same method in every figure.
-METHOD_COLOURS = {"greedy": "#D55E00", "balanced": "#0072B2", "random": "#009E73"}
-OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+class Look(NamedTuple):
+    """How a method is drawn: told apart by colour, and by marker where there is none."""
+
+    colour: str
+    marker: str
 
 
-def colours(methods: Sequence[str]) -> dict[str, str]:
-    """A colour for each method."""
-    others = cycle(OTHER_COLOURS)
-    return {m: METHOD_COLOURS.get(m) or next(others) for m in methods}
+# Okabe and Ito 2008: told apart by colour-blind readers. The same look for the same method in every figure.
+METHODS = {"greedy": Look("#D55E00", "o"), "balanced": Look("#0072B2", "s"), "random": Look("#009E73", "D")}
+ALONE = (Look("#CC79A7", "^"), Look("#E69F00", "v"), Look("#999999", "<"))  # unimodal references, m0 first
+OTHERS = (Look("#000000", "P"), Look("#56B4E9", "X"), Look("#882255", "*"))
+
+
+def looks(methods: Iterable[str], every: Iterable[str] = ()) -> dict[str, Look]:
+    """A look for each method.
+
+    Args:
+        methods: of one dataset.
+        every: those of all datasets, so that a method that not all of them have looks the same on each.
+    """
+    own = list(dict.fromkeys(methods))
+    alone, others = cycle(ALONE), cycle(OTHERS)
+    known = METHODS | {m: next(others) for m in dict.fromkeys([*every, *own]) if m not in METHODS and not _alone(m)}
+    return {m: next(alone) if _alone(m) else known[m] for m in own}
+
+
+def looks_of(table: pd.DataFrame, dataset: str) -> dict[str, Look]:
+    """A look for each method that a dataset has in a table: columns dataset and method."""
+    return looks(table.loc[table["dataset"] == dataset, "method"], table["method"])
+
+
+def _alone(method: str) -> bool:
+    return method.startswith("unimodal_")
 
 
 def label(method: str) -> str:
     """Name of a method, as a reader would write it."""
-    return f"{method.removeprefix('unimodal_')} alone" if method.startswith("unimodal_") else method
+    return f"{method.removeprefix('unimodal_')} alone" if _alone(method) else method
 
 
 def nothing(title: str) -> Figure:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from greedymm.analysis.figures.style import colours, label
+from greedymm.analysis.figures.style import label, looks, looks_of
 
 
 def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str) -> Figure:
@@ -28,13 +28,14 @@ def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str
     part = part[part["dataset"] == dataset].dropna(subset=["d_speed"])
     measured = during.reindex(columns=["dataset", "method", "epoch", "d_util"])
     measured = measured[measured["dataset"] == dataset].dropna(subset=["d_util"])
-    for method, colour in colours(list(part["method"].unique())).items():
-        line = part[part["method"] == method]
-        left.plot(line["epoch"], line["d_speed"], color=colour, marker="o", markersize=3, label=label(method))
+    for method, (colour, marker) in looks(part["method"], curves["method"]).items():
+        line, thinned = part[part["method"] == method], -(-part["epoch"].nunique() // MOST_MARKERS)
+        style = {"color": colour, "marker": marker, "markersize": 4, "label": label(method)}
+        left.plot(line["epoch"], line["d_speed"], markevery=thinned, **style)
         of = measured[measured["method"] == method]
         mean = of.groupby("epoch")["d_util"].mean()
         right.plot(of["epoch"], of["d_util"], ".", color=colour, alpha=0.5)
-        right.plot(mean.index, mean, color=colour, marker="s", markersize=4, label=label(method))
+        right.plot(mean.index, mean, **style)
     for ax, name in ((left, "d_speed (units of log10)"), (right, "d_util, validation")):
         ax.axhline(0, color="black", linewidth=0.8)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -47,6 +48,7 @@ def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str
     return figure
 
 
+MOST_MARKERS = 12  # on one line: more run into each other
 MOST_POINTS = 2000  # of one line: more cannot be seen
 ZOOM = 60  # steps in which single windows can be seen
 
@@ -61,11 +63,11 @@ def steps(table: pd.DataFrame, dataset: str, modalities: Sequence[str], title: s
         title: of the figure.
     """
     part = table[table["dataset"] == dataset]
-    every = colours(list(part["method"].unique()))
+    every = looks_of(table, dataset)
     rows = max(1, len(every))  # none where no file of steps can be read
     size = (9.6, 0.9 + 1.5 * rows)
     figure, axes = plt.subplots(rows, 2, figsize=size, squeeze=False, sharey="row", layout="constrained")
-    for (whole, zoom), (method, colour) in zip(axes, every.items(), strict=False):
+    for (whole, zoom), (method, (colour, _)) in zip(axes, every.items(), strict=False):
         of = part[part["method"] == method]
         first = int(of["mode"].ne(0).to_numpy().argmax()) if of["mode"].any() else len(of) // 2
         start = max(0, first - 5)
@@ -125,14 +127,15 @@ def branches(curves: pd.DataFrame, dataset: str, modalities: Sequence[str], titl
     part = curves[curves["dataset"] == dataset]
     columns = {"mean": "val_accuracy"} | {m: f"val_accuracy_{m}" for m in modalities}
     figure, axes = plt.subplots(1, len(columns), figsize=(3.2 * len(columns), 3), sharey=True)
-    every = colours(list(part["method"].unique()))
+    every, thinned = looks_of(curves, dataset), -(-part["epoch"].nunique() // MOST_MARKERS)
     for ax, (head, column) in zip(axes, columns.items(), strict=True):
-        for method, colour in every.items():
+        for method, (colour, marker) in every.items():
             line = part[part["method"] == method]
             alone = method == f"unimodal_{head}"
             if alone or not method.startswith("unimodal_"):
                 values = 100 * line["val_accuracy" if alone else column]
-                ax.plot(line["epoch"], values, "--" if alone else "-", color=colour, label=label(method))
+                style = {"color": colour, "marker": marker, "markersize": 4, "markevery": thinned}
+                ax.plot(line["epoch"], values, "--" if alone else "-", label=label(method), **style)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(title=f"branch of {head}" if head != "mean" else "mean of the branches", xlabel="epoch")
     axes[0].set_ylabel("validation accuracy (%)")
