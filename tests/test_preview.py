@@ -1,7 +1,9 @@
 """The report of what is finished so far: whatever is missing is named, and nothing that is there is lost."""
 
 import html
+import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from greedymm.data import hdf5
 from greedymm.data.colored_mnist_5k import Settings, make
 from greedymm.errors import GreedymmError
 from greedymm.params import Params, validate
-from greedymm.runs import analysis_key, data_settings, planned
+from greedymm.runs import analysis_key, data_settings, planned, points
 
 NAME, LATER = "colored_mnist_5k", "solids"
 FOLDER = Path("results/preview")
@@ -112,6 +114,24 @@ def test_where_only_single_modalities_are_finished_it_shows_those(params: Params
 
     assert set(pd.read_csv(FOLDER / "tables/headline.csv").dropna()["method"]) <= {"unimodal_color", "unimodal_gray"}
     assert (FOLDER / "report/index.html").exists()
+
+
+def test_a_sweep_of_which_a_run_failed_is_shown_and_the_run_is_named(params: Params) -> None:
+    section = {"dataset": NAME, "setting": "training.learning_rate", "methods": ["greedy"], "seeds": [0]}
+    sweeps = {"rate": section | {"values": [0.1, 0.2, 9.0]}, "untouched": section | {"values": [0.1, 0.3]}}
+    params = validate(params.model_dump(mode="json") | {"sweeps": sweeps})
+    of_base, lower, diverged = (point.run for point in points(params, "rate"))
+    shutil.copytree(of_base.folder, lower.folder)
+    record = json.loads((lower.folder / "record.json").read_text())
+    record["settings"] = lower.settings.model_dump(mode="json")
+    (lower.folder / "record.json").write_text(json.dumps(record))
+
+    steps.preview(params, FOLDER)
+
+    page = (FOLDER / "report/sweeps.html").read_text()
+    assert page.count("data:image/png;base64,") == 1  # of the other sweep there is no run
+    assert "greedy, seed 0, at 9.0: " in page
+    assert f"{diverged.folder}/record.json is missing" in page
 
 
 def test_the_preview_is_never_taken_for_the_whole(params: Params) -> None:

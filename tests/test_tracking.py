@@ -34,7 +34,7 @@ PARAMS: dict[str, Any] = {
         NAME: {
             "data": {"per_class": 10},
             "model": {"branch": {"name": "cnn", "widths": [4]}, "fusion": {"name": "mmtm"}, "fuse_after": [1]},
-            "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.1},
+            "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.1, "snapshots": [1, 2]},
             "inputs": {"flip": True},
             "methods": {"greedy": {}, "balanced": {}},
         }
@@ -168,6 +168,29 @@ def test_the_epochs_of_all_methods_have_the_same_names_and_one_value_each(uri: s
             points = client.get_metric_history(found[f"{method}-seed3"].info.run_id, name)
             assert {p.step: p.value for p in points} == dict(zip(history["epoch"], history[name], strict=True))
             assert len(points) == len(history)
+
+
+def test_utilization_during_training_can_be_seen_over_the_epochs(uri: str, runs: dict[str, Run]) -> None:
+    send_missing(runs.values(), uri)
+
+    run_id = logged(uri)["greedy-seed3"].info.run_id
+    during = pd.read_csv(runs["greedy"].evaluation_folder / "during_training.csv")
+    assert len(during) > 0
+    for name in ("d_util", "utilization_color"):
+        points = MlflowClient(uri).get_metric_history(run_id, f"during_val_{name}")
+        assert {p.step: p.value for p in points} == dict(zip(during["epoch"], during[name], strict=True))
+
+
+def test_an_experiment_that_was_deleted_comes_back_with_what_is_sent_to_it(uri: str, runs: dict[str, Run]) -> None:
+    send_missing([runs["greedy"]], uri)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(NAME)
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+
+    send_missing(runs.values(), uri)
+
+    assert {name: run.info.status for name, run in logged(uri).items()} == {f"{m}-seed3": "FINISHED" for m in runs}
 
 
 def test_what_was_sent_while_training_is_not_sent_again(uri: str, runs: dict[str, Run]) -> None:
@@ -385,7 +408,7 @@ def test_runs_of_a_sweep_are_sent_and_tagged_with_their_value_those_shared_with_
     found = {run.data.tags["sweep.rate"]: run for run in in_sweep}
     assert found.keys() == {"0.1", "0.2"}
     assert {run.data.params["training.learning_rate"] for run in in_sweep} == found.keys()
-    assert {run.info.run_name for run in in_sweep} == {"greedy-seed3"}
+    assert {run.info.run_name for run in in_sweep} == {"greedy-seed3", "greedy-seed3, rate 0.2"}
 
 
 def test_tables_figures_and_page_of_the_sweeps_are_a_run_of_their_own(project: Path, uri: str) -> None:

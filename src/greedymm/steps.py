@@ -282,10 +282,34 @@ def preview(params: Params, folder: Path) -> None:
     costs(params, at["costs"], stamps["costs"])
     report(params, at["tables"], at["figures"], at["costs"], page, stamps["report"])
     log.info("Report: %s", page.resolve())
+    _preview_sweeps(params, at["report"])
 
 
-def sweep(params: Params, name: str) -> None:
-    """Step `sweep`: results of a sweep's runs -> table, figure and text."""
+def _preview_sweeps(params: Params, folder: Path) -> None:
+    """The page of those sweeps of which any run of their own is finished."""
+    from greedymm.analysis.sweeps import write_sweeps
+    from greedymm.errors import GreedymmError
+    from greedymm.runs import planned, points
+
+    others, places = {run.name for run in planned(params)}, {}
+    for name in params.sweeps:
+        own = [run for _, run in points(params, name) if run.name not in others]
+        if any((run.evaluation_folder / "rates.json").exists() for run in own):
+            place = folder / "sweeps" / name
+            try:
+                sweep(params, name, place)
+            except GreedymmError as error:  # what is there is broken
+                log.warning("sweep %s is left out: %s", name, error)
+            else:
+                places[name] = place
+    if places:
+        page = folder / "sweeps.html"
+        write_sweeps(page, places, {name: params.sweeps[name].setting for name in places})
+        log.info("Sweeps: %s", page.resolve())
+
+
+def sweep(params: Params, name: str, place: Path | None = None) -> None:
+    """Step `sweep`: results of a sweep's runs -> table, figure and text, at a place without ending."""
     from greedymm.analysis import aggregate
     from greedymm.analysis import figures as draw
     from greedymm.analysis.sweeps import sweep_figure, sweep_results, sweep_text
@@ -293,7 +317,7 @@ def sweep(params: Params, name: str) -> None:
     from greedymm.files import write_text
     from greedymm.runs import points, sweep_place
 
-    wanted, setting, place = points(params, name), params.sweeps[name].setting, sweep_place(params, name)
+    wanted, setting, place = points(params, name), params.sweeps[name].setting, place or sweep_place(params, name)
     results = sweep_results(wanted)
     title = shown_name(wanted[0].run.dataset, wanted[0].run.data_path)
     draw.save(sweep_figure(results, setting, title), place.with_suffix(".png"))
@@ -347,10 +371,12 @@ def track(params: Params, note: Path | None) -> int:
     tags: dict[str, dict[str, str]] = {}
     for name in params.sweeps:
         for value, run in points(params, name):
-            runs.setdefault(run.name, run)
-            places = tags.setdefault(run.name, {})
+            places = tags.setdefault(run.name, {"mlflow.runName": tracking.shown_name(run)})
+            if run.name not in runs or "," in places["mlflow.runName"]:  # or it would be named as one of the default
+                places["mlflow.runName"] += f", {name} {value}"
             # One that the setting does not concern stands at every value.
             places[f"sweep.{name}"] = ", ".join(filter(None, [places.get(f"sweep.{name}"), value]))
+            runs.setdefault(run.name, run)
     try:
         sent = tracking.send_missing(runs.values(), params.tracking.uri, network, list(_pages(params)), tags)
         message = f"{sent} runs sent to {tracking.masked(params.tracking.uri)}; the others were there"

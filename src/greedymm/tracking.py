@@ -97,6 +97,8 @@ class Store:
         if name not in self._experiments:
             known = self.client.get_experiment_by_name(name)
             kind = {"mlflow.experimentKind": "custom_model_development"}  # shown with training runs, not with chats
+            if known and known.lifecycle_stage == "deleted":  # runs are to be seen again, and it takes none
+                self.client.restore_experiment(known.experiment_id)
             new = None if known else self.client.create_experiment(name, tags=kind)
             self._experiments[name] = str(known.experiment_id if known else new)
         return self._experiments[name]
@@ -117,7 +119,7 @@ class Store:
             "mlflow.source.git.commit": record.commit(),
             "mlflow.note.content": f"Method `{run.method}`, seed {run.seed}, on {shown}.",
         }
-        name, experiment = f"{run.method}-seed{run.seed}", self._experiment(run.dataset)
+        name, experiment = shown_name(run), self._experiment(run.dataset)
         started = int(1000 * (time.time() - _trained(run)))  # MLflow shows what it took, and not what sending took
         run_id = str(self.client.create_run(experiment, started, tags, name).info.run_id)
         settings = flat(run.settings.model_dump(mode="json"))
@@ -218,6 +220,11 @@ def _save_graph(network: nn.Module, inputs: list[Tensor], path: Path) -> str:
     path.parent.mkdir()
     torch.export.save(graph, path)
     return str(torch.__version__)
+
+
+def shown_name(run: Run) -> str:
+    """Name of a run in the store: its method and seed."""
+    return f"{run.method}-seed{run.seed}"
 
 
 def _trained(run: Run) -> float:
@@ -445,6 +452,8 @@ def _send_results(store: Store, run_id: str, run: Run, result: Result) -> None:
     rows: list[Any] = history.merge(pd.read_csv(run.folder / "timing.csv"), on="epoch").to_dict("records")
     there = store.epochs(run_id)
     store.send(run_id, [row for row in rows if row["epoch"] not in there])
+    during: Any = result.during.set_index("epoch").filter(regex="util").add_prefix("during_val_")
+    store.send(run_id, during.reset_index().to_dict("records"))
     final = {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items() if v is not None}
     # A measure of every epoch keeps its name for those: of the chosen one it would be the same point twice.
     final = {f"best_{k}" if k in history else k: v for k, v in final.items()}
