@@ -53,6 +53,8 @@ for name in PARAMS.datasets:
 
 onsuccess:
     forget_what_is_left_out()
+    if sweeps_are_newer():
+        logger.info("snakemake --cores 8 all shows the sweeps in the report")
     # A store that was down costs no run, but a user should see it.
     for note in map(Path, [*rules.track.output, *rules.track_sweeps.output]):
         if (

@@ -229,6 +229,11 @@ def sweeps_key(params: Params) -> str:
     return key_of([sweep_place(params, name).name for name in params.sweeps])
 
 
+def sweeps_stamp(params: Params) -> Path:
+    """Says by being there that all sweeps and their page are made."""
+    return Path("results/report/sweeps", f"{sweeps_key(params)}.key")
+
+
 def analysis_key(params: Params) -> str:
     """Key of the tables, figures and the report: of the runs in them and of the code that draws them."""
     # Never pinned: what is drawn costs seconds, and is to be of the code as it is.

@@ -6,7 +6,7 @@ Imports stand inside the functions: torch costs seconds, and a step's key counts
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -248,16 +248,28 @@ def costs(params: Params, folder: Path, stamp: Path) -> None:
         draw.save(draw.costs(table, names), folder / "costs.png")
 
 
-def report(params: Params, tables: Path, figures: Path, costs: Path, page: Path, stamp: Path) -> None:
-    """Step `report`: tables and figures -> one HTML page."""
+def report(
+    params: Params,
+    tables: Path,
+    figures: Path,
+    costs: Path,
+    page: Path,
+    stamp: Path,
+    swept: Mapping[str, Path] | None = None,
+) -> None:
+    """Step `report`: tables and figures, and sweeps where they are made -> one HTML page."""
     from dataclasses import asdict
 
     from greedymm.analysis import report as html
+    from greedymm.analysis.sweeps import sections
     from greedymm.data.hdf5 import DataFile, shown_name
     from greedymm.files import sha256
     from greedymm.params import modalities_of
-    from greedymm.runs import data_settings
+    from greedymm.runs import data_settings, sweep_place, sweeps_stamp
 
+    if swept is None:
+        made = params.sweeps if sweeps_stamp(params).exists() else {}
+        swept = {name: sweep_place(params, name) for name in made}
     datasets = []
     for name in params.datasets:
         path = data_settings(params, name).path
@@ -269,7 +281,8 @@ def report(params: Params, tables: Path, figures: Path, costs: Path, page: Path,
             own = getattr(params.datasets[name].data, "folder", None) is not None  # a user's, whatever is in it
             datasets.append(asdict(file.facts) | of_file | {"sha256": sha256(path), "own": own})
     with stamped(stamp):
-        html.write(page, html.collect(params, datasets, tables, figures, costs))
+        shown = sections(swept, {name: params.sweeps[name].setting for name in swept})
+        html.write(page, html.collect(params, datasets, tables, figures, costs, shown))
 
 
 def preview(params: Params, folder: Path) -> None:
@@ -280,14 +293,13 @@ def preview(params: Params, folder: Path) -> None:
     tables(params, at["tables"], stamps["tables"])
     figures(params, at["tables"], at["figures"], stamps["figures"])
     costs(params, at["costs"], stamps["costs"])
-    report(params, at["tables"], at["figures"], at["costs"], page, stamps["report"])
+    swept = _preview_sweeps(params, at["report"] / "sweeps")
+    report(params, at["tables"], at["figures"], at["costs"], page, stamps["report"], swept)
     log.info("Report: %s", page.resolve())
-    _preview_sweeps(params, at["report"])
 
 
-def _preview_sweeps(params: Params, folder: Path) -> None:
-    """The page of those sweeps of which any run of their own is finished."""
-    from greedymm.analysis.sweeps import write_sweeps
+def _preview_sweeps(params: Params, folder: Path) -> dict[str, Path]:
+    """Table, figure and text of those sweeps of which any run of their own is finished: name -> place."""
     from greedymm.errors import GreedymmError
     from greedymm.runs import planned, points
 
@@ -295,17 +307,13 @@ def _preview_sweeps(params: Params, folder: Path) -> None:
     for name in params.sweeps:
         own = [run for _, run in points(params, name) if run.name not in others]
         if any((run.evaluation_folder / "rates.json").exists() for run in own):
-            place = folder / "sweeps" / name
             try:
-                sweep(params, name, place)
+                sweep(params, name, folder / name)
             except GreedymmError as error:  # what is there is broken
                 log.warning("sweep %s is left out: %s", name, error)
             else:
-                places[name] = place
-    if places:
-        page = folder / "sweeps.html"
-        write_sweeps(page, places, {name: params.sweeps[name].setting for name in places})
-        log.info("Sweeps: %s", page.resolve())
+                places[name] = folder / name
+    return places
 
 
 def sweep(params: Params, name: str, place: Path | None = None) -> None:
@@ -327,12 +335,12 @@ def sweep(params: Params, name: str, place: Path | None = None) -> None:
 
 def sweeps(params: Params, page: Path, stamp: Path) -> None:
     """Step `sweeps`: tables, figures and texts of all sweeps -> one HTML page."""
-    from greedymm.analysis.sweeps import write_sweeps
+    from greedymm.analysis.sweeps import sections, write_sweeps
     from greedymm.runs import sweep_place
 
     places = {name: sweep_place(params, name) for name in params.sweeps}
     with stamped(stamp):
-        write_sweeps(page, places, {name: sweep.setting for name, sweep in params.sweeps.items()})
+        write_sweeps(page, sections(places, {name: sweep.setting for name, sweep in params.sweeps.items()}))
 
 
 @contextmanager
@@ -395,7 +403,7 @@ def _pages(params: Params) -> Iterator[Page]:
     """The report and the page of sweeps, with what is on them, where they are there."""
     from greedymm.files import read_json
     from greedymm.params import flat
-    from greedymm.runs import analysis_key, sweep_place, sweeps_key
+    from greedymm.runs import analysis_key, sweep_place, sweeps_key, sweeps_stamp
     from greedymm.tracking import Page
 
     results, key = Path("results"), analysis_key(params)
@@ -413,7 +421,7 @@ def _pages(params: Params) -> Iterator[Page]:
             {name: mean for name, mean in means.items() if mean is not None},
         )
     key, places = sweeps_key(params), [sweep_place(params, name) for name in params.sweeps]
-    if (results / f"report/sweeps/{key}.key").exists():
+    if sweeps_stamp(params).exists():
         files = [place.with_suffix(ending) for place in places for ending in (".csv", ".png", ".txt")]
         text = f"Tables, figures and the page of sweeps {key}: {', '.join(params.sweeps)}."
         yield Page("sweeps", key, text, {"sweeps": files, "report": [results / "report/sweeps.html"]}, {})

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from greedymm.analysis.sweeps import sweep_figure, sweep_results, sweep_text, write_sweeps
+from greedymm.analysis.sweeps import sections, sweep_figure, sweep_results, sweep_text, write_sweeps
 from greedymm.errors import GreedymmError
 from greedymm.params import Params, validate
 from greedymm.runs import planned, points, sweep_place
@@ -162,7 +162,7 @@ def test_the_page_shows_text_figure_and_table_of_each_sweep(params: Params, tmp_
     place.with_suffix(".txt").write_text("What it shows.\n")
     place.with_suffix(".png").write_bytes(b"\x89PNG")
 
-    write_sweeps(tmp_path / "sweeps.html", {"rate": place}, {"rate": "training.learning_rate"})
+    write_sweeps(tmp_path / "sweeps.html", sections({"rate": place}, {"rate": "training.learning_rate"}))
 
     page = (tmp_path / "sweeps.html").read_text()
     assert page.count("data:image/png;base64,") == page.count('<table class="sortable">') == 1

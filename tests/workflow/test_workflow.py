@@ -198,6 +198,23 @@ def test_a_run_that_was_left_out_is_in_the_report_once_it_is_mended(made: Projec
     assert "Nothing to be done" in project.run("snakemake", "--cores", "2", "all")
 
 
+def test_once_the_sweeps_are_made_the_report_shows_them(made: Project, tmp_path: Path) -> None:
+    project = p.clone(made, tmp_path / "clone")
+    project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
+    page = project.folder / "results/report/index.html"
+    project.run("snakemake", "--cores", "2", "all")
+    assert 'id="sweep-rate"' not in page.read_text()
+    assert "snakemake --cores 8 sweeps" in page.read_text()
+
+    printed = project.run("snakemake", "--cores", "2", "sweeps")
+
+    assert "snakemake --cores 8 all shows the sweeps in the report" in printed
+    assert project.planned().keys() - {"all", "total"} == {"report"}
+    project.run("snakemake", "--cores", "2", "all")
+    assert 'id="sweep-rate"' in page.read_text()
+    assert project.planned() == {}
+
+
 def test_sweeps_are_trained_on_their_own_target_alone_and_once(project: Project) -> None:
     project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
     project.track_at("sqlite:///mlflow.db", follow_after=60)
@@ -210,8 +227,13 @@ def test_sweeps_are_trained_on_their_own_target_alone_and_once(project: Project)
     page = (report / "sweeps.html").read_text()
     assert "training.learning_rate" in page
     assert page.count("data:image/png;base64,") == 1
+    shown = 'id="sweep-rate"'
+    assert shown in page
     assert "Nothing to be done" in project.run("snakemake", "--cores", "2", "sweeps")
     (note,) = (project.folder / "results/tracking").glob("sweeps-*.txt")
     assert note.read_text().startswith("2 runs sent")
     assert not {"train", "utilization"} & set(project.planned())  # one of the sweep's runs is the default's
+    project.run("snakemake", "--cores", "2", "all")
+    assert shown in (report / "index.html").read_text()
+    assert project.planned() == {}
     assert project.run("greedymm", "prune").strip() == ""

@@ -21,6 +21,7 @@ from greedymm.runs import (
     points,
     sweep_place,
     sweeps_key,
+    sweeps_stamp,
     variants,
 )
 from snakemake.exceptions import WorkflowError
@@ -32,6 +33,7 @@ try:
     SWEPT = {name: [p.run for p in points(PARAMS, name)] for name in PARAMS.sweeps}
     ANALYSIS = analysis_key(PARAMS)
     SWEEPS_KEY = sweeps_key(PARAMS)
+    SWEEPS_STAMP = sweeps_stamp(PARAMS)
     STORE = key_of(PARAMS.tracking.model_dump(include={"uri", "models"}))
 except GreedymmError as error:
     raise WorkflowError(str(error))
@@ -94,6 +96,14 @@ def forget_what_is_left_out():
             if any(row["left_out"] for row in csv.DictReader(file)):
                 for place in ("tables", "figures", "costs", "report"):
                     Path("results", place, f"{ANALYSIS}.key").unlink(missing_ok=True)
+
+
+def sweeps_are_newer():
+    """Whether there is a report from before the sweeps."""
+    page = Path("results/report/index.html")
+    if not (page.exists() and SWEEPS_STAMP.exists()):
+        return False
+    return SWEEPS_STAMP.stat().st_mtime > page.stat().st_mtime
 
 
 def gpus(_):

@@ -109,6 +109,8 @@ rule report:
         ancient(rules.tables.output),
         ancient(rules.figures.output),
         ancient(rules.costs.output),
+        # Not ancient: once the sweeps are made, the report shows them.
+        [SWEEPS_STAMP] if PARAMS.sweeps and SWEEPS_STAMP.exists() else [],
     output:
         page=report(
             "results/report/index.html",
@@ -193,7 +195,7 @@ rule sweeps_page:
             caption="../report/sweep.rst",
             category="Sweeps",
         ),
-        stamp=f"results/report/sweeps/{SWEEPS_KEY}.key",
+        stamp=SWEEPS_STAMP,
     log:
         f"results/logs/sweeps/{SWEEPS_KEY}.log",
     benchmark:

@@ -15,6 +15,7 @@ from greedymm.analysis.collect import GROUP, used
 from greedymm.analysis.page import address, write_page
 from greedymm.analysis.provenance import settings_table
 from greedymm.analysis.published import published
+from greedymm.analysis.sweeps import Section
 from greedymm.params import Dataset, Params, Sweep, flat
 from greedymm.runs import planned
 
@@ -74,15 +75,23 @@ class Content(NamedTuple):
     runs: pd.DataFrame
     datasets: list[dict[str, Any]]  # name, shown, generated, own, source, licence, modalities, notes, file, sha256
     pictures: list[Picture]
-    sweeps: Mapping[str, Sweep]
+    asked_sweeps: Mapping[str, Sweep]
+    sweeps: list[Section]  # of those that are made
     costs: pd.DataFrame
     facts: dict[str, str]  # whatever says how it was made
     marked: pd.DataFrame  # each setting, and whose it is
     settings: str
 
 
-def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figures: Path, costs: Path) -> Content:
-    """Gather the page's content from the tables and figures of these params."""
+def collect(
+    params: Params,
+    datasets: list[dict[str, Any]],
+    tables: Path,
+    figures: Path,
+    costs: Path,
+    sweeps: list[Section],
+) -> Content:
+    """Gather the page's content from the tables, figures and sweeps of these params."""
     headline, summary, runs = (
         pd.read_csv(tables / f"{name}.csv", keep_default_na=False) for name in ("headline", "summary", "runs")
     )
@@ -111,7 +120,8 @@ def collect(params: Params, datasets: list[dict[str, Any]], tables: Path, figure
         runs=runs if left_out else runs.drop(columns="left_out"),
         datasets=datasets,
         pictures=list(_pictures(params, drawn, figures, costs, names)),
-        sweeps=params.sweeps,
+        asked_sweeps=params.sweeps,
+        sweeps=sweeps,
         costs=costs_shown(taken, names),
         facts=_facts(params, set(used(runs)["run"])) | {"cost": _cost(taken)},
         marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),
@@ -179,6 +189,8 @@ def costs_shown(costs: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
         "memory, most (MiB)": groups["peak_memory_mb"].max().map("{:.0f}".format),
         "memory of the GPU, most (MiB)": groups["peak_gpu_memory_mb"].max().map("{:.0f}".format),
     }).reset_index()  # fmt: skip
+    if not costs["peak_gpu_memory_mb"].any():
+        table = table.iloc[:, :-1]
     return table.assign(dataset=table["dataset"].map(names))
 
 

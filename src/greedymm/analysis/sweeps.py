@@ -118,22 +118,35 @@ def shown(table: pd.DataFrame, setting: str) -> pd.DataFrame:
     return seeds.to_frame().join(wide).reset_index().rename(columns={"value": setting})
 
 
-def write_sweeps(path: Path, places: Mapping[str, Path], settings: Mapping[str, str]) -> None:
-    """Write the page of all sweeps.
+class Section(NamedTuple):
+    """What is shown of one sweep."""
+
+    name: str
+    setting: str  # what varies
+    text: str
+    picture: str  # its address
+    table: pd.DataFrame
+
+
+def sections(places: Mapping[str, Path], settings: Mapping[str, str]) -> list[Section]:
+    """Gather what is shown of each sweep.
 
     Args:
-        path: of the page.
         places: name of a sweep -> where its files are, without their endings.
         settings: name of a sweep -> what varies in it.
     """
-    sweeps = [
-        {
-            "name": name,
-            "setting": settings[name],
-            "text": place.with_suffix(".txt").read_text(encoding="utf-8"),
-            "picture": address(place.with_suffix(".png")),
-            "table": shown(pd.read_csv(place.with_suffix(".csv"), dtype={"value": str}), settings[name]),
-        }
+    return [
+        Section(
+            name,
+            settings[name],
+            place.with_suffix(".txt").read_text(encoding="utf-8"),
+            address(place.with_suffix(".png")),
+            shown(pd.read_csv(place.with_suffix(".csv"), dtype={"value": str}), settings[name]),
+        )
         for name, place in places.items()
     ]
+
+
+def write_sweeps(path: Path, sweeps: list[Section]) -> None:
+    """Write the page of all sweeps."""
     write_page(path, "sweeps.html.j2", {"sweeps": sweeps})
