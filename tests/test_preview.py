@@ -73,7 +73,8 @@ def test_the_page_says_in_short_what_holds_what_it_cost_and_how_to_make_it_again
 
     page = (FOLDER / "report/index.html").read_text()
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
-    assert any(row[:1] == ["(a) Greedy training uses its modalities unequally"] for row in rows)
+    (verdict,) = (row[1] for row in rows if row[:1] == ["(a) Greedy training uses its modalities unequally"])
+    assert re.match(r"undecided, -?\d\.\d\d \[-?\d+\.\d\d, -?\d+\.\d\d\], p 1\.000", verdict)
     costs = ["greedy", "2", "0.2", "6.0", "6.0", "100", "300"]  # two runs of three epochs of 2 s
     assert costs in [row[1:] for row in rows]
     assert "Made up, 2 cores, 4 GiB of memory, made up, device cpu" in page
@@ -96,7 +97,7 @@ def test_what_is_finished_is_shown_and_what_is_not_is_named(params: Params) -> N
     page = (FOLDER / "report/index.html").read_text()
     assert "9 runs could not be used" in page
     assert f"greedy, seed 0, of {LATER}" in page
-    assert "0.7 minutes of training in all; a run at most 6 s and 300 MiB" in page  # 8 runs of 3 epochs
+    assert "0.8 minutes of training in all; a run at most 6 s and 300 MiB" in page  # 8 runs of 3 epochs
     assert "gray alone on colored_mnist_5k: 77.5 %" in page  # beside what others published
     assert page.count("data:image/png;base64,") == 1 + 8 + 1
     without = [path.name for path in FOLDER.glob(f"figures/*-{LATER}.png")]  # there, and not on the page
@@ -131,6 +132,7 @@ def test_a_sweep_of_which_a_run_failed_is_shown_and_the_run_is_named(params: Par
     page = (FOLDER / "report/index.html").read_text()
     assert 'id="sweep-rate"' in page
     assert 'id="sweep-untouched"' not in page  # of which there is no run
+    assert re.search(r"Not made yet\..*?<code>training.learning_rate</code> of colored_mnist_5k\.", page, re.DOTALL)
     assert "greedy, seed 0, at 9.0: " in page
     assert f"{diverged.folder}/record.json is missing" in page
 

@@ -25,7 +25,7 @@ from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256, write_json, write_text
 from greedymm.params import Execution, Params, Tracking, settings_class, validate
 from greedymm.runs import Run, analysis_key, planned, points, sweep_place, sweeps_key
-from greedymm.tracking import Store, Tracker, UnreachableError, send_missing
+from greedymm.tracking import MEASURED, Store, Tracker, UnreachableError, send_missing
 
 NAME = "colored_mnist_5k"
 PARAMS: dict[str, Any] = {
@@ -176,8 +176,11 @@ def test_utilization_during_training_can_be_seen_over_the_epochs(uri: str, runs:
     run_id = logged(uri)["greedy-seed3"].info.run_id
     during = pd.read_csv(runs["greedy"].evaluation_folder / "during_training.csv")
     assert len(during) > 0
+    MlflowClient(uri).set_tag(run_id, MEASURED, "with other code")
+    assert send_missing([runs["greedy"]], uri) == 1  # and nothing stands there twice
     for name in ("d_util", "utilization_color"):
         points = MlflowClient(uri).get_metric_history(run_id, f"during_val_{name}")
+        assert len(points) == len(during)
         assert {p.step: p.value for p in points} == dict(zip(during["epoch"], during[name], strict=True))
 
 
@@ -409,6 +412,20 @@ def test_runs_of_a_sweep_are_sent_and_tagged_with_their_value_those_shared_with_
     assert found.keys() == {"0.1", "0.2"}
     assert {run.data.params["training.learning_rate"] for run in in_sweep} == found.keys()
     assert {run.info.run_name for run in in_sweep} == {"greedy-seed3", "greedy-seed3, rate 0.2"}
+
+
+def test_a_name_that_a_user_gave_stays(project: Path, uri: str) -> None:
+    params = with_sweep(project)
+    (new,) = [p.run for p in points(params, "rate") if p.value == "0.2"]
+    steps.train(new, Execution(device="cpu"), Tracking(enabled=False))
+    steps.utilization(new, Execution(device="cpu"))
+    steps.track(params, None)
+    client, run_id = MlflowClient(uri), logged(uri)["greedy-seed3, rate 0.2"].info.run_id
+    client.set_tag(run_id, "mlflow.runName", "the one for the talk")
+
+    steps.track(params, None)
+
+    assert client.get_run(run_id).info.run_name == "the one for the talk"
 
 
 def test_tables_figures_and_page_of_the_sweeps_are_a_run_of_their_own(project: Path, uri: str) -> None:

@@ -328,7 +328,8 @@ def sweep(params: Params, name: str, place: Path | None = None) -> None:
     wanted, setting, place = points(params, name), params.sweeps[name].setting, place or sweep_place(params, name)
     results = sweep_results(wanted)
     title = shown_name(wanted[0].run.dataset, wanted[0].run.data_path)
-    draw.save(sweep_figure(results, setting, title), place.with_suffix(".png"))
+    every = [method for section in params.datasets.values() for method in section.methods]
+    draw.save(sweep_figure(results, setting, title, every), place.with_suffix(".png"))
     write_text(place.with_suffix(".txt"), f"{title}. {sweep_text(results, setting)}\n")
     aggregate.write_csv(results.table, place.with_suffix(".csv"))
 
@@ -376,15 +377,17 @@ def track(params: Params, note: Path | None) -> int:
 
     network = trained if params.tracking.models else None
     runs = {run.name: run for run in planned(params)}
+    of_default = set(runs)
     tags: dict[str, dict[str, str]] = {}
     for name in params.sweeps:
         for value, run in points(params, name):
-            places = tags.setdefault(run.name, {"mlflow.runName": tracking.shown_name(run)})
-            if run.name not in runs or "," in places["mlflow.runName"]:  # or it would be named as one of the default
-                places["mlflow.runName"] += f", {name} {value}"
+            runs.setdefault(run.name, run)
+            places = tags.setdefault(run.name, {})
             # One that the setting does not concern stands at every value.
             places[f"sweep.{name}"] = ", ".join(filter(None, [places.get(f"sweep.{name}"), value]))
-            runs.setdefault(run.name, run)
+    for name in tags.keys() - of_default:  # or they would be named as those of the default
+        values = [f"{tag.removeprefix('sweep.')} {value}" for tag, value in tags[name].items()]
+        tags[name][tracking.NAME] = ", ".join([tracking.shown_name(runs[name]), *values])
     try:
         sent = tracking.send_missing(runs.values(), params.tracking.uri, network, list(_pages(params)), tags)
         message = f"{sent} runs sent to {tracking.masked(params.tracking.uri)}; the others were there"
@@ -411,7 +414,7 @@ def _pages(params: Params) -> Iterator[Page]:
         means = flat(read_json(results / "tables/metrics.json"))
         yield Page(
             "report",
-            key,
+            f"{key}-{sweeps_key(params)}" if sweeps_stamp(params).exists() else key,  # with them it is another page
             f"Tables, figures and the report of analysis {key}, of all datasets and methods.",
             {
                 "tables": sorted(p for p in (results / "tables").glob("[!.]*") if p.suffix != ".key"),

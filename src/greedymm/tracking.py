@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 POLL = 0.5  # seconds between two looks for a new epoch
 PATIENCE = 20  # seconds that a finished run waits for its last metrics to be sent
 BATCH = 500  # metrics in one request; MLflow takes 1,000
+NAME = "mlflow.runName"  # tag: the name of a run, as the UI shows it
 MEASURED = "greedymm.measured"  # tag: with which code utilization was
 LOCK = Path("results/tracking/.lock")
 Row = dict[str, float]
@@ -141,9 +142,9 @@ class Store:
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
-    def epochs(self, run_id: str) -> set[int]:
-        """Epochs whose metrics are there."""
-        return {metric.step for metric in self.client.get_metric_history(run_id, "train_loss")}
+    def epochs(self, run_id: str, metric: str = "train_loss") -> set[int]:
+        """Epochs of which a metric is there."""
+        return {point.step for point in self.client.get_metric_history(run_id, metric)}
 
     def tags(self, run_id: str) -> dict[str, str]:
         """Tags of a run."""
@@ -151,7 +152,7 @@ class Store:
         return tags
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set the tags that are not there yet."""
+        """Set the tags that are not there yet, or differ."""
         there = self.tags(run_id) if tags else {}
         for key, value in tags.items():
             if there.get(key) != value:
@@ -430,8 +431,10 @@ def _send_missing(
     tags: Mapping[str, str],
 ) -> bool:
     run_id = store.open(run)
-    measured = store.tags(run_id).get(MEASURED)
-    store.tag(run_id, tags)
+    there = store.tags(run_id)
+    measured = there.get(MEASURED)
+    # A name that a user gave stays.
+    store.tag(run_id, {k: v for k, v in tags.items() if k != NAME or there.get(NAME) == shown_name(run)})
     if trained is not None:
         store.add_model(run_id, *trained, epoch=result.rates["best_epoch"])
     if store.is_complete(run_id) and measured == run.evaluation_folder.name:
@@ -453,7 +456,8 @@ def _send_results(store: Store, run_id: str, run: Run, result: Result) -> None:
     there = store.epochs(run_id)
     store.send(run_id, [row for row in rows if row["epoch"] not in there])
     during: Any = result.during.set_index("epoch").filter(regex="util").add_prefix("during_val_")
-    store.send(run_id, during.reset_index().to_dict("records"))
+    there = store.epochs(run_id, "during_val_d_util")
+    store.send(run_id, [row for row in during.reset_index().to_dict("records") if row["epoch"] not in there])
     final = {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items() if v is not None}
     # A measure of every epoch keeps its name for those: of the chosen one it would be the same point twice.
     final = {f"best_{k}" if k in history else k: v for k, v in final.items()}

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from greedymm.analysis.claims import COLUMNS, claims_table
+from greedymm.analysis.power import seeds_for_mean
 from greedymm.analysis.statistics import estimate, holm
 
 M0, M1 = "color", "gray"
@@ -114,8 +115,9 @@ def test_signs_that_the_data_fix_support_nothing() -> None:
 
     share = row(claims_table(data), "b", measure="share")
 
-    assert (share["estimate"], share["p"], share["verdict"], share["seeds_needed"]) == (1, 1, "undecided", None)
-    assert share["note"].startswith("1.00 with the seeds exchanged")
+    assert (share["estimate"], share["verdict"], share["seeds_needed"]) == (1, "undecided", None)
+    assert np.isnan(share["p"])
+    assert share["note"] == "exchanging the seeds changes nothing: no test"
 
 
 @pytest.mark.parametrize(("turned", "verdict"), [(1, "supported"), (-1, "contradicted")])
@@ -233,10 +235,13 @@ def test_to_beat_the_best_modality_is_to_beat_each() -> None:
     data.loc[data["method"] == ALONE[0], "test_accuracy"] += wild
     weaker = values(data, "balanced", "test_accuracy") - values(data, ALONE[0], "test_accuracy")
 
-    found = row(claims_table(data), "f", "balanced")
+    table = claims_table(data)
+    found = row(table, "f", "balanced")
 
     assert found["estimate"] == pytest.approx(LEVELS["balanced"] - means[ALONE[1]])
     assert found["p"] == stats.permutation_test((weaker,), np.mean, permutation_type="samples").pvalue > 2 / 2**7
+    against_weaker = seeds_for_mean(weaker.mean() / weaker.std(ddof=1), 0.05 / (table["p_holm"] > 0.05).sum())
+    assert (found["verdict"], found["seeds_needed"]) == ("undecided", against_weaker)
     assert "p allows for its choice among 2" in found["note"]
 
 
@@ -247,6 +252,7 @@ def test_to_be_beaten_by_the_best_modality_is_to_be_beaten_by_any() -> None:
     found = row(claims_table(data), "f", "greedy")
 
     assert (found["estimate"], found["p"]) == (pytest.approx(beaten.mean()), 2 * 2 / 2**7)
+    assert found["smallest_p"] == found["p"]
 
 
 def test_choosing_the_best_of_equal_modalities_gives_no_more_false_alarms() -> None:
@@ -303,7 +309,9 @@ def test_three_seeds_decide_nothing_and_say_so() -> None:
     table = claims_table(runs(3, noise=1e-4))
 
     assert set(table["verdict"]) == {"undecided"}
-    assert set(table.loc[table["claim"] != "b", "smallest_p"]) == {0.25}
+    beaten = (table["claim"] == "f") & (table["method"] == "greedy")  # by the best of two
+    assert set(table.loc[(table["claim"] != "b") & ~beaten, "smallest_p"]) == {0.25}
+    assert table.loc[beaten, "smallest_p"].tolist() == [0.5]
     assert table.loc[table["p"].notna(), "note"].str.contains("too few seeds").all()
     assert row(table, "d", "balanced")["seeds_needed"] == 9  # 7 tests: 2 / 2^9 is the first below 0.05 / 7
 
@@ -409,6 +417,17 @@ def test_d_util_of_three_modalities_has_no_sign_and_is_not_tested_for_one() -> N
         assert math.isnan(found["p"])
         assert "more than two modalities" in found["note"]
     assert not math.isnan(row(table, "c")["p"])
+
+
+def test_seeds_of_which_no_two_have_the_same_epochs_are_not_tested() -> None:
+    data = runs(4, methods=("greedy",))
+    training = training_of(data, np.random.default_rng(0))
+    training = training[training["epoch"] <= 4 + training["seed"]]
+
+    for measure in ("rank correlation over training", "same sign, over training"):
+        found = row(claims_table(data, training), "b", measure=measure)
+        assert np.isnan(found["p"])
+        assert found["note"] == "exchanging the seeds changes nothing: no test"
 
 
 def test_two_runs_of_one_seed_are_an_error() -> None:

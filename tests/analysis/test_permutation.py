@@ -237,3 +237,12 @@ def test_signs_that_the_data_tend_to_give_no_more_false_alarms() -> None:
     alarms = sum(sign_agreement(a, b).p <= ALPHA for a, b in zip(x, y, strict=True))
 
     assert alarms <= stats.binom.ppf(0.999, tries, ALPHA)
+
+
+def test_tied_signs_can_reach_no_smaller_p_than_their_numbers_allow() -> None:
+    x = np.array([1.0] * 6 + [-1.0])[:, None, None]
+
+    found = sign_agreement(x, x)
+
+    assert found.value == 1
+    assert found.p == found.smallest_p == pytest.approx(2 / 7)  # the one seed is anywhere among seven

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from greedymm.analysis.permutation import rank_correlation, sign_flip, smallest_of_signs
-from greedymm.analysis.power import POWER, seeds_for_mean, seeds_for_rank
+from greedymm.analysis.permutation import Paired, path_correlation, rank_correlation, sign_flip, smallest_of_signs
+from greedymm.analysis.power import POWER, seeds_for_exchange, seeds_for_mean, seeds_for_rank
 
 
 @pytest.mark.parametrize(("effect", "level"), [(1.0, 0.05), (1.5, 0.01), (2.0, 0.005), (3.0, 0.0025)])
@@ -61,3 +61,19 @@ def test_a_rank_correlation_needs_the_seeds_that_show_it() -> None:
 @pytest.mark.parametrize(("level", "least"), [(0.05, 5), (0.01, 6), (0.001, 7)])
 def test_perfect_rank_correlation_needs_what_the_smallest_p_needs(level: float, least: int) -> None:
     assert seeds_for_rank(1.0, level) == least
+
+
+@pytest.mark.parametrize(("r", "methods", "epochs"), [(0.4, 3, 5), (0.5, 3, 5), (0.4, 1, 12)])
+def test_paths_need_the_seeds_that_show_that_they_go_together(r: float, methods: int, epochs: int) -> None:
+    rng, level = np.random.default_rng(0), 0.05 / 9
+
+    def drawn(n: int) -> Paired:
+        x = rng.normal(size=(n, methods, epochs))
+        return path_correlation(x, r * x + np.sqrt(1 - r**2) * rng.normal(size=x.shape))
+
+    effect = float(np.median([drawn(12).effect for _ in range(100)]))
+    seeds = seeds_for_exchange(effect, level)
+
+    assert seeds is not None
+    power = np.mean([drawn(seeds).p <= level for _ in range(100)])
+    assert 0.65 < power < 0.97

@@ -74,33 +74,32 @@ def test_latex_is_a_booktabs_table_with_nothing_left_that_latex_would_read() -> 
 def test_in_short_each_claim_has_a_row_and_each_dataset_a_column() -> None:
     every = pd.concat([
         table(claim="d", dataset="one"),
-        table(claim="a", dataset="one", verdict="undecided", seeds_needed=9),
+        table(claim="a", dataset="one", measure="d_util", p_holm=0.25, verdict="undecided", seeds_needed=9),
         table(claim="d", dataset="two", verdict="contradicted"),
     ])  # fmt: skip
 
-    short = in_short(every, {"two": "two (generated data)"})
+    short = in_short(every, {"two": "two (generated data)"}).set_index("Claim")
+    rows: dict[str, list[str]] = {str(claim): cells.tolist() for claim, cells in short.iterrows()}
 
-    assert short.columns.tolist() == ["Claim", "one", "two (generated data)"]
-    assert short.to_numpy().tolist() == [
-        ["(a) Greedy training uses its modalities unequally", "undecided (9 seeds)", ""],
-        ["(d) Balancing improves test accuracy", "supported", "contradicted"],
+    assert short.columns.tolist() == ["one", "two (generated data)"]
+    assert len(short) == 6
+    assert rows["(a) Greedy training uses its modalities unequally"] == [
+        "undecided, 0.12 [0.10, 0.15], p 0.250, 9 seeds would decide", "no run bears on it",
+    ]  # fmt: skip
+    assert rows["(d) Balancing improves test accuracy"] == [
+        "supported, +12.3 points [10.0, 15.0], p 0.004", "contradicted, +12.3 points [10.0, 15.0], p 0.004",
+    ]  # fmt: skip
+    assert set(rows["(f) The multi-modal network beats its best single modality"]) == {"no run bears on it"}
+
+
+def test_several_verdicts_on_one_claim_stand_below_each_other_by_method_or_measure() -> None:
+    methods = in_short(pd.concat([table(), table(method="mine", verdict="undecided", seeds_needed="> 1000")]))
+    measures = in_short(pd.concat([table(measure="one"), table(measure="two", p_holm=np.nan, low=np.nan)]))
+
+    (of_methods,) = (cell for cell in methods["solids"] if "mine" in cell)
+    assert of_methods.split("\n") == [
+        "balanced_2: supported, +12.3 points [10.0, 15.0], p 0.004",
+        "mine: undecided, +12.3 points [10.0, 15.0], p 0.004, > 1000 seeds would decide",
     ]
-
-
-@pytest.mark.parametrize(
-    ("needed", "text"),
-    [
-        ([None, None], "1 supported, 2 undecided"),
-        ([9, None], "1 supported, 2 undecided (9 seeds)"),
-        ([30, 9], "1 supported, 2 undecided (9 to 30 seeds)"),
-        (["> 1000", 9], "1 supported, 2 undecided (9 to > 1000 seeds)"),
-    ],
-)
-def test_several_verdicts_on_one_claim_are_counted(needed: list[object], text: str) -> None:
-    undecided = [table(verdict="undecided", seeds_needed=n) for n in needed]
-
-    assert in_short(pd.concat([table(), *undecided]))["solids"].tolist() == [text]
-
-
-def test_without_claims_there_is_nothing_in_short() -> None:
-    assert in_short(table().head(0)).empty
+    (of_measures,) = (cell for cell in measures["solids"] if "one" in cell)
+    assert of_measures.split("\n") == ["one: supported, 0.12 [0.10, 0.15], p 0.004", "two: supported, 0.12"]

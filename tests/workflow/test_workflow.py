@@ -215,6 +215,36 @@ def test_once_the_sweeps_are_made_the_report_shows_them(made: Project, tmp_path:
     assert project.planned() == {}
 
 
+def test_a_report_with_the_sweeps_is_sent_beside_the_one_without(made: Project, tmp_path: Path) -> None:
+    project = p.clone(made, tmp_path / "clone")
+    project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
+    project.track_at("sqlite:///mlflow.db", follow_after=60)
+
+    for target in ("all", "sweeps", "all"):
+        project.run("snakemake", "--cores", "2", target)
+
+    with sqlite3.connect(project.folder / "mlflow.db") as database:
+        (count,) = database.execute("select count(*) from tags where key = 'kind' and value = 'report'").fetchone()
+    assert count == 2
+
+
+def test_a_sweep_of_which_a_run_was_mended_is_made_anew(made: Project, tmp_path: Path) -> None:
+    project = p.clone(made, tmp_path / "clone")
+    project.sweep(setting="training.learning_rate", values=[0.1, 0.2], methods=["greedy"])
+    shared = next((project.folder / "results/runs").glob("*/greedy/*/history.csv"))
+    whole = shared.read_text()
+    shared.write_text(whole[:-3])
+    project.run("snakemake", "--cores", "2", "sweeps")
+    page = project.folder / "results/report/sweeps.html"
+    assert "Left out: greedy" in page.read_text()
+
+    shared.write_text(whole)
+    project.run("snakemake", "--cores", "2", "sweeps")
+
+    assert "Left out: greedy" not in page.read_text()
+    assert project.planned("sweeps") == {}
+
+
 def test_sweeps_are_trained_on_their_own_target_alone_and_once(project: Project) -> None:
     project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
     project.track_at("sqlite:///mlflow.db", follow_after=60)

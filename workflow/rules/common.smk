@@ -34,6 +34,8 @@ try:
     ANALYSIS = analysis_key(PARAMS)
     SWEEPS_KEY = sweeps_key(PARAMS)
     SWEEPS_STAMP = sweeps_stamp(PARAMS)
+    # With the sweeps in it, the report is another page.
+    REPORT = f"{ANALYSIS}-{SWEEPS_KEY}" if SWEEPS_STAMP.exists() else ANALYSIS
     STORE = key_of(PARAMS.tracking.model_dump(include={"uri", "models"}))
 except GreedymmError as error:
     raise WorkflowError(str(error))
@@ -104,6 +106,14 @@ def sweeps_are_newer():
     if not (page.exists() and SWEEPS_STAMP.exists()):
         return False
     return SWEEPS_STAMP.stat().st_mtime > page.stat().st_mtime
+
+
+def files_of_sweep(wildcards):
+    """Files of a sweep's runs; where some were left out, a newer file is one that was mended."""
+    text = SWEEPS[wildcards.sweep].with_suffix(".txt")
+    left_out = text.exists() and "Left out:" in text.read_text()
+    files = files_of(SWEPT[wildcards.sweep])
+    return files if left_out else ancient(files)
 
 
 def gpus(_):

@@ -141,7 +141,7 @@ rule track:
         ancient(rules.figures.output),
         ancient(rules.report.output),
     output:
-        f"results/tracking/{ANALYSIS}-{STORE}.txt",
+        f"results/tracking/{REPORT}-{STORE}.txt",
     log:
         f"results/logs/track/{ANALYSIS}.log",
     benchmark:
@@ -159,7 +159,7 @@ rule track:
 
 rule sweep:
     input:
-        lambda w: ancient(files_of(SWEPT[w.sweep])),
+        files_of_sweep,
     output:
         report(
             "results/report/sweeps/{sweep}-{key}.png",
@@ -184,11 +184,8 @@ rule sweep:
 
 rule sweeps_page:
     input:
-        ancient(
-            expand(
-                "{place}{kind}", place=SWEEPS.values(), kind=[".png", ".txt", ".csv"]
-            )
-        ),
+        # Not ancient: a sweep of which a run was mended is made anew.
+        expand("{place}{kind}", place=SWEEPS.values(), kind=[".png", ".txt", ".csv"]),
     output:
         page=report(
             "results/report/sweeps.html",

@@ -59,7 +59,8 @@ def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, sp
         `p`: two-sided, by sign flips (claim b: permutations) of seeds; `smallest_p`: what n seeds can reach.
         `p_holm`: corrected over all rows that have a p. `verdict`: supported or contradicted at p_holm <= 0.05, else
         undecided. `seeds_needed`: for power 0.8 with the effect seen, at the level at which Holm rejects whatever
-        the other undecided rows say; a number, "> 1000", or None: decided, one seed, or an effect against the claim.
+        the other undecided rows say; a number, "> 1000", or None: decided, not tested, of a
+        share of signs, or an effect against the claim, as `note` says.
 
     Raises:
         ValueError: if a dataset has two runs of the same method and seed.
@@ -90,7 +91,13 @@ def _unequal(data: Data) -> Finding:
 
 
 def _proxy(data: Data) -> Iterator[Finding]:
-    row = partial(Finding, "b", f"d_speed is a proxy of {SPLITS[data.split]} {UTIL}", data.dataset, "all")
+    row = partial(
+        Finding,
+        "b",
+        f"d_speed is a proxy of {SPLITS[data.split]} {UTIL}: seeds that differ in one differ in both",
+        data.dataset,
+        "all",
+    )
     over_runs = data.over_runs(SPEED), data.over_runs(UTIL)
     yield row("rank correlation over runs", of_ranks(*over_runs))
     yield row("share with the same sign, over runs", _agreement(data, *(table[..., None] for table in over_runs)))
@@ -102,7 +109,9 @@ def _proxy(data: Data) -> Iterator[Finding]:
 
 def _agreement(data: Data, x: Floats, y: Floats) -> Evidence:
     found = of_signs(x, y)
-    return found if data.signed else without_test(Evidence(found.n))
+    if data.signed:
+        return found
+    return without_test(found._replace(estimate=np.nan, low=np.nan, high=np.nan))  # nor has a share of them a meaning
 
 
 def _balancing(data: Data) -> Iterator[Finding]:
@@ -150,9 +159,25 @@ def _against_all(best: str, against: dict[str, Evidence]) -> Evidence:
     found, chosen = against[best], f"best on test: {best.removeprefix(ALONE)}"
     if len(against) > 1 and found.n > 1:
         chosen += f", p allows for its choice among {len(against)}"
-        beaten = [f.p if f.favour > 0 and f.n > 1 else 1.0 for f in against.values()]
-        found = found._replace(p=max(beaten) if found.favour > 0 else min(1.0, found.p * len(against)))
+        found = _beaten(found, list(against.values())) if found.favour > 0 else _times(found, len(against))
     return found._replace(note=_notes(chosen, found.note))
+
+
+def _beaten(found: Evidence, every: list[Evidence]) -> Evidence:
+    """The evidence on having beaten the best, with what having beaten all of them takes."""
+    ahead = [f if f.favour > 0 and f.n > 1 else f._replace(p=1.0, seeds=None) for f in every]
+    searches = [f.seeds for f in ahead if f.seeds]
+
+    def seeds(level: float) -> int | None:
+        each = [search(level) for search in searches]
+        return None if None in each else max(n for n in each if n is not None)
+
+    p, smallest = max(f.p for f in ahead), max(f.smallest_p for f in ahead)
+    return found._replace(p=p, smallest_p=smallest, seeds=seeds if len(searches) == len(every) else None)
+
+
+def _times(found: Evidence, number: int) -> Evidence:
+    return found._replace(p=min(1.0, found.p * number), smallest_p=min(1.0, found.smallest_p * number))
 
 
 # -- Verdicts -----------------------------------------------------------------------------------------------
@@ -173,7 +198,7 @@ def _row(finding: Finding, p_holm: float, level: float) -> dict[str, Any]:
     verdict = UNDECIDED
     if p_holm <= ALPHA and found.favour:
         verdict = SUPPORTED if found.favour > 0 else CONTRADICTED
-    few = _too_few(found, level) if verdict == UNDECIDED else ""
+    few = _notes(_too_few(found, level), _against(found)) if verdict == UNDECIDED else ""
     needed = _needed(found, level) if verdict == UNDECIDED else None
     judged = {"p_holm": p_holm, "verdict": verdict, "seeds_needed": needed, "note": _notes(found.note, few)}
     return finding._asdict() | found._asdict() | judged
@@ -182,8 +207,14 @@ def _row(finding: Finding, p_holm: float, level: float) -> dict[str, Any]:
 def _needed(found: Evidence, level: float) -> int | str | None:
     if found.seeds is None:
         return None
+    if level < LEAST:  # which the draws of the tests cannot reach, however many seeds there are
+        return None
     seeds = found.seeds(level)
     return f"> {MOST}" if seeds is None else max(seeds, found.n + 1)  # as many as there are have not decided
+
+
+def _against(found: Evidence) -> str:
+    return "what was seen is against the claim" if found.favour < 0 else ""
 
 
 def _too_few(found: Evidence, level: float) -> str:

@@ -18,12 +18,14 @@ from greedymm.analysis.permutation import (
     sign_flip,
     smallest_of_signs,
 )
-from greedymm.analysis.power import seeds_for_mean, seeds_for_rank
+from greedymm.analysis.power import seeds_for_exchange, seeds_for_mean, seeds_for_rank
 from greedymm.analysis.statistics import Floats, estimate
 
+LEAST_PAIRS = 2  # seeds, of which the one exchange says nothing: any two differ in the same or in opposite ways
 NONE = "no seed has what it takes"
 ONE = "one seed: no interval, no test"
 UNSIGNED = "more than two modalities: d_util has no sign, no test"
+SAME = "exchanging the seeds changes nothing: no test"
 CONSTANT = "no rank correlation: one of the two is the same in all runs of each method"
 
 
@@ -72,7 +74,8 @@ def of_ranks(x: Floats, y: Floats) -> Evidence:
     found = rank_correlation(x, y)
     if found.n > 1 and np.isnan(found.value):
         return Evidence(found.n, note=CONSTANT)
-    return _of_pairs(found, _together(x, y) if found.n > 1 else "")
+    needed = seeds_for_rank if x.shape[1] == 1 else seeds_for_exchange
+    return _of_pairs(found, _together(x, y) if found.n > 1 else "", needed)
 
 
 def of_paths(x: Floats, y: Floats) -> Evidence:
@@ -83,23 +86,29 @@ def of_paths(x: Floats, y: Floats) -> Evidence:
         y: the same shape.
     """
     found = path_correlation(x, y)
-    return _of_pairs(found, _beside(found))
+    return _of_pairs(found, _beside(found), seeds_for_exchange)
 
 
 def of_signs(x: Floats, y: Floats) -> Evidence:
-    """Evidence on the share in which two signs are the same; seeds are permuted whole. Arguments: as of `of_paths`."""
+    """Evidence on the share in which two signs are the same; seeds are permuted whole. Arguments: as of `of_paths`.
+
+    How many seeds would decide is not said: it hangs on how rare the rarer sign is, which few seeds do not tell.
+    """
     found = sign_agreement(x, y)
-    return _of_pairs(found, _beside(found))
+    return _of_pairs(found, _beside(found), None)
 
 
-def _of_pairs(found: Paired, note: str) -> Evidence:
+def _of_pairs(found: Paired, note: str, needed: Callable[[float, float], int | None] | None) -> Evidence:
     """For the claim speaks what the right pairs of seeds have more of than exchanged ones."""
     if found.n == 0:
         return Evidence(0, note=NONE)
     if found.n == 1:
         return Evidence(1, found.value, smallest_p=1.0, note=ONE)
-    seeds = partial(seeds_for_rank, found.effect) if found.effect > 0 else None
-    return Evidence(*found[:6], favour=found.effect, seeds=seeds, note=note)
+    shown = Evidence(found.n, found.value, found.low, found.high, note=note)
+    if found.smallest_p == 1 and found.n > LEAST_PAIRS:
+        return shown._replace(note=SAME)
+    seeds = partial(needed, found.effect) if needed and found.effect > 0 and found.n > LEAST_PAIRS else None
+    return shown._replace(p=found.p, smallest_p=found.smallest_p, favour=found.effect, seeds=seeds)
 
 
 def _beside(found: Paired) -> str:
@@ -115,7 +124,7 @@ def _together(x: Floats, y: Floats) -> str:
     return f"within methods, {runs}; {stats.spearmanr(x[there], y[there]).statistic:.2f} with the methods mixed"
 
 
-def without_test(found: Evidence, why: str = UNSIGNED) -> Evidence:
-    """The same numbers where there is nothing to test, as where several modalities leave d_util without a sign."""
-    note = f"{why}; {found.note}" if found.n == 1 and found.note else why
+def without_test(found: Evidence) -> Evidence:
+    """The same estimate where several modalities leave d_util without a sign, so that there is nothing to test."""
+    note = f"{UNSIGNED}; {found.note}" if found.n <= 1 else UNSIGNED
     return found._replace(p=np.nan, smallest_p=np.nan, favour=0.0, seeds=None, note=note)

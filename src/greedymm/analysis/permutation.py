@@ -69,7 +69,7 @@ class Paired(NamedTuple):
     p: float
     smallest_p: float
     exchanged: float = np.nan  # the value where seeds are exchanged, mean over all exchanges
-    effect: float = 0.0  # correlation of what differs between seeds, in [-1, 1]: above 0, the right pairs exceed those
+    effect: float = 0.0  # how far the right pairs exceed exchanged ones: deviations of those, by the root of n - 1
 
 
 NOTHING = Paired(0, np.nan, np.nan, np.nan, np.nan, np.nan)
@@ -185,16 +185,18 @@ def _exchanged(together: Floats, there: npt.NDArray[np.bool_]) -> Paired:
     pattern = np.unique(there, axis=0, return_inverse=True)[1].ravel()
     value = round(float(np.trace(together)), 12)  # 12: rounding alone must not make 1 less than 1
     null = np.concatenate([together[np.arange(n), orders].sum(axis=1) for orders in _orders(pattern)])
-    p = _two_sided(null, float(np.trace(together)), exact=n <= EXACT_ORDERS)
-    reachable = math.prod(math.factorial(int(size)) for size in np.bincount(pattern))
-    smallest = min(1.0, 2 / min(reachable, math.inf if n <= EXACT_ORDERS else DRAWS + 1))
+    exact = n <= EXACT_ORDERS
+    p = _two_sided(null, float(np.trace(together)), exact=exact)
+    slack = SLACK * np.abs(null).max()
+    ties = min((null >= null.max() - slack).sum(), (null <= null.min() + slack).sum())  # tied values: more than one
+    smallest = min(1.0, 2 * float(ties) / (len(null) + (not exact)))
     blocks = [together[np.ix_(rows, rows)] for rows in (np.flatnonzero(pattern == g) for g in np.unique(pattern))]
     exchanged = sum(float(block.sum()) / len(block) for block in blocks)
     centred = [b - b.mean(axis=0) - b.mean(axis=1, keepdims=True) + b.mean() for b in blocks]
     spread = math.sqrt(sum(float((block**2).sum()) for block in centred))  # of the trace, times the root of n - 1
     excess = sum(float(np.trace(block)) for block in centred)
     effect = excess / spread if spread > SLACK * np.abs(together).max() else 0.0
-    return Paired(n, value, np.nan, np.nan, p, smallest, round(exchanged, 12), min(max(effect, -1.0), 1.0))
+    return Paired(n, value, np.nan, np.nan, p, smallest, round(exchanged, 12), effect)
 
 
 def _two_sided(null: Floats, observed: float, *, exact: bool) -> float:

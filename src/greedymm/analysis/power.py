@@ -42,19 +42,39 @@ def seeds_for_mean(effect: float, level: float) -> int | None:
 
 
 def seeds_for_rank(rho: float, level: float) -> int | None:
-    """Fewest seeds with which the permutation test of Spearman's rho reaches power 0.8.
+    """Fewest seeds with which the permutation test of Spearman's rho, of one value per seed, reaches power 0.8.
 
     Args:
         rho: its absolute value, in (0, 1].
         level: at which p counts, in (0, 1).
 
     Returns:
-        By Fisher's transform (Bonett and Wright 2000), each seed counted once. None: more than 1000 seeds.
+        By Fisher's transform (Bonett and Wright 2000). None: more than 1000 seeds.
     """
-    n = np.arange(LEAST_FOR_RANKS, MOST + 1)
-    attained = _attained(LEAST_FOR_RANKS, level, smallest_of_orders)
     effect = min(np.arctanh(min(rho, 1 - 1e-12)) / np.sqrt(1 + rho**2 / 2), STRONGEST)
-    return _first(n, attained, special.ndtr(effect * np.sqrt(n - 3) - special.ndtri(1 - attained / 2)))
+    return _for_exchanges(effect * np.sqrt(_FROM_FOUR - 3), level)
+
+
+def seeds_for_exchange(effect: float, level: float) -> int | None:
+    """Fewest seeds with which a test that exchanges seeds of several values each reaches power 0.8.
+
+    Args:
+        effect: `permutation.Paired.effect`, above 0.
+        level: at which p counts, in (0, 1).
+
+    Returns:
+        By the normal approximation of the sum that is tested. None: more than 1000 seeds.
+    """
+    return _for_exchanges(effect * np.sqrt(_FROM_FOUR - 1), level)
+
+
+_FROM_FOUR = np.arange(LEAST_FOR_RANKS, MOST + 1)
+
+
+def _for_exchanges(deviations: Floats, level: float) -> int | None:
+    """Fewest of _FROM_FOUR with power, where each number of seeds has the test so many deviations from 0."""
+    attained = _attained(LEAST_FOR_RANKS, level, smallest_of_orders)
+    return _first(_FROM_FOUR, attained, special.ndtr(deviations - special.ndtri(1 - attained / 2)))
 
 
 @functools.cache

@@ -75,8 +75,8 @@ class Content(NamedTuple):
     runs: pd.DataFrame
     datasets: list[dict[str, Any]]  # name, shown, generated, own, source, licence, modalities, notes, file, sha256
     pictures: list[Picture]
-    asked_sweeps: Mapping[str, Sweep]
-    sweeps: list[Section]  # of those that are made
+    sweeps: list[Section]  # that are made
+    waiting_sweeps: Mapping[str, Sweep]  # that are not
     costs: pd.DataFrame
     facts: dict[str, str]  # whatever says how it was made
     marked: pd.DataFrame  # each setting, and whose it is
@@ -102,7 +102,6 @@ def collect(
     summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (summary, runs))
     claims = pd.read_csv(tables / "claims.csv", dtype={"seeds_needed": str}).fillna({"note": ""})
     taken = pd.read_csv(costs / "costs.csv")
-    taken = taken[taken["run"].isin(used(runs)["run"])]
     theirs = [d["name"] for d in datasets if not (d["generated"] or d["own"])]
     left_out = [
         f"{row['method']}, seed {row['seed']}, of {row['dataset']}: {row['left_out']}"
@@ -120,8 +119,8 @@ def collect(
         runs=runs if left_out else runs.drop(columns="left_out"),
         datasets=datasets,
         pictures=list(_pictures(params, drawn, figures, costs, names)),
-        asked_sweeps=params.sweeps,
         sweeps=sweeps,
+        waiting_sweeps={n: asked for n, asked in params.sweeps.items() if n not in {made.name for made in sweeps}},
         costs=costs_shown(taken, names),
         facts=_facts(params, set(used(runs)["run"])) | {"cost": _cost(taken)},
         marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),

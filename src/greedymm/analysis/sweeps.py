@@ -1,6 +1,6 @@
 """Runs of a sweep -> a table with a row per value and method, a figure, a line of text; and a page of all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,15 +54,21 @@ def _values(places: pd.DataFrame, run: str) -> str:
     return ", ".join(places.loc[places["run"] == run, "value"])
 
 
-def sweep_figure(results: Results, setting: str, title: str) -> Figure:
+def sweep_figure(results: Results, setting: str, title: str, methods: Iterable[str] = ()) -> Figure:
     """Test accuracy, d_util and d_speed over the values: a dot per run, means over seeds with their 95 % intervals.
 
     The axes show all runs; an interval that is wider, as those of few seeds are, goes on beyond the border.
+
+    Args:
+        results: of a sweep.
+        setting: that varies.
+        title: of the figure.
+        methods: of all datasets, so that each looks as in the report.
     """
     values = list(dict.fromkeys(results.table["value"]))
     size = (3.6 * len(MEASURES), 3)
     figure, axes = plt.subplots(1, len(MEASURES), figsize=size, layout="constrained")
-    every = looks(results.table["method"])
+    every = looks(results.table["method"], methods)
     for ax, (measure, text) in zip(axes, MEASURES.items(), strict=True):
         factor = 100 if measure.endswith("accuracy") else 1
         for k, (method, (colour, marker)) in enumerate(every.items()):

@@ -64,25 +64,28 @@ def readable(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.
 def in_short(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """What holds, at a glance: a row per claim, a column per dataset. Arguments as those of `markdown`.
 
-    Where a claim has several rows on a dataset, of methods or measures, their verdicts are counted.
+    A cell has a line for each method, or measure, that the claim is about: verdict, estimate and interval, p (Holm),
+    and how many seeds would decide.
     """
     datasets = list(table["dataset"].unique())
     cells = {place: _in_short(rows) for place, rows in table.groupby(["claim", "dataset"])}
     rows = [
-        [f"({claim}) {text}", *(cells.get((claim, dataset), "") for dataset in datasets)]
+        [f"({claim}) {text}", *(cells.get((claim, dataset), "no run bears on it") for dataset in datasets)]
         for claim, text in CLAIMS.items()
-        if claim in set(table["claim"])
     ]
     return pd.DataFrame(rows, columns=["Claim", *((names or {}).get(dataset, dataset) for dataset in datasets)])
 
 
 def _in_short(rows: pd.DataFrame) -> str:
-    counts = rows["verdict"].value_counts(sort=False)
-    verdicts = ", ".join(f"{n} {verdict}" if len(rows) > 1 else str(verdict) for verdict, n in counts.items())
-    needed = [text for text in rows["seeds_needed"].dropna().astype(str) if text]
-    ordered = sorted(set(needed), key=lambda text: (not text.isdigit(), int(text.strip("> "))))
-    seeds = " to ".join(dict.fromkeys([ordered[0], ordered[-1]])) if ordered else ""
-    return f"{verdicts} ({seeds} seeds)" if seeds else verdicts
+    label = "method" if len(set(rows["method"])) > 1 else "measure"
+    every: Iterable[Any] = rows.itertuples()
+    return "\n".join((f"{getattr(row, label)}: " if len(rows) > 1 else "") + _line(row) for row in every)
+
+
+def _line(row: Any) -> str:
+    parts = [row.verdict, estimate_text(row), "" if pd.isna(row.p_holm) else f"p {p_text(row.p_holm)}"]
+    needed = "" if pd.isna(row.seeds_needed) else f"{row.seeds_needed} seeds would decide"
+    return ", ".join(part for part in (*parts, needed) if part)
 
 
 def explanation(table: pd.DataFrame) -> str:
@@ -90,10 +93,12 @@ def explanation(table: pd.DataFrame) -> str:
     tests = int(table["p"].notna().sum())
     single = " Where there is one seed, there is neither interval nor test." if (table["n"] == 1).any() else ""
     return (
-        "Intervals: 95 % over seeds, not corrected; of rank correlations from four seeds on."
+        "Intervals: 95 % over seeds, not corrected; of rank correlations from four seeds on; of shares after Clopper"
+        " and Pearson, a seed counted once."
         " p: two-sided, by sign flips (claim b:"
         f" permutations) of seeds. p (Holm): corrected for the number of tests in this table, {tests}. Smallest p:"
-        f" what so few seeds can reach at best. Seeds needed: for power 0.8 if the effect is as large as seen.{single}"
+        f" what so few seeds can reach at best. Seeds needed: for power 0.8 if the effect is as large as seen; not told"
+        f" of shares of signs.{single}"
     )
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from greedymm.analysis.aggregate import SPLITS
-from greedymm.analysis.figures.style import label, looks, looks_of, with_measure
+from greedymm.analysis.figures.style import Look, label, looks, looks_of, with_measure
 
 WIDEST = 9.0  # inches: wider, and its print is too small on a page
 
@@ -27,7 +27,7 @@ def accuracy(runs: pd.DataFrame, summary: pd.DataFrame, names: Mapping[str, str]
             values = 100 * part.loc[part["method"] == method, "test_accuracy"]
             ax.plot(np.full(len(values), x - 0.18), values, "o", color=look.colour, alpha=0.5, markersize=4)
             of = {"dataset": dataset, "method": method, "measure": "test_accuracy"}
-            _interval(ax, x, summary, of, colour=look.colour, factor=100)
+            _interval(ax, x, summary, of, look=look._replace(marker="s"), factor=100)
         ax.set_xticks(range(len(every)), [label(m) for m in every], rotation=20, ha="right")
         ax.set(title=names[dataset], ylabel="test accuracy (%)", xlim=(-0.6, len(every) - 0.4))
     return figure
@@ -48,13 +48,21 @@ def _panels(count: int, width: float, height: float, **options: Any) -> tuple[Fi
 
 
 def _interval(
-    ax: Axes, x: float, summary: pd.DataFrame, of: dict[str, str], *, colour: str, factor: float = 1, fill: str = ""
+    ax: Axes,
+    x: float,
+    summary: pd.DataFrame,
+    of: dict[str, str],
+    *,
+    look: Look,
+    factor: float = 1,
+    fill: str = "",
 ) -> None:
     """Draw one estimate of the summary: that whose columns have the values in `of`."""
     chosen = summary[(summary[list(of)] == pd.Series(of)).all(axis=1)]
     for mean, low, high in factor * chosen[["mean", "low", "high"]].to_numpy():
         error = None if np.isnan(low) else [[mean - low], [high - mean]]
-        ax.errorbar(x, mean, yerr=error, fmt="s", color=colour, mfc=fill or colour, capsize=4, markersize=6)
+        style: dict[str, Any] = {"fmt": look.marker, "color": look.colour, "mfc": fill or look.colour}
+        ax.errorbar(x, mean, yerr=error, capsize=4, markersize=6, **style)
 
 
 def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], title: str) -> Figure:
@@ -67,15 +75,15 @@ def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], 
     size = (3 + 2.4 * len(modalities), 5.4)
     figure, axes = plt.subplots(2, 2, figsize=size, sharex=True, sharey="row", layout="constrained")
     for (rates, accuracies), (split, name) in zip(axes.T, SPLITS.items(), strict=True):
-        for i, (method, (colour, _)) in enumerate(looks(methods, summary["method"]).items()):
+        for i, (method, look) in enumerate(looks(methods, summary["method"]).items()):
             for k, modality in enumerate(modalities):
                 x = k + (i - (len(methods) - 1) / 2) * width
                 of = {"dataset": dataset, "method": method, "measure": f"{split}_utilization_{modality}"}
-                _interval(rates, x, summary, of, colour=colour)
-                for cut, fill, aside in (("", colour, -0.05), ("_cut", "white", 0.05)):
+                _interval(rates, x, summary, of, look=look)
+                for cut, fill, aside in (("", look.colour, -0.05), ("_cut", "white", 0.05)):
                     of["measure"] = f"{split}_accuracy_{modality}{cut}"
-                    _interval(accuracies, x + aside, summary, of, colour=colour, factor=100, fill=fill)
-            rates.plot([], [], "s", color=colour, label=label(method))
+                    _interval(accuracies, x + aside, summary, of, look=look, factor=100, fill=fill)
+            rates.plot([], [], look.marker, color=look.colour, label=label(method))
         rates.axhline(0, color="black", linewidth=0.8)
         rates.set(title=f"{title},\n{name}")
         accuracies.set_xticks(range(len(modalities)), [f"branch of {m}\nu(others | {m})" for m in modalities])

@@ -36,9 +36,10 @@ class Look(NamedTuple):
     marker: str
 
 
-# Okabe and Ito 2008: told apart by colour-blind readers. The same look for the same method in every figure.
+# Okabe and Ito 2008: told apart by colour-blind readers. The same look for the same method in every figure of a report.
 METHODS = {"greedy": Look("#D55E00", "o"), "balanced": Look("#0072B2", "s"), "random": Look("#009E73", "D")}
-ALONE = (Look("#CC79A7", "^"), Look("#E69F00", "v"), Look("#999999", "<"))  # unimodal references, m0 first
+# Unimodal references, in the order of their runs: m0 first.
+ALONE = (Look("#CC79A7", "^"), Look("#E69F00", "v"), Look("#999999", "<"), Look("#332288", ">"))
 OTHERS = (Look("#000000", "P"), Look("#56B4E9", "X"), Look("#882255", "*"))
 
 
