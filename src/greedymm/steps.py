@@ -412,9 +412,10 @@ def _pages(params: Params) -> Iterator[Page]:
     results, key = Path("results"), analysis_key(params)
     if all((results / place / f"{key}.key").exists() for place in ("tables", "figures", "report")):
         means = flat(read_json(results / "tables/metrics.json"))
+        swept = sweeps_stamp(params).exists()
         yield Page(
-            "report",
-            f"{key}-{sweeps_key(params)}" if sweeps_stamp(params).exists() else key,  # with them it is another page
+            "report with sweeps" if swept else "report",
+            f"{key}-{sweeps_key(params)}" if swept else key,
             f"Tables, figures and the report of analysis {key}, of all datasets and methods.",
             {
                 "tables": sorted(p for p in (results / "tables").glob("[!.]*") if p.suffix != ".key"),

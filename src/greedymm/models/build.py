@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import torch
+from torch import Tensor, nn
 
 from greedymm.models.multistream import MultiStream
 from greedymm.params import PACKAGES, Named
@@ -33,7 +34,23 @@ def build(
 
 def channels_last(model: MultiStream) -> MultiStream:
     """Lay out the weights of convolutions as a CPU is fastest with."""
+    plain = [conv for conv in model.modules() if isinstance(conv, nn.Conv2d) and _destroys_memory(conv)]
+    for conv in plain:
+        conv.register_forward_pre_hook(_plain_input)
+    kept = {id(conv.weight) for conv in plain}
     for weight in model.parameters():
-        if weight.dim() in CHANNELS_LAST:
+        if weight.dim() in CHANNELS_LAST and id(weight) not in kept:
             weight.data = weight.data.contiguous(memory_format=CHANNELS_LAST[weight.dim()])
     return model
+
+
+def _destroys_memory(conv: nn.Conv2d) -> bool:
+    """Whether oneDNN's backward pass over channels-last images writes beyond its memory, on CPUs without AVX-512.
+
+    Seen with torch 2.14.1 in strided 1 x 1 convolutions of 4 channels; with multiples of 8 never.
+    """
+    return conv.kernel_size == (1, 1) and bool(conv.in_channels % 8 or conv.out_channels % 8)
+
+
+def _plain_input(_conv: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    return (inputs[0].contiguous(),)
