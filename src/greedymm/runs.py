@@ -240,3 +240,9 @@ def analysis_key(params: Params) -> str:
     code = fingerprint(frozenset(f"greedymm.steps:{s}" for s in ("tables", "figures", "costs", "report")))
     sweeps = params.model_dump(mode="json")["sweeps"]  # the page lists them
     return key_of([code, params.code, sweeps, *(str(run.evaluation_folder) for run in planned(params))])
+
+
+def report_key(params: Params) -> str:
+    """Key of the report as it is shown: with the sweeps in it, it is another page."""
+    swept = [sweeps_key(params)] if sweeps_stamp(params).exists() else []
+    return "-".join([analysis_key(params), *swept])

@@ -281,8 +281,7 @@ def report(
             own = getattr(params.datasets[name].data, "folder", None) is not None  # a user's, whatever is in it
             datasets.append(asdict(file.facts) | of_file | {"sha256": sha256(path), "own": own})
     with stamped(stamp):
-        shown = sections(swept, {name: params.sweeps[name].setting for name in swept})
-        html.write(page, html.collect(params, datasets, tables, figures, costs, shown))
+        html.write(page, html.collect(params, datasets, tables, figures, costs, sections(swept, params.sweeps)))
 
 
 def preview(params: Params, folder: Path) -> None:
@@ -341,7 +340,7 @@ def sweeps(params: Params, page: Path, stamp: Path) -> None:
 
     places = {name: sweep_place(params, name) for name in params.sweeps}
     with stamped(stamp):
-        write_sweeps(page, sections(places, {name: sweep.setting for name, sweep in params.sweeps.items()}))
+        write_sweeps(page, sections(places, params.sweeps))
 
 
 @contextmanager
@@ -406,16 +405,15 @@ def _pages(params: Params) -> Iterator[Page]:
     """The report and the page of sweeps, with what is on them, where they are there."""
     from greedymm.files import read_json
     from greedymm.params import flat
-    from greedymm.runs import analysis_key, sweep_place, sweeps_key, sweeps_stamp
+    from greedymm.runs import analysis_key, report_key, sweep_place, sweeps_key, sweeps_stamp
     from greedymm.tracking import Page
 
-    results, key = Path("results"), analysis_key(params)
+    results, key, swept = Path("results"), analysis_key(params), sweeps_stamp(params).exists()
     if all((results / place / f"{key}.key").exists() for place in ("tables", "figures", "report")):
         means = flat(read_json(results / "tables/metrics.json"))
-        swept = sweeps_stamp(params).exists()
         yield Page(
             "report with sweeps" if swept else "report",
-            f"{key}-{sweeps_key(params)}" if swept else key,
+            report_key(params),
             f"Tables, figures and the report of analysis {key}, of all datasets and methods.",
             {
                 "tables": sorted(p for p in (results / "tables").glob("[!.]*") if p.suffix != ".key"),
@@ -425,7 +423,7 @@ def _pages(params: Params) -> Iterator[Page]:
             {name: mean for name, mean in means.items() if mean is not None},
         )
     key, places = sweeps_key(params), [sweep_place(params, name) for name in params.sweeps]
-    if sweeps_stamp(params).exists():
+    if swept:
         files = [place.with_suffix(ending) for place in places for ending in (".csv", ".png", ".txt")]
         text = f"Tables, figures and the page of sweeps {key}: {', '.join(params.sweeps)}."
         yield Page("sweeps", key, text, {"sweeps": files, "report": [results / "report/sweeps.html"]}, {})

@@ -162,7 +162,7 @@ def test_the_page_shows_text_figure_and_table_of_each_sweep(params: Params, tmp_
     place.with_suffix(".txt").write_text("What it shows.\n")
     place.with_suffix(".png").write_bytes(b"\x89PNG")
 
-    write_sweeps(tmp_path / "sweeps.html", sections({"rate": place}, {"rate": "training.learning_rate"}))
+    write_sweeps(tmp_path / "sweeps.html", sections({"rate": place}, params.sweeps))
 
     page = (tmp_path / "sweeps.html").read_text()
     assert page.count("data:image/png;base64,") == page.count('<table class="sortable">') == 1

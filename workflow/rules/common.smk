@@ -19,6 +19,7 @@ from greedymm.runs import (
     key_of,
     planned,
     points,
+    report_key,
     sweep_place,
     sweeps_key,
     sweeps_stamp,
@@ -34,8 +35,7 @@ try:
     ANALYSIS = analysis_key(PARAMS)
     SWEEPS_KEY = sweeps_key(PARAMS)
     SWEEPS_STAMP = sweeps_stamp(PARAMS)
-    # With the sweeps in it, the report is another page.
-    REPORT = f"{ANALYSIS}-{SWEEPS_KEY}" if SWEEPS_STAMP.exists() else ANALYSIS
+    REPORT = report_key(PARAMS)
     STORE = key_of(PARAMS.tracking.model_dump(include={"uri", "models"}))
 except GreedymmError as error:
     raise WorkflowError(str(error))

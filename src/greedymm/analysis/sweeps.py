@@ -13,6 +13,7 @@ from greedymm.analysis.aggregate import HEADLINE, as_text, summary_table
 from greedymm.analysis.collect import LEFT_OUT, collect
 from greedymm.analysis.figures.style import label, looks
 from greedymm.analysis.page import address, write_page
+from greedymm.params import Sweep
 from greedymm.runs import Point
 
 MEASURES = {
@@ -134,20 +135,20 @@ class Section(NamedTuple):
     table: pd.DataFrame
 
 
-def sections(places: Mapping[str, Path], settings: Mapping[str, str]) -> list[Section]:
+def sections(places: Mapping[str, Path], sweeps: Mapping[str, Sweep]) -> list[Section]:
     """Gather what is shown of each sweep.
 
     Args:
         places: name of a sweep -> where its files are, without their endings.
-        settings: name of a sweep -> what varies in it.
+        sweeps: those of the params.
     """
     return [
         Section(
             name,
-            settings[name],
+            sweeps[name].setting,
             place.with_suffix(".txt").read_text(encoding="utf-8"),
             address(place.with_suffix(".png")),
-            shown(pd.read_csv(place.with_suffix(".csv"), dtype={"value": str}), settings[name]),
+            shown(pd.read_csv(place.with_suffix(".csv"), dtype={"value": str}), sweeps[name].setting),
         )
         for name, place in places.items()
     ]

@@ -28,8 +28,9 @@ def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str
     part = part[part["dataset"] == dataset].dropna(subset=["d_speed"])
     measured = during.reindex(columns=["dataset", "method", "epoch", "d_util"])
     measured = measured[measured["dataset"] == dataset].dropna(subset=["d_util"])
+    thinned = _epochs_a_marker(part)
     for method, (colour, marker) in looks(part["method"], curves["method"]).items():
-        line, thinned = part[part["method"] == method], -(-part["epoch"].nunique() // MOST_MARKERS)
+        line = part[part["method"] == method]
         style = {"color": colour, "marker": marker, "markersize": 4, "label": label(method)}
         left.plot(line["epoch"], line["d_speed"], markevery=thinned, **style)
         of = measured[measured["method"] == method]
@@ -49,6 +50,12 @@ def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str
 
 
 MOST_MARKERS = 12  # on one line: more run into each other
+
+
+def _epochs_a_marker(curves: pd.DataFrame) -> int:
+    return -(-curves["epoch"].nunique() // MOST_MARKERS)
+
+
 MOST_POINTS = 2000  # of one line: more cannot be seen
 ZOOM = 60  # steps in which single windows can be seen
 
@@ -127,7 +134,7 @@ def branches(curves: pd.DataFrame, dataset: str, modalities: Sequence[str], titl
     part = curves[curves["dataset"] == dataset]
     columns = {"mean": "val_accuracy"} | {m: f"val_accuracy_{m}" for m in modalities}
     figure, axes = plt.subplots(1, len(columns), figsize=(3.2 * len(columns), 3), sharey=True)
-    every, thinned = looks_of(curves, dataset), -(-part["epoch"].nunique() // MOST_MARKERS)
+    every, thinned = looks_of(curves, dataset), _epochs_a_marker(part)
     for ax, (head, column) in zip(axes, columns.items(), strict=True):
         for method, (colour, marker) in every.items():
             line = part[part["method"] == method]
