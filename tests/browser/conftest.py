@@ -42,6 +42,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A new page, with nothing kept from others."""
     with browser.new_context() as context:
+        context.set_default_timeout(1000 * PATIENCE)
         yield context.new_page()
 
 

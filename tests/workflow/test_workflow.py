@@ -198,9 +198,12 @@ def test_a_run_that_was_left_out_is_in_the_report_once_it_is_mended(made: Projec
     assert "Nothing to be done" in project.run("snakemake", "--cores", "2", "all")
 
 
-def test_once_the_sweeps_are_made_the_report_shows_them(made: Project, tmp_path: Path) -> None:
+def test_once_the_sweeps_are_made_the_report_shows_them_and_is_sent_beside_the_one_without(
+    made: Project, tmp_path: Path
+) -> None:
     project = p.clone(made, tmp_path / "clone")
     project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
+    project.track_at("sqlite:///mlflow.db", follow_after=60)
     page = project.folder / "results/report/index.html"
     project.run("snakemake", "--cores", "2", "all")
     assert 'id="sweep-rate"' not in page.read_text()
@@ -209,20 +212,10 @@ def test_once_the_sweeps_are_made_the_report_shows_them(made: Project, tmp_path:
     printed = project.run("snakemake", "--cores", "2", "sweeps")
 
     assert "snakemake --cores 8 all shows the sweeps in the report" in printed
-    assert project.planned().keys() - {"all", "total"} == {"report"}
+    assert project.planned().keys() - {"all", "total"} == {"report", "track"}
     project.run("snakemake", "--cores", "2", "all")
     assert 'id="sweep-rate"' in page.read_text()
     assert project.planned() == {}
-
-
-def test_a_report_with_the_sweeps_is_sent_beside_the_one_without(made: Project, tmp_path: Path) -> None:
-    project = p.clone(made, tmp_path / "clone")
-    project.sweep(setting="training.learning_rate", values=[0.1, 0.2])
-    project.track_at("sqlite:///mlflow.db", follow_after=60)
-
-    for target in ("all", "sweeps", "all"):
-        project.run("snakemake", "--cores", "2", target)
-
     with sqlite3.connect(project.folder / "mlflow.db") as database:
         pages = {name for (name,) in database.execute("select value from tags where key = 'kind'")}
     assert pages == {"report", "sweeps", "report with sweeps"}
