@@ -24,7 +24,7 @@ from greedymm.data.colored_mnist_5k import make
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256, write_json, write_text
 from greedymm.params import Execution, Params, Tracking, settings_class, validate
-from greedymm.runs import Run, analysis_key, planned, points, sweep_place, sweeps_key
+from greedymm.runs import Run, analysis_key, planned, points, report_key, sweep_place, sweeps_key
 from greedymm.tracking import MEASURED, Store, Tracker, UnreachableError, send_missing
 
 NAME = "colored_mnist_5k"
@@ -339,8 +339,8 @@ def test_a_run_names_the_commit_that_it_was_made_with(uri: str, runs: dict[str, 
 # -- The whole analysis -------------------------------------------------------------------------------------
 
 
-def write_report(params: Params) -> str:
-    """Made-up tables, figures and page; returns the key that stamps them."""
+def write_report(params: Params, *, swept: bool = False) -> str:
+    """Made-up tables, figures and page, with the sweeps or not; returns the key that stamps them."""
     key, results = analysis_key(params), Path("results")
     write_text(results / "tables/runs.csv", "a\n1\n")
     write_text(results / "figures/accuracy.png", "a picture")
@@ -348,8 +348,11 @@ def write_report(params: Params) -> str:
     write_text(results / "report/index.html", "a page")
     means = {NAME: {"greedy": {"test_accuracy": 0.5, "d_speed": None, "d{util}": 0.25}}}
     write_json(means, results / "tables/metrics.json")
-    for part in ("tables", "figures", "report"):
+    for part in ("tables", "figures"):
         write_text(results / part / f"{key}.key", "")
+    for made in (False, True):
+        (results / "report" / f"{report_key(params, swept=made)}.key").unlink(missing_ok=True)
+    write_text(results / "report" / f"{report_key(params, swept=swept)}.key", "")
     return key
 
 
@@ -445,6 +448,24 @@ def test_tables_figures_and_page_of_the_sweeps_are_a_run_of_their_own(project: P
     place = sweep_place(params, "rate").name
     assert artifacts(uri, run, "sweeps") == {f"sweeps/{place}{ending}" for ending in (".csv", ".png", ".txt")}
     assert artifacts(uri, run, "report") == {"report/sweeps.html"}
+
+
+def test_a_report_from_before_the_sweeps_is_sent_as_what_it_is_and_the_one_with_them_later(
+    project: Path, uri: str
+) -> None:
+    params, folder = with_sweep(project), Path("results/report/sweeps")
+    for ending in (".csv", ".png", ".txt"):
+        write_text(folder / f"{sweep_place(params, 'rate').name}{ending}", "content")
+    write_text(folder.with_name("sweeps.html"), "a page")
+    write_report(params)
+    write_text(folder / f"{sweeps_key(params)}.key", "")  # made after the report, in the same workflow
+
+    steps.track(params, None)
+    assert logged(uri, "report").keys() == {"report", "sweeps"}
+
+    write_report(params, swept=True)
+    steps.track(params, None)
+    assert logged(uri, "report").keys() == {"report", "sweeps", "report with sweeps"}
 
 
 def test_nobody_else_can_send_meanwhile(

@@ -242,7 +242,6 @@ def analysis_key(params: Params) -> str:
     return key_of([code, params.code, sweeps, *(str(run.evaluation_folder) for run in planned(params))])
 
 
-def report_key(params: Params) -> str:
+def report_key(params: Params, *, swept: bool) -> str:
     """Key of the report as it is shown: with the sweeps in it, it is another page."""
-    swept = [sweeps_key(params)] if sweeps_stamp(params).exists() else []
-    return "-".join([analysis_key(params), *swept])
+    return "-".join([analysis_key(params), *([sweeps_key(params)] if swept else [])])

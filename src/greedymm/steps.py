@@ -265,10 +265,10 @@ def report(
     from greedymm.data.hdf5 import DataFile, shown_name
     from greedymm.files import sha256
     from greedymm.params import modalities_of
-    from greedymm.runs import data_settings, sweep_place, sweeps_stamp
+    from greedymm.runs import data_settings, report_key, sweep_place
 
     if swept is None:
-        made = params.sweeps if sweeps_stamp(params).exists() else {}
+        made = params.sweeps if stamp.stem == report_key(params, swept=True) else {}
         swept = {name: sweep_place(params, name) for name in made}
     datasets = []
     for name in params.datasets:
@@ -408,12 +408,16 @@ def _pages(params: Params) -> Iterator[Page]:
     from greedymm.runs import analysis_key, report_key, sweep_place, sweeps_key, sweeps_stamp
     from greedymm.tracking import Page
 
-    results, key, swept = Path("results"), analysis_key(params), sweeps_stamp(params).exists()
-    if all((results / place / f"{key}.key").exists() for place in ("tables", "figures", "report")):
+    results, key = Path("results"), analysis_key(params)
+    reports = {"report": report_key(params, swept=False), "report with sweeps": report_key(params, swept=True)}
+    for kind, shown in reports.items():
+        stamps = (("tables", key), ("figures", key), ("report", shown))
+        if not all((results / place / f"{stem}.key").exists() for place, stem in stamps):
+            continue
         means = flat(read_json(results / "tables/metrics.json"))
         yield Page(
-            "report with sweeps" if swept else "report",
-            report_key(params),
+            kind,
+            shown,
             f"Tables, figures and the report of analysis {key}, of all datasets and methods.",
             {
                 "tables": sorted(p for p in (results / "tables").glob("[!.]*") if p.suffix != ".key"),
@@ -423,7 +427,7 @@ def _pages(params: Params) -> Iterator[Page]:
             {name: mean for name, mean in means.items() if mean is not None},
         )
     key, places = sweeps_key(params), [sweep_place(params, name) for name in params.sweeps]
-    if swept:
+    if sweeps_stamp(params).exists():
         files = [place.with_suffix(ending) for place in places for ending in (".csv", ".png", ".txt")]
         text = f"Tables, figures and the page of sweeps {key}: {', '.join(params.sweeps)}."
         yield Page("sweeps", key, text, {"sweeps": files, "report": [results / "report/sweeps.html"]}, {})

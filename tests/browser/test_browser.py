@@ -224,12 +224,13 @@ def test_the_ui_shows_the_runs_of_a_sweep(quiet: Page, ui: UI) -> None:
 
 
 def test_the_ui_shows_the_report_and_its_tables_sort_there(quiet: Page, ui: UI) -> None:
-    _link(_runs(quiet, ui, "report"), "report").click()
+    _link(_runs(quiet, ui, "report"), "report with sweeps").click()
     expect(quiet.get_by_role("tab", name="Artifacts")).to_be_visible()
     quiet.goto(f"{quiet.url.partition('?')[0]}/artifacts/report/index.html")
 
     shown = quiet.frame_locator("iframe")
     expect(shown.locator("figure img").first).to_be_visible()
+    expect(shown.locator("#sweep-rate")).to_be_visible()
     shown.locator("table.sortable button").first.click()
     expect(shown.locator("th[aria-sort=ascending]")).to_have_count(1)
 

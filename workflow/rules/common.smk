@@ -35,7 +35,7 @@ try:
     ANALYSIS = analysis_key(PARAMS)
     SWEEPS_KEY = sweeps_key(PARAMS)
     SWEEPS_STAMP = sweeps_stamp(PARAMS)
-    REPORT = report_key(PARAMS)
+    REPORT = report_key(PARAMS, swept=SWEEPS_STAMP.exists())
     STORE = key_of(PARAMS.tracking.model_dump(include={"uri", "models"}))
 except GreedymmError as error:
     raise WorkflowError(str(error))
@@ -96,8 +96,8 @@ def forget_what_is_left_out():
     if runs.exists():
         with runs.open(newline="") as file:
             if any(row["left_out"] for row in csv.DictReader(file)):
-                for place in ("tables", "figures", "costs", "report"):
-                    Path("results", place, f"{ANALYSIS}.key").unlink(missing_ok=True)
+                for step in (rules.tables, rules.figures, rules.costs, rules.report):
+                    Path(step.output.stamp).unlink(missing_ok=True)
 
 
 def sweeps_are_newer():

@@ -109,7 +109,7 @@ rule report:
         ancient(rules.tables.output),
         ancient(rules.figures.output),
         ancient(rules.costs.output),
-        # Not ancient: once the sweeps are made, the report shows them.
+        # Not ancient: a sweep of which a run was mended is shown anew.
         [SWEEPS_STAMP] if PARAMS.sweeps and SWEEPS_STAMP.exists() else [],
     output:
         page=report(
@@ -117,7 +117,7 @@ rule report:
             caption="../report/page.rst",
             category="Report",
         ),
-        stamp=f"results/report/{ANALYSIS}.key",
+        stamp=f"results/report/{REPORT}.key",
     log:
         f"results/logs/report/{ANALYSIS}.log",
     benchmark:
