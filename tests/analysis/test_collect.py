@@ -10,7 +10,7 @@ import pytest
 
 from greedymm.analysis import aggregate
 from greedymm.analysis.claims import claims_table
-from greedymm.analysis.collect import Collected, collect, read_result, used
+from greedymm.analysis.collect import Collected, collect, costs_table, read_result, used
 from greedymm.errors import GreedymmError
 from greedymm.params import validate
 from greedymm.runs import Run, planned
@@ -157,6 +157,14 @@ def test_lines_that_were_never_written_are_noticed(runs: list[Run]) -> None:
     history.write_text("\n".join(history.read_text().splitlines()[:2]) + "\n")
 
     assert "its epochs are not those of timing.csv" in left_out(collect(runs))["greedy", 0]
+
+
+def test_timing_that_does_not_say_what_a_run_took_is_named_and_in_no_table_of_costs(runs: list[Run]) -> None:
+    timing = runs[1].folder / "timing.csv"
+    timing.write_text(timing.read_text().replace("seconds", "minutes"))
+
+    assert "timing.csv is broken (it has no column seconds)" in left_out(collect(runs))["greedy", 1]
+    assert runs[1].name not in set(costs_table(runs)["run"])
 
 
 def test_predictions_that_contradict_the_rates_are_noticed(runs: list[Run]) -> None:
