@@ -67,7 +67,9 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
         return reader(path)
     except FileNotFoundError:
         raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all") from None
-    except ValueError as error:  # pandas' and JSON's errors are among them
+    except (ValueError, OSError) as error:  # those of pandas and JSON are ValueErrors
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk; Parquet's errors on what a file holds have no number
         raise GreedymmError(f"{path} is broken ({error}).\n  Delete it and run again.") from None
 
 

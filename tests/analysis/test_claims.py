@@ -331,16 +331,33 @@ def test_undecided_claims_ask_for_more_seeds_than_there_are(seeds: int) -> None:
     assert min(asked) > seeds
 
 
-def test_an_effect_against_the_claim_or_none_asks_for_no_seeds() -> None:
+def test_an_effect_against_the_claim_asks_for_the_seeds_that_contradict_it_and_none_for_none() -> None:
     data = runs(4, effect=-1.0)
     data.loc[data["method"] == "random", "test_accuracy"] = values(data, "balanced", "test_accuracy")
 
     table = claims_table(data)
 
-    for claim in "de":
-        found = row(table, claim, "balanced")
-        assert (found["verdict"], found["seeds_needed"]) == ("undecided", None)
-    assert (row(table, "e", "balanced")["estimate"], row(table, "e", "balanced")["p"]) == (0, 1)
+    against, none = (row(table, claim, "balanced") for claim in "de")
+    assert against["verdict"] == none["verdict"] == "undecided"
+    assert "what was seen is against the claim" in against["note"]
+    more = claims_table(runs(against["seeds_needed"], effect=-1.0))
+    assert row(more, "d", "balanced")["verdict"] == "contradicted"
+    assert (none["estimate"], none["p"], none["seeds_needed"]) == (0, 1, None)
+    assert "no difference seen" in none["note"]
+
+
+def test_being_beaten_by_the_best_of_two_takes_the_seeds_of_half_the_level() -> None:
+    data = runs(4)
+    data.loc[data["method"].isin(ALONE), "test_accuracy"] += 0.7
+    best = max(ALONE, key=lambda m: values(data, m, "test_accuracy").mean())
+    behind = values(data, "balanced", "test_accuracy") - values(data, best, "test_accuracy")
+
+    table = claims_table(data)
+    found = row(table, "f", "balanced")
+
+    level = 0.05 / (table["p_holm"] > 0.05).sum() / 2
+    assert (found["verdict"], found["estimate"] < 0) == ("undecided", True)
+    assert found["seeds_needed"] == seeds_for_mean(abs(behind.mean()) / behind.std(ddof=1), level)
 
 
 def test_a_small_effect_needs_more_than_can_be_asked_for() -> None:

@@ -159,6 +159,28 @@ def test_lines_that_were_never_written_are_noticed(runs: list[Run]) -> None:
     assert "its epochs are not those of timing.csv" in left_out(collect(runs))["greedy", 0]
 
 
+def test_predictions_damaged_inside_are_named_and_left_out(runs: list[Run]) -> None:
+    damaged = place(runs[1], "predictions.parquet")
+    content = damaged.read_bytes()
+    noticed = []
+    for start in range(4, len(content) - 4, 64):
+        damaged.write_bytes(content[:start] + bytes(64) + content[start + 64 :])
+        try:
+            read_result(runs[1])  # some bytes are of what is not read
+        except GreedymmError as error:
+            noticed.append(str(error))
+    assert len(noticed) > 10
+    assert all(f"{damaged} is " in text for text in noticed)
+
+
+@pytest.mark.parametrize("column", ["split", "id", "label", "mean"])
+def test_predictions_without_a_column_are_named(column: str, runs: list[Run]) -> None:
+    predictions = place(runs[1], "predictions.parquet")
+    pd.read_parquet(predictions).drop(columns=column).to_parquet(predictions)
+
+    assert "it has not the columns" in left_out(collect(runs))["greedy", 1]
+
+
 def test_timing_that_does_not_say_what_a_run_took_is_named_and_in_no_table_of_costs(runs: list[Run]) -> None:
     timing = runs[1].folder / "timing.csv"
     timing.write_text(timing.read_text().replace("seconds", "minutes"))

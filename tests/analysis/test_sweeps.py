@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from greedymm.analysis.sweeps import sections, sweep_figure, sweep_results, sweep_text, write_sweeps
+from greedymm.analysis.sweeps import sections, shown, sweep_figure, sweep_results, sweep_text, write_sweeps
 from greedymm.errors import GreedymmError
 from greedymm.params import Params, validate
 from greedymm.runs import planned, points, sweep_place
@@ -130,6 +130,27 @@ def test_the_table_has_estimates_over_the_seeds_of_each_value(params: Params) ->
     assert (balanced["n"], balanced["mean"]) == (2, pytest.approx(0.925))
     assert rows["0.1", "greedy", "val_d_util"]["mean"] == pytest.approx(0.05)
     assert len(table) == 2 * 2 * 3
+
+
+def test_a_run_that_is_left_out_has_a_mark_in_the_table_and_its_row_stays(params: Params) -> None:
+    lost = {("0.1", "greedy"): [0, 1], ("0.2", "balanced"): [1]}
+    for point in points(params, "rate"):
+        if point.run.seed in lost.get((point.value, point.run.method), []):
+            (point.run.folder / "history.csv").unlink()
+
+    results = sweep_results(points(params, "rate"))
+    table = shown(results.table, "rate").set_index(["rate", "method"])
+
+    assert list(table.index) == [(v, m) for v in ("0.1", "0.2") for m in ("greedy", "balanced")]
+    assert table["seeds"].tolist() == ["0 of 2", "2", "2", "1 of 2"]
+    assert table.loc[("0.1", "greedy"), "test accuracy"] == ""
+    assert table.loc[("0.2", "balanced"), "test accuracy"] == "90.0 %"
+    text = sweep_text(results, "rate")
+    assert "greedy: mean test accuracy 82.5 %, at rate = 0.2 alone." in text
+    assert "Over 1 to 2 seeds; not tested. Left out: " in text
+    figure = sweep_figure(results, "rate", "title")
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["0.1", "0.2"]
+    plt.close(figure)
 
 
 def test_the_text_says_how_far_accuracies_are_apart_and_that_nothing_was_tested(params: Params) -> None:

@@ -59,8 +59,8 @@ def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, sp
         `p`: two-sided, by sign flips (claim b: permutations) of seeds; `smallest_p`: what n seeds can reach.
         `p_holm`: corrected over all rows that have a p. `verdict`: supported or contradicted at p_holm <= 0.05, else
         undecided. `seeds_needed`: for power 0.8 with the effect seen, at the level at which Holm rejects whatever
-        the other undecided rows say; a number, "> 1000", or None: decided, not tested, of a
-        share of signs, or an effect against the claim, as `note` says.
+        the other undecided rows say, for or against the claim; a number, "> 1000", or None: decided, not tested, of a
+        share of signs, or no effect seen, as `note` says.
 
     Raises:
         ValueError: if a dataset has two runs of the same method and seed.
@@ -177,7 +177,12 @@ def _beaten(found: Evidence, every: list[Evidence]) -> Evidence:
 
 
 def _times(found: Evidence, number: int) -> Evidence:
-    return found._replace(p=min(1.0, found.p * number), smallest_p=min(1.0, found.smallest_p * number))
+    search = found.seeds
+    return found._replace(
+        p=min(1.0, found.p * number),
+        smallest_p=min(1.0, found.smallest_p * number),
+        seeds=(lambda level: search(level / number)) if search else None,
+    )
 
 
 # -- Verdicts -----------------------------------------------------------------------------------------------
@@ -198,7 +203,7 @@ def _row(finding: Finding, p_holm: float, level: float) -> dict[str, Any]:
     verdict = UNDECIDED
     if p_holm <= ALPHA and found.favour:
         verdict = SUPPORTED if found.favour > 0 else CONTRADICTED
-    few = _notes(_too_few(found, level), _against(found)) if verdict == UNDECIDED else ""
+    few = _notes(_too_few(found, level), _seen(found)) if verdict == UNDECIDED else ""
     needed = _needed(found, level) if verdict == UNDECIDED else None
     judged = {"p_holm": p_holm, "verdict": verdict, "seeds_needed": needed, "note": _notes(found.note, few)}
     return finding._asdict() | found._asdict() | judged
@@ -213,8 +218,14 @@ def _needed(found: Evidence, level: float) -> int | str | None:
     return f"> {MOST}" if seeds is None else max(seeds, found.n + 1)  # as many as there are have not decided
 
 
-def _against(found: Evidence) -> str:
-    return "what was seen is against the claim" if found.favour < 0 else ""
+def _seen(found: Evidence) -> str:
+    """Which way the undecided evidence points, and why no number of seeds is told."""
+    if np.isnan(found.p):
+        return ""
+    if not found.favour:
+        return "no difference seen"
+    against = "what was seen is against the claim" if found.favour < 0 else ""
+    return _notes(against, "" if found.seeds else "how many seeds would decide is not told")
 
 
 def _too_few(found: Evidence, level: float) -> str:

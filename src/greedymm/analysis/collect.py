@@ -227,7 +227,10 @@ def _has_accuracy(rates: Any) -> bool:
 
 
 def _test_samples(path: Path) -> pa.Table:
-    table = ParquetFile(path).read(columns=["split", "id", "label", "mean"])
+    columns = ["split", "id", "label", "mean"]
+    table = ParquetFile(path).read(columns=columns)
+    if table.column_names != columns:
+        raise ValueError(f"it has not the columns {', '.join(columns)}")
     return table.filter(field("split") == "test").drop_columns("split")  # as pandas: three times as long
 
 

@@ -39,7 +39,7 @@ class Evidence(NamedTuple):
     p: float = np.nan
     smallest_p: float = np.nan
     favour: float = 0.0  # above 0: speaks for the claim; below 0: against it
-    seeds: Callable[[float], int | None] | None = None  # level -> seeds that would decide in favour
+    seeds: Callable[[float], int | None] | None = None  # level -> seeds that would decide, for or against
     note: str = ""
 
 
@@ -60,8 +60,8 @@ def of_mean(values: Floats, direction: int, most: float = np.inf) -> Evidence:
     found = Evidence(n, mean.mean, mean.low, mean.high, np.nan, smallest_of_signs(n), favour)
     if n == 1:
         return found._replace(note=ONE)
-    effect = favour / mean.sd if mean.sd > 0 else np.inf
-    return found._replace(p=sign_flip(x), seeds=partial(seeds_for_mean, effect) if favour > 0 else None)
+    effect = abs(mean.mean) / mean.sd if mean.sd > 0 else np.inf
+    return found._replace(p=sign_flip(x), seeds=partial(seeds_for_mean, effect) if favour else None)
 
 
 def of_ranks(x: Floats, y: Floats) -> Evidence:
@@ -107,7 +107,7 @@ def _of_pairs(found: Paired, note: str, needed: Callable[[float, float], int | N
     shown = Evidence(found.n, found.value, found.low, found.high, note=note)
     if found.smallest_p == 1 and found.n > LEAST_PAIRS:
         return shown._replace(note=SAME)
-    seeds = partial(needed, found.effect) if needed and found.effect > 0 and found.n > LEAST_PAIRS else None
+    seeds = partial(needed, abs(found.effect)) if needed and found.effect and found.n > LEAST_PAIRS else None
     return shown._replace(p=found.p, smallest_p=found.smallest_p, favour=found.effect, seeds=seeds)
 
 

@@ -16,6 +16,7 @@ from greedymm.analysis.page import address, write_page
 from greedymm.params import Sweep
 from greedymm.runs import Point
 
+INDEX = ["value", "method"]
 MEASURES = {
     "test_accuracy": "test accuracy (%)",
     "val_d_util": "d_util, validation",
@@ -27,7 +28,9 @@ class Results(NamedTuple):
     """What a sweep came to."""
 
     runs: pd.DataFrame  # a row per run that can be used: value, and as `collect` gives it
-    table: pd.DataFrame  # estimates over seeds: value, method, measure, n, mean, sd, low, high; values in their order
+    # Estimates over seeds: value, method, wanted (runs), measure, n, mean, sd, low, high; values in their order.
+    # Where no run can be used there is a row without a measure.
+    table: pd.DataFrame
     left_out: list[str]  # runs that cannot be used, and why
 
 
@@ -39,16 +42,18 @@ def sweep_results(points: Sequence[Point]) -> Results:
     """
     collected = collect({point.run.name: point.run for point in points}.values())
     # What varies may not concern a run: then it stands at several values.
-    places = pd.DataFrame([(point.value, point.run.name) for point in points], columns=["value", "run"])
-    runs = places.merge(collected.used, on="run")
+    each = [(point.value, point.run.method, point.run.name) for point in points]
+    places = pd.DataFrame(each, columns=["value", "method", "run"])
+    wanted = places.groupby(INDEX, sort=False).size().rename("wanted").reset_index()
+    runs = places[["value", "run"]].merge(collected.used, on="run")
     summaries = [summary_table(of.drop(columns="value")).assign(value=v) for v, of in runs.groupby("value", sort=False)]
     table = pd.concat(summaries, ignore_index=True)
-    table = table[table["measure"].isin(MEASURES)]
+    table = table[table["measure"].isin(MEASURES)].drop(columns="dataset")
     reasons = [
         f"{row['method']}, seed {row['seed']}, at {_values(places, row['run'])}: {row[LEFT_OUT]}"
         for row in collected.runs[collected.runs[LEFT_OUT] != ""].to_dict("records")
     ]
-    return Results(runs, table[["value", *table.columns.drop(["value", "dataset"])]], reasons)
+    return Results(runs, wanted.merge(table, on=INDEX, how="left"), reasons)
 
 
 def _values(places: pd.DataFrame, run: str) -> str:
@@ -96,7 +101,7 @@ def sweep_text(results: Results, setting: str) -> str:
     """What the sweep shows, in a sentence for each method: the values of the highest and lowest mean test accuracy."""
     accuracy = results.table[results.table["measure"] == "test_accuracy"]
     sentences = [_sentence(str(method), of, setting) for method, of in accuracy.groupby("method", sort=False)]
-    seeds = sorted(set(accuracy["n"]))
+    seeds = sorted(set(accuracy["n"].astype(int)))
     number = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     sentences.append(f"Over {number} seed{'s' * (seeds != [1])}; not tested.")
     if results.left_out:
@@ -118,11 +123,15 @@ def _sentence(method: str, accuracy: pd.DataFrame, setting: str) -> str:
 
 
 def shown(table: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """Estimates as a person reads them: a row per value and method, `mean [low, high]` of each measure."""
-    index = ["value", "method"]
-    wide = as_text(table, index).reindex(columns=list(MEASURES)).rename(columns=HEADLINE)
-    seeds = table.groupby(index, sort=False)["n"].max().rename("seeds")
-    return seeds.to_frame().join(wide).reset_index().rename(columns={"value": setting})
+    """Estimates as a person reads them: a row per value and method, `mean [low, high]` of each measure.
+
+    Where runs are left out, column `seeds` says how many of those wanted are there.
+    """
+    wide = as_text(table.dropna(subset=["measure"]), INDEX).reindex(columns=list(MEASURES)).rename(columns=HEADLINE)
+    groups = table.groupby(INDEX, sort=False)
+    n, wanted = groups["n"].max().fillna(0).astype(int), groups["wanted"].first()
+    seeds = pd.Series([f"{k}" if k == all_ else f"{k} of {all_}" for k, all_ in zip(n, wanted, strict=True)], n.index)
+    return seeds.rename("seeds").to_frame().join(wide).fillna("").reset_index().rename(columns={"value": setting})
 
 
 class Section(NamedTuple):
