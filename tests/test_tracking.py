@@ -373,6 +373,19 @@ def test_tables_figures_and_report_are_a_run_of_their_own_sent_once(project: Pat
     assert run.data.metrics == {f"{NAME}.greedy.test_accuracy": 0.5, f"{NAME}.greedy.d_util_": 0.25}
 
 
+def test_a_report_that_was_made_anew_is_sent_anew(project: Path, uri: str) -> None:
+    params = tracked(project)
+    write_report(params)
+    steps.track(params, None)
+    write_text(Path("results/report/index.html"), "a page on which a run was mended")
+
+    steps.track(params, None)
+
+    (run,) = logged(uri, "report").values()
+    page = MlflowClient(uri).download_artifacts(run.info.run_id, "report/index.html")
+    assert Path(page).read_text() == "a page on which a run was mended"
+
+
 @pytest.mark.parametrize("part", ["tables", "figures", "report"])
 def test_what_is_not_made_yet_or_of_other_params_is_not_sent(part: str, project: Path, uri: str) -> None:
     params = tracked(project)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256, write_text
 from greedymm.params import Tracking, flat
-from greedymm.runs import Run
+from greedymm.runs import Run, key_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,6 +43,7 @@ PATIENCE = 20  # seconds that a finished run waits for its last metrics to be se
 BATCH = 500  # metrics in one request; MLflow takes 1,000
 NAME = "mlflow.runName"  # tag: the name of a run, as the UI shows it
 MEASURED = "greedymm.measured"  # tag: with which code utilization was
+CONTENT = "greedymm.content"  # tag: hash of a page's files
 LOCK = Path("results/tracking/.lock")
 Row = dict[str, float]
 
@@ -476,10 +477,11 @@ def _send_results(store: Store, run_id: str, run: Run, result: Result) -> None:
 
 
 def _send_page(store: Store, page: Page) -> None:
-    run_id = store.open_page(page)
-    if not store.is_complete(run_id):
+    run_id, content = store.open_page(page), key_of([sha256(p) for paths in page.artifacts.values() for p in paths])
+    if not (store.is_complete(run_id) and store.tags(run_id).get(CONTENT) == content):
         metrics = {re.sub(r"[^/\w.\- ]", "_", k): v for k, v in page.metrics.items()}  # as MLflow allows
         store.close(run_id, {"epoch": 0} | metrics, page.artifacts)
+        store.tag(run_id, {CONTENT: content})
 
 
 def _first_line(error: Exception) -> str:

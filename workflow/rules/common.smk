@@ -101,11 +101,12 @@ def forget_what_is_left_out():
 
 
 def sweeps_are_newer():
-    """Whether there is a report from before the sweeps."""
+    """Whether there is a report without the sweeps that are made, or from before they were."""
     page = Path("results/report/index.html")
     if not (page.exists() and SWEEPS_STAMP.exists()):
         return False
-    return SWEEPS_STAMP.stat().st_mtime > page.stat().st_mtime
+    shown = Path("results/report", f"{report_key(PARAMS, swept=True)}.key").exists()
+    return not shown or SWEEPS_STAMP.stat().st_mtime > page.stat().st_mtime
 
 
 def files_of_sweep(wildcards):

@@ -104,6 +104,12 @@ rule costs:
         " --stamp {output.stamp} 2> {log}"
 
 
+# Whether the sweeps are in the report is settled where the workflow starts, also where jobs are sent elsewhere.
+localrules:
+    report,
+    track,
+
+
 rule report:
     input:
         ancient(rules.tables.output),
@@ -139,7 +145,7 @@ rule track:
         ancient(files_of(RUNS)),
         ancient(rules.tables.output),
         ancient(rules.figures.output),
-        ancient(rules.report.output),
+        rules.report.output,  # not ancient: one that is made anew is sent anew
     output:
         f"results/tracking/{REPORT}-{STORE}.txt",
     log:
@@ -212,7 +218,7 @@ rule sweeps_page:
 use rule track as track_sweeps with:
     input:
         ancient(files_of(sum(SWEPT.values(), []))),
-        ancient(rules.sweeps_page.output),
+        rules.sweeps_page.output,
     output:
         f"results/tracking/sweeps-{SWEEPS_KEY}-{STORE}.txt",
     log:
