@@ -97,8 +97,8 @@ def explanation(table: pd.DataFrame) -> str:
         " and Pearson, a seed counted once."
         " p: two-sided, by sign flips (claim b:"
         f" permutations) of seeds. p (Holm): corrected for the number of tests in this table, {tests}. Smallest p:"
-        " what so few seeds can reach at best. Seeds needed: to decide, for or against, with power 0.8 if the effect is as"
-        f" large as seen; not told of shares of signs.{single}"
+        " what so few seeds can reach at best. Seeds needed: to decide, for or against, with power 0.8 if the effect is"
+        f" as large as seen; not told of shares of signs.{single}"
     )
 
 
