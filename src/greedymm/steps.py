@@ -163,7 +163,7 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
     summary = aggregate.summary_table(collected.used)
     headline = aggregate.headline(summary, collected.runs, names)
     # Utilization on validation, which has the training's distribution: that is what d_speed can be a proxy of.
-    claims = claims_table(collected.used, collected.training, split="val").round(aggregate.DECIMALS)  # alike everywhere
+    claims = claims_table(collected.runs, collected.training, split="val").round(aggregate.DECIMALS)  # alike everywhere
     with stamped(stamp):
         for name, table in {
             "runs": collected.runs,

@@ -143,6 +143,11 @@ def test_a_rate_that_is_undefined_for_one_seed_is_estimated_from_the_others() ->
     row = summary["greedy", "test_utilization_color"]
     assert (row["n"], row["mean"]) == (2, 0.375)
     assert summary["greedy", "test_utilization_gray"]["n"] == 3
+    collected = collect(runs)
+    shown = aggregate.headline(aggregate.summary_table(collected.used), collected.runs, NAMES).iloc[0]
+    assert shown["seeds"] == "3"
+    assert shown["d_util (test)"].endswith(" (2 of 3 seeds)")
+    assert "of 3" not in shown["test accuracy"]
 
 
 def test_a_rate_that_is_undefined_for_every_seed_is_left_out() -> None:

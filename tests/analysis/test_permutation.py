@@ -8,6 +8,7 @@ from scipy import stats
 
 from greedymm.analysis.permutation import (
     EXACT_SIGNS,
+    path_correlation,
     rank_correlation,
     sign_agreement,
     sign_flip,
@@ -246,3 +247,32 @@ def test_tied_signs_can_reach_no_smaller_p_than_their_numbers_allow() -> None:
 
     assert found.value == 1
     assert found.p == found.smallest_p == pytest.approx(2 / 7)  # the one seed is anywhere among seven
+
+
+@pytest.mark.parametrize(("n", "wrong"), [(20, 0), (24, 1), (8, 1)])
+def test_drawn_orders_of_tied_signs_give_no_p_below_the_smallest(n: int, wrong: int) -> None:
+    x = np.where(np.arange(n) < n // 2, 1.0, -1.0)[:, None, None]
+    y = x.copy()
+    y[:wrong] *= -1
+
+    found = sign_agreement(x, y)
+
+    assert found.smallest_p == found.p  # in no order can more of them agree
+
+
+def test_a_seed_counts_once_whatever_the_number_of_its_runs() -> None:
+    up, down, none = [1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [np.nan] * 3
+    x, y = np.array([[up, up, up], [up, none, none]]), np.array([[up, up, up], [down, none, none]])
+
+    assert path_correlation(x, y).value == 0
+    assert sign_agreement(x, -y * np.array([[[-1.0]], [[1.0]]])).value == 0.5
+
+
+def test_the_interval_over_training_holds_the_true_mean_as_often_as_it_says() -> None:
+    rng, tries = np.random.default_rng(0), 400
+    shared = rng.normal(size=(tries, 6, 3, 5))
+    x, y = shared + rng.normal(size=shared.shape), shared + rng.normal(size=shared.shape)
+    found = [path_correlation(a, b) for a, b in zip(x, y, strict=True)]
+    true = np.mean([f.value for f in found])
+
+    assert plausible(sum(bool(f.low <= true <= f.high) for f in found), tries, 0.95)

@@ -9,8 +9,9 @@ from greedymm.analysis.tables_text import in_short, latex, markdown, p_text
 def table(**changes: object) -> pd.DataFrame:
     row = dict.fromkeys(COLUMNS, "") | {
         "claim": "d", "hypothesis": "balanced_2 improves |x| & y", "dataset": "solids", "method": "balanced_2",
-        "measure": "test accuracy, less that of greedy", "n": 12, "estimate": 0.1234, "low": 0.1, "high": 0.15,
-        "p": 0.00049, "p_holm": 0.0044, "smallest_p": 2 / 2**12, "verdict": "supported", "seeds_needed": None,
+        "measure": "test accuracy, less that of greedy", "n": 12, "planned": 12, "estimate": 0.1234, "low": 0.1,
+        "high": 0.15, "exchanged": np.nan, "p": 0.00049, "p_holm": 0.0044, "smallest_p": 2 / 2**12,
+        "verdict": "supported", "seeds_needed": None,
     }  # fmt: skip
     return pd.DataFrame([row | changes]).astype({"seeds_needed": object})
 
@@ -35,10 +36,23 @@ def test_all_else_is_as_it_is() -> None:
     assert (found[2], found[4], found[7]) == ("solids (generated data)", "0.12 [0.10, 0.15]", "> 1000")
 
 
+def test_what_p_is_not_of_stands_beside_the_estimate() -> None:
+    found = table(measure="rank correlation over training", exchanged=0.2, verdict="contradicted")
+
+    assert cells(markdown(found))[4] == "0.12 [0.10, 0.15] (exchanged: 0.20)"
+    assert "0.12 [0.10, 0.15] (exchanged: 0.20)" in in_short(found)["solids"][3]
+
+
+def test_seeds_that_are_missing_are_marked() -> None:
+    assert cells(markdown(table(n=11)))[6] == "11 of 12"
+    assert "11 of 12 seeds" in in_short(table(n=11))["solids"][3]
+    assert "seeds" not in in_short(table())["solids"][3]
+
+
 def test_one_seed_has_empty_places_and_the_text_says_why() -> None:
     nothing = dict.fromkeys(("low", "high", "p", "p_holm"), np.nan)
 
-    text = markdown(table(n=1, **nothing))
+    text = markdown(table(n=1, planned=1, **nothing))
 
     assert cells(text)[4:8] == ["+12.3 points", "", "1", ""]
     assert "Where there is one seed, there is neither interval nor test." in text
@@ -48,7 +62,7 @@ def test_one_seed_has_empty_places_and_the_text_says_why() -> None:
 def test_no_estimate_is_an_empty_place() -> None:
     nothing = dict.fromkeys(("estimate", "low", "high", "p", "p_holm", "smallest_p"), np.nan)
 
-    assert cells(markdown(table(n=0, **nothing)))[4:8] == ["", "", "0", ""]
+    assert cells(markdown(table(n=0, **nothing)))[4:8] == ["", "", "0 of 12", ""]
 
 
 @pytest.mark.parametrize(("p", "text"), [(0.25, "0.250"), (0.001, "0.001"), (0.00099, "<0.001"), (np.nan, "")])

@@ -56,19 +56,23 @@ def headline(summary: pd.DataFrame, runs: pd.DataFrame, names: Mapping[str, str]
 
 
 def as_text(estimates: pd.DataFrame, index: list[str]) -> pd.DataFrame:
-    """Estimates as `mean [low, high]`: a column per measure, rows by the columns of `index`, in their order."""
-    text = estimates.assign(text=[_text(row) for row in estimates.itertuples()])
+    """Estimates as `mean [low, high]`: a column per measure, rows by the columns of `index`, in their order.
+
+    An estimate over fewer seeds than others of its row, as a rate can be undefined, says of how many.
+    """
+    most = estimates.groupby(index)["n"].transform("max")
+    text = estimates.assign(text=[_text(row, int(n)) for row, n in zip(estimates.itertuples(), most, strict=True)])
     return text.pivot_table(index=index, columns="measure", values="text", aggfunc="first", sort=False)
 
 
-def _text(row: Any) -> str:
+def _text(row: Any, most: int) -> str:
     percent = row.measure.endswith("accuracy")
     factor, digits = (100, 1) if percent else (1, 2)
     unit = " %" if percent else ""
     mean = f"{factor * row.mean:.{digits}f}{unit}"
-    if row.n == 1:
-        return mean
-    return f"{mean} [{factor * row.low:.{digits}f}, {factor * row.high:.{digits}f}]"
+    if row.n > 1:
+        mean += f" [{factor * row.low:.{digits}f}, {factor * row.high:.{digits}f}]"
+    return mean if row.n == most else f"{mean} ({row.n} of {most} seeds)"
 
 
 def metrics(summary: pd.DataFrame) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from greedymm.analysis.aggregate import SPLITS
-from greedymm.analysis.evidence import Evidence, of_mean, of_paths, of_ranks, of_signs, without_test
+from greedymm.analysis.evidence import Evidence, of_mean, of_paths, of_ranks, of_signs, unsigned, without_test
 from greedymm.analysis.per_seed import ACCURACY, ALONE, MAGNITUDE, SPEED, UTIL, Data, per_seed
 from greedymm.analysis.permutation import LEAST
 from greedymm.analysis.power import MOST
@@ -26,11 +26,11 @@ CLAIMS = {
     "b": "d_speed is a proxy of d_util",
     "c": "Balancing makes |d_util| smaller",
     "d": "Balancing improves test accuracy",
-    "e": "It does so more than random re-balancing",
+    "e": "It is more accurate than random re-balancing",
     "f": "The multi-modal network beats its best single modality",
 }
 COLUMNS = [
-    *("claim", "hypothesis", "dataset", "method", "measure", "n", "estimate", "low", "high"),
+    *("claim", "hypothesis", "dataset", "method", "measure", "n", "planned", "estimate", "low", "high", "exchanged"),
     *("p", "p_holm", "smallest_p", "verdict", "seeds_needed", "note"),
 ]
 
@@ -43,6 +43,7 @@ class Finding(NamedTuple):
     dataset: str
     method: str
     measure: str
+    planned: int  # seeds
     evidence: Evidence
 
 
@@ -50,17 +51,20 @@ def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, sp
     """Judge the claims: a row per dataset, claim and method, datasets in the order of the runs, claims a to f.
 
     Args:
-        runs: as `collect` gives those used. Methods are compared over the seeds that both have.
+        runs: as `collect` gives it, with those left out: what was planned keeps its rows, whatever is missing.
+            Methods are compared over the seeds that both have.
         training: columns dataset, method, seed, epoch, d_speed, d_util, of these runs; None: (b) over runs only.
         split: whose d_util is judged, test or val. Accuracies are those of the test split.
 
     Returns:
-        COLUMNS. `n`: seeds. `low`, `high`: 95 % interval of the estimate, not corrected for the number of claims.
+        COLUMNS. `n`: seeds, of those `planned` for the dataset. `low`, `high`: 95 % interval of the estimate, not
+        corrected for the number of claims. `exchanged`: the estimate with the seeds exchanged, where p is of what
+        differs from it.
         `p`: two-sided, by sign flips (claim b: permutations) of seeds; `smallest_p`: what n seeds can reach.
         `p_holm`: corrected over all rows that have a p. `verdict`: supported or contradicted at p_holm <= 0.05, else
         undecided. `seeds_needed`: for power 0.8 with the effect seen, at the level at which Holm rejects whatever
-        the other undecided rows say, for or against the claim; a number, "> 1000", or None: decided, not tested, of a
-        share of signs, or no effect seen, as `note` says.
+        the other undecided rows say, those that more seeds would make testable among them, for or against the claim;
+        a number, "> 1000", or None: decided, not tested, of a share of signs, or no effect seen, as `note` says.
 
     Raises:
         ValueError: if a dataset has two runs of the same method and seed.
@@ -84,10 +88,10 @@ def _unequal(data: Data) -> Finding:
     text = "greedy training uses its modalities unequally, on average in one direction over seeds"
     d_util = data.of(UTIL, "greedy")
     found = of_mean(d_util, 0)
-    found = found if data.signed else without_test(found)
+    found = found if data.signed else unsigned(found)
     count = f"{(d_util > 0).sum()} of {found.n} seeds above 0"
     found = found._replace(note=_notes(count, found.note))
-    return Finding("a", text, data.dataset, "greedy", f"{SPLITS[data.split]} {UTIL}", found)
+    return Finding("a", text, data.dataset, "greedy", f"{SPLITS[data.split]} {UTIL}", data.seeds, found)
 
 
 def _proxy(data: Data) -> Iterator[Finding]:
@@ -97,57 +101,60 @@ def _proxy(data: Data) -> Iterator[Finding]:
         f"d_speed is a proxy of {SPLITS[data.split]} {UTIL}: seeds that differ in one differ in both",
         data.dataset,
         "all",
+        planned=data.seeds,
     )
     over_runs = data.over_runs(SPEED), data.over_runs(UTIL)
-    yield row("rank correlation over runs", of_ranks(*over_runs))
-    yield row("share with the same sign, over runs", _agreement(data, *(table[..., None] for table in over_runs)))
-    training = of_paths(*data.paths)
-    if training.n:  # measured at some epochs, of these data
-        yield row("rank correlation over training", training)
-        yield row("share with the same sign, over training", _agreement(data, *data.paths))
+    share = _agreement(data, *(table[..., None] for table in over_runs))
+    yield row(measure="rank correlation over runs", evidence=of_ranks(*over_runs))
+    yield row(measure="share with the same sign, over runs", evidence=share)
+    if data.paths[0].size:  # measured at some epochs, of these data
+        yield row(measure="rank correlation over training", evidence=of_paths(*data.paths))
+        yield row(measure="share with the same sign, over training", evidence=_agreement(data, *data.paths))
 
 
 def _agreement(data: Data, x: Floats, y: Floats) -> Evidence:
     found = of_signs(x, y)
     if data.signed:
         return found
-    return without_test(found._replace(estimate=np.nan, low=np.nan, high=np.nan))  # nor has a share of them a meaning
+    return unsigned(found._replace(estimate=np.nan, low=np.nan, high=np.nan))  # nor has a share of them a meaning
 
 
 def _balancing(data: Data) -> Iterator[Finding]:
     for claim, text, measure, reference, direction in [
         ("c", "{} makes |d_util| smaller than greedy training does", MAGNITUDE, "greedy", -1),
         ("d", "{} improves test accuracy over greedy training", ACCURACY, "greedy", 1),
-        ("e", "{} improves test accuracy more than random re-balancing does", ACCURACY, "random", 1),
+        ("e", "{} is more accurate on test than random re-balancing", ACCURACY, "random", 1),
     ]:
         for method in data.balancing if reference in data.methods else []:
             change = data.of(measure, method) - data.of(measure, reference)
             shown = f"{SPLITS[data.split]} {MAGNITUDE}" if measure == MAGNITUDE else measure
             name = f"{shown}, less that of {reference}"
             found = of_mean(change, direction, 1 if measure == ACCURACY else np.inf)
-            yield Finding(claim, text.format(method), data.dataset, method, name, found)
+            yield Finding(claim, text.format(method), data.dataset, method, name, data.seeds, found)
 
 
 def _above_the_best_modality(data: Data) -> Iterator[Finding]:
     """Of greedy and of what balances, against the modality that is best on test: no choice helps the claim."""
-    for method in [m for m in data.multimodal if m != "random"]:
-        against = {
-            m: of_mean(data.of(ACCURACY, method) - data.of(ACCURACY, m), 1, 1)
-            for m in data.methods
-            if m.startswith(ALONE)
-        }
-        against = {m: found for m, found in against.items() if found.n}
-        best = _best_modality(data, against)
-        if best:
-            text = f"the multi-modal network ({method}) beats its best single modality"
-            name = f"{ACCURACY}, less that of {best}"
-            yield Finding("f", text, data.dataset, method, name, _against_all(best, against))
+    alone = [m for m in data.methods if m.startswith(ALONE)]
+    for method in [m for m in data.multimodal if m != "random"] if alone else []:
+        against = {m: of_mean(data.of(ACCURACY, method) - data.of(ACCURACY, m), 1, 1) for m in alone}
+        missing = ", ".join(m for m, found in against.items() if not found.n)  # it may be the best
+        best = _best_modality(data, [m for m in alone if against[m].n] or alone)
+        found = against[best] if missing else _against_all(best, against)
+        found = without_test(found, f"no seed of {missing} to compare with: not tested") if missing else found
+        text = f"the multi-modal network ({method}) beats its best single modality"
+        name = f"{ACCURACY}, less that of {best}"
+        yield Finding("f", text, data.dataset, method, name, data.seeds, found)
 
 
 def _best_modality(data: Data, among: Iterable[str]) -> str:
-    """Name of the unimodal reference with the best mean test accuracy; of equals the first; empty: none."""
-    accuracies = {m: data.of(ACCURACY, m) for m in among}
-    return max(accuracies, key=lambda m: accuracies[m][np.isfinite(accuracies[m])].mean(), default="")
+    """Name of the unimodal reference with the best mean test accuracy; the first of equals, and where none has any."""
+
+    def mean(method: str) -> float:
+        x = data.of(ACCURACY, method)
+        return float(x[np.isfinite(x)].mean()) if np.isfinite(x).any() else -np.inf
+
+    return max(among, key=mean)
 
 
 def _against_all(best: str, against: dict[str, Evidence]) -> Evidence:
@@ -191,20 +198,23 @@ def _times(found: Evidence, number: int) -> Evidence:
 def _judged(findings: list[Finding]) -> pd.DataFrame:
     p = np.array([f.evidence.p for f in findings])
     corrected = holm(p)
-    left = int(np.isfinite(p).sum() - (corrected <= ALPHA).sum())
-    level = ALPHA / max(left, 1)  # p at or below it is rejected, whatever the other undecided rows say
-    rows = [_row(finding, p_holm, level) for finding, p_holm in zip(findings, corrected, strict=True)]
+    # p at or below it is rejected, whatever the other undecided rows say: those of now, or of more seeds.
+    now, later = (
+        ALPHA / max(int(number - (corrected <= ALPHA).sum()), 1)
+        for number in (np.isfinite(p).sum(), sum(f.evidence.testable for f in findings))
+    )
+    rows = [_row(finding, p_holm, now, later) for finding, p_holm in zip(findings, corrected, strict=True)]
     needed = pd.Series([row["seeds_needed"] for row in rows], dtype=object)  # else a None makes all of them floats
     return pd.DataFrame(rows, columns=COLUMNS).assign(seeds_needed=needed)
 
 
-def _row(finding: Finding, p_holm: float, level: float) -> dict[str, Any]:
+def _row(finding: Finding, p_holm: float, now: float, later: float) -> dict[str, Any]:
     found = finding.evidence
     verdict = UNDECIDED
     if p_holm <= ALPHA and found.favour:
         verdict = SUPPORTED if found.favour > 0 else CONTRADICTED
-    few = _notes(_too_few(found, level), _seen(found)) if verdict == UNDECIDED else ""
-    needed = _needed(found, level) if verdict == UNDECIDED else None
+    few = _notes(_too_few(found, now), _seen(found)) if verdict == UNDECIDED else ""
+    needed = _needed(found, later) if verdict == UNDECIDED else None
     judged = {"p_holm": p_holm, "verdict": verdict, "seeds_needed": needed, "note": _notes(found.note, few)}
     return finding._asdict() | found._asdict() | judged
 

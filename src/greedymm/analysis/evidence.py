@@ -27,6 +27,8 @@ ONE = "one seed: no interval, no test"
 UNSIGNED = "more than two modalities: d_util has no sign, no test"
 SAME = "exchanging the seeds changes nothing: no test"
 CONSTANT = "no rank correlation: one of the two is the same in all runs of each method"
+FLAT = "no rank correlation: one of the two is the same at all epochs of each run"
+DIGITS = 12  # rounding alone must not make a difference of equal ones
 
 
 class Evidence(NamedTuple):
@@ -41,6 +43,8 @@ class Evidence(NamedTuple):
     favour: float = 0.0  # above 0: speaks for the claim; below 0: against it
     seeds: Callable[[float], int | None] | None = None  # level -> seeds that would decide, for or against
     note: str = ""
+    exchanged: float = np.nan  # the estimate with the seeds exchanged, where p is of what differs from it
+    testable: bool = True  # with more seeds, if not with these
 
 
 def of_mean(values: Floats, direction: int, most: float = np.inf) -> Evidence:
@@ -51,12 +55,12 @@ def of_mean(values: Floats, direction: int, most: float = np.inf) -> Evidence:
         direction: 1 or -1, the sign that is claimed; 0: whichever the mean has.
         most: the interval ends at -most and most, which no mean can pass.
     """
-    x = values[np.isfinite(values)]
+    x = values[np.isfinite(values)].round(DIGITS)
     n = len(x)
     if n == 0:
         return Evidence(0, note=NONE)
     mean = estimate(x.tolist(), -most, most)
-    favour = direction * mean.mean if direction else abs(mean.mean)
+    favour = round(direction * mean.mean if direction else abs(mean.mean), DIGITS)
     found = Evidence(n, mean.mean, mean.low, mean.high, np.nan, smallest_of_signs(n), favour)
     if n == 1:
         return found._replace(note=ONE)
@@ -75,7 +79,8 @@ def of_ranks(x: Floats, y: Floats) -> Evidence:
     if found.n > 1 and np.isnan(found.value):
         return Evidence(found.n, note=CONSTANT)
     needed = seeds_for_rank if x.shape[1] == 1 else seeds_for_exchange
-    return _of_pairs(found, _together(x, y) if found.n > 1 else "", needed)
+    evidence = _of_pairs(found, _together(x, y) if found.n > 1 else "", needed)
+    return evidence._replace(exchanged=np.nan)  # of ranks within methods it is 0
 
 
 def of_paths(x: Floats, y: Floats) -> Evidence:
@@ -86,6 +91,8 @@ def of_paths(x: Floats, y: Floats) -> Evidence:
         y: the same shape.
     """
     found = path_correlation(x, y)
+    if found.n > 1 and np.isnan(found.value):
+        return Evidence(found.n, note=FLAT)
     return _of_pairs(found, _beside(found), seeds_for_exchange)
 
 
@@ -107,8 +114,10 @@ def _of_pairs(found: Paired, note: str, needed: Callable[[float, float], int | N
     shown = Evidence(found.n, found.value, found.low, found.high, note=note)
     if found.smallest_p == 1 and found.n > LEAST_PAIRS:
         return shown._replace(note=SAME)
-    seeds = partial(needed, abs(found.effect)) if needed and found.effect and found.n > LEAST_PAIRS else None
-    return shown._replace(p=found.p, smallest_p=found.smallest_p, favour=found.effect, seeds=seeds)
+    tested = shown._replace(p=found.p, smallest_p=found.smallest_p, favour=found.effect, exchanged=found.exchanged)
+    if needed and found.effect and found.n > LEAST_PAIRS:
+        return tested._replace(seeds=partial(needed, abs(found.effect)))
+    return tested
 
 
 def _beside(found: Paired) -> str:
@@ -124,7 +133,12 @@ def _together(x: Floats, y: Floats) -> str:
     return f"within methods, {runs}; {stats.spearmanr(x[there], y[there]).statistic:.2f} with the methods mixed"
 
 
-def without_test(found: Evidence) -> Evidence:
-    """The same estimate where several modalities leave d_util without a sign, so that there is nothing to test."""
-    note = f"{UNSIGNED}; {found.note}" if found.n <= 1 else UNSIGNED
-    return found._replace(p=np.nan, smallest_p=np.nan, favour=0.0, seeds=None, note=note)
+def without_test(found: Evidence, why: str) -> Evidence:
+    """The same estimate where there is nothing to test, and why."""
+    note = f"{why}; {found.note}" if found.n <= 1 else why
+    return found._replace(p=np.nan, smallest_p=np.nan, favour=0.0, seeds=None, note=note, exchanged=np.nan)
+
+
+def unsigned(found: Evidence) -> Evidence:
+    """The same estimate where several modalities leave d_util without a sign, however many seeds there are."""
+    return without_test(found, UNSIGNED)._replace(testable=False)

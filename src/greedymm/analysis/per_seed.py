@@ -22,7 +22,8 @@ class Data(NamedTuple):
     """What was measured on one dataset."""
 
     dataset: str
-    methods: list[str]  # in the order of the runs
+    seeds: int  # that are planned
+    methods: list[str]  # that are planned, in the order of the runs
     signed: bool  # two modalities: d_util says which branch leans more on the other
     split: str  # whose d_util it is
     tables: dict[str, Floats]  # measure -> (seeds, methods), not a number where there is none
@@ -51,7 +52,7 @@ def per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, split: str) -> I
     """Arrange what the claims are about, dataset by dataset in the order of the runs, seeds ascending.
 
     Args:
-        runs: as `collect` gives those used; what is not finite counts as missing.
+        runs: as `collect` gives it; what is not finite, as of runs left out, counts as missing.
         training: columns dataset, method, seed, epoch, d_speed, d_util; or None.
         split: test or val, whose d_util is meant.
 
@@ -78,14 +79,14 @@ def _measured(runs: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def _arranged(dataset: str, split: str, group: pd.DataFrame) -> Data:
-    row = np.unique(group["seed"], return_inverse=True)[1]
+    seeds, row = np.unique(group["seed"], return_inverse=True)
     column, methods = pd.factorize(group["method"])
     measures = [c for c in group.columns if c not in KEY]
-    tables = np.full((len(measures), row.max() + 1, len(methods)), np.nan)
+    tables = np.full((len(measures), len(seeds), len(methods)), np.nan)
     tables[:, row, column] = group[measures].to_numpy(float).T
     signed = bool((group["modalities"] <= PAIR).all())
-    none = np.empty((row.max() + 1, 0, 0))
-    return Data(dataset, list(methods), signed, split, dict(zip(measures, tables, strict=True)), (none, none))
+    none, by_measure = np.empty((len(seeds), 0, 0)), dict(zip(measures, tables, strict=True))
+    return Data(dataset, len(seeds), list(methods), signed, split, by_measure, (none, none))
 
 
 def _paths(data: Data, group: pd.DataFrame, training: pd.DataFrame) -> tuple[Floats, Floats]:

@@ -49,7 +49,8 @@ def share_interval(share: float, n: int) -> tuple[float, float]:
     """95 % interval of a share, after Clopper and Pearson (1934): exact, and never without width.
 
     Args:
-        share: in [0, 1]; the mean over n seeds. Where a seed has several runs, `share * n` need not be whole.
+        share: in [0, 1]; the mean over n seeds. Where a seed has several values, `share * n` need not be whole, and
+            the interval is wider than it had to be.
         n: number of seeds, each counted once, whatever the number of its runs; at least 1.
 
     Returns:

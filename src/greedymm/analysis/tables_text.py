@@ -65,7 +65,7 @@ def in_short(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.
     """What holds, at a glance: a row per claim, a column per dataset. Arguments as those of `markdown`.
 
     A cell has a line for each method, or measure, that the claim is about: verdict, estimate and interval, p (Holm),
-    and how many seeds would decide.
+    of how many seeds, where some of those planned are missing, and how many would decide.
     """
     datasets = list(table["dataset"].unique())
     cells = {place: _in_short(rows) for place, rows in table.groupby(["claim", "dataset"])}
@@ -84,6 +84,7 @@ def _in_short(rows: pd.DataFrame) -> str:
 
 def _line(row: Any) -> str:
     parts = [row.verdict, estimate_text(row), "" if pd.isna(row.p_holm) else f"p {p_text(row.p_holm)}"]
+    parts += [] if row.n == row.planned else [f"{_seeds_text(row)} seeds"]
     needed = "" if pd.isna(row.seeds_needed) else f"{row.seeds_needed} seeds would decide"
     return ", ".join(part for part in (*parts, needed) if part)
 
@@ -93,12 +94,15 @@ def explanation(table: pd.DataFrame) -> str:
     tests = int(table["p"].notna().sum())
     single = " Where there is one seed, there is neither interval nor test." if (table["n"] == 1).any() else ""
     return (
-        "Intervals: 95 % over seeds, not corrected; of rank correlations from four seeds on; of shares after Clopper"
-        " and Pearson, a seed counted once."
-        " p: two-sided, by sign flips (claim b:"
-        f" permutations) of seeds. p (Holm): corrected for the number of tests in this table, {tests}. Smallest p:"
-        " what so few seeds can reach at best. Seeds needed: to decide, for or against, with power 0.8 if the effect is"
-        f" as large as seen; not told of shares of signs.{single}"
+        "Intervals: 95 % over seeds, not corrected; of rank correlations over runs from four seeds on, and as wide as"
+        " if each seed had but one run; of shares after Clopper and Pearson."
+        " p: two-sided, by sign flips of seeds; of claim b by permutations of seeds, of what differs from the estimate"
+        " with the seeds exchanged, which stands in brackets."
+        f" p (Holm): corrected for the number of tests in this table, {tests}."
+        " Smallest p: what so few seeds can reach at best."
+        " Seeds: those that have what is compared, of those planned."
+        " Seeds needed: to decide, for or against, with power 0.8 if the effect is as large as seen;"
+        f" not told of shares of signs.{single}"
     )
 
 
@@ -108,7 +112,7 @@ def _cells(table: pd.DataFrame, names: Mapping[str, str] | None) -> list[list[st
     return [
         [
             *(row.claim, row.hypothesis, shown.get(row.dataset, row.dataset), row.verdict, estimate_text(row)),
-            *(p_text(row.p_holm), str(row.n), "" if pd.isna(row.seeds_needed) else str(row.seeds_needed)),
+            *(p_text(row.p_holm), _seeds_text(row), "" if pd.isna(row.seeds_needed) else str(row.seeds_needed)),
             *(row.measure, row.method, p_text(row.p), _smallest_text(row.smallest_p), row.note),
         ]
         for row in rows
@@ -121,10 +125,14 @@ def estimate_text(row: Any) -> str:
         return ""
     points = row.measure.startswith(ACCURACY)
     text = f"{100 * row.estimate:+.1f} points" if points else f"{row.estimate:.2f}"
-    if pd.isna(row.low):
-        return text
-    low, high = (f"{100 * x:.1f}" if points else f"{x:.2f}" for x in (row.low, row.high))
-    return f"{text} [{low}, {high}]"
+    if not pd.isna(row.low):
+        low, high = (f"{100 * x:.1f}" if points else f"{x:.2f}" for x in (row.low, row.high))
+        text += f" [{low}, {high}]"
+    return text if pd.isna(row.exchanged) else f"{text} (exchanged: {row.exchanged:.2f})"
+
+
+def _seeds_text(row: Any) -> str:
+    return f"{row.n}" if row.n == row.planned else f"{row.n} of {row.planned}"
 
 
 def p_text(p: float) -> str:
