@@ -1,5 +1,6 @@
 """Steps hand to each part what it is to have."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greedymm import steps
+from greedymm import cli, steps
 from greedymm.analysis.inspection import described
 from greedymm.data import hdf5
 from greedymm.data.colored_mnist_5k import make
@@ -114,7 +115,40 @@ def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained
         steps.predict(trained.folder / "history.csv", trained.data_path, "test", output)
     with pytest.raises(GreedymmError, match=r"nowhere.h5 is missing"):
         steps.predict(checkpoint, tmp_path / "nowhere.h5", "test", output)
+    with pytest.raises(GreedymmError, match=r"snapshots.pt lacks best, classes: give the checkpoint.pt"):
+        steps.predict(trained.folder / "snapshots.pt", trained.data_path, "test", output)
+    with pytest.raises(GreedymmError, match=r"is a folder; name a file in it"):
+        steps.predict(checkpoint, trained.data_path, "test", tmp_path)
     assert not output.exists()
+
+
+def test_other_classes_of_the_same_number_are_named_and_not_predicted(trained: Run, tmp_path: Path) -> None:
+    with hdf5.DataFile(trained.data_path) as file:
+        images = {m: file.images("test", m)[:] for m in ("color", "gray")}
+        labels, classes = file.labels("test"), file.facts.classes
+    ids = [f"{k}" for k in range(len(labels))]
+    splits = {s: Samples(images, labels, [f"{s}-{k}" for k in ids]) for s in ("train", "val", "test")}
+    hdf5.write(tmp_path / "other.h5", splits, Facts((*classes[:-1], "ten"), "made here", "CC0", generated=True))
+
+    with pytest.raises(GreedymmError, match=r"other classes than those of .*other.h5:\s+9 there, ten here"):
+        steps.predict(trained.folder / "checkpoint.pt", tmp_path / "other.h5", "test", tmp_path / "predictions.csv")
+
+
+def test_predict_and_inspect_are_commands(
+    trained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["greedymm", *words])
+        cli.main()
+        return capsys.readouterr().out
+
+    checkpoint, data = str(trained.folder / "checkpoint.pt"), str(trained.data_path)
+    assert call("predict", "--checkpoint", checkpoint, "--data", data, "--split", "val", "--output", "there.csv") == ""
+    assert call("inspect", str(trained.folder)) == described(trained.folder)
+    steps.predict(trained.folder / "checkpoint.pt", trained.data_path, "val", Path("called.csv"))
+    assert Path("there.csv").read_bytes() == Path("called.csv").read_bytes()
+    with pytest.raises(SystemExit, match=r"checkpoint.pt/record.json is missing"):
+        call("inspect", checkpoint)
 
 
 def test_a_run_is_described_by_its_settings_its_results_and_its_utilization(trained: Run) -> None:
@@ -130,12 +164,27 @@ def test_a_run_is_described_by_its_settings_its_results_and_its_utilization(trai
     assert ["test", f"split ({trained.evaluation_folder.name})"] in lines
 
 
-@pytest.mark.parametrize(("broken", "message"), [(None, "is missing"), ("{", "is broken")])
-def test_what_cannot_be_described_is_named(trained: Run, broken: str | None, message: str) -> None:
-    path = trained.folder / "record.json"
+@pytest.mark.parametrize(
+    ("name", "broken", "message"),
+    [
+        ("record.json", None, "is missing"),
+        ("record.json", "{", "is broken"),
+        ("record.json", "{}", "is broken .it has no settings"),
+        ("record.json", "[]", "is broken .it has no settings"),
+        ("history.csv", "loss\n1\n", "is broken .it has no epoch"),
+        ("rates.json", '{"val": {}, "test": {}}', "is broken .it has no best_epoch"),
+        (
+            "rates.json",
+            '{"val": {}, "test": {}, "best_epoch": 9}',
+            "is broken: its best epoch, 9, is not in hist",
+        ),
+    ],
+)
+def test_what_cannot_be_described_is_named(trained: Run, name: str, broken: str | None, message: str) -> None:
+    path = (trained.evaluation_folder if name == "rates.json" else trained.folder) / name
     path.unlink()
     if broken is not None:
         path.write_text(broken, encoding="utf-8")
 
-    with pytest.raises(GreedymmError, match=f"record.json {message}"):
+    with pytest.raises(GreedymmError, match=f"{name} {message}"):
         described(trained.folder)

@@ -19,7 +19,7 @@ REMEDIES = {
     errno.ENOSPC: "The disk is full. Free some space and run again: whole epochs are kept.",
     errno.EDQUOT: "The quota is used up. Free some space and run again: whole epochs are kept.",
     errno.EROFS: "The file system is read-only. Make it writable, or work in another folder.",
-    errno.EACCES: "Writing there is not permitted. Change the permissions, or work in another folder.",
+    errno.EACCES: "That is not permitted. Change the permissions, or work in another folder.",
 }
 
 

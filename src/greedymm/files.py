@@ -65,7 +65,7 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
     """
     try:
         return reader(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all") from None
     except (ValueError, OSError) as error:  # those of pandas and JSON are ValueErrors
         if isinstance(error, OSError) and error.errno is not None:

@@ -50,8 +50,8 @@ def train(run: Run, execution: Execution, tracking: Tracking) -> None:
     streams = seeding.seed_everything(settings.seed)
     with DataFile(run.data_path) as file:
         channels = inputs.channels(file.channels(settings.stored), settings.inputs)
-        classes = len(file.facts.classes)
-    model = build(settings.branch, settings.fusion, settings.fuse_after, channels, classes).to(device)
+        classes = file.facts.classes
+    model = build(settings.branch, settings.fusion, settings.fuse_after, channels, len(classes)).to(device)
     method = fit.make_method(
         settings.method, settings.method_settings, len(settings.modalities), device, streams["method"]
     )
@@ -69,7 +69,8 @@ def train(run: Run, execution: Execution, tracking: Tracking) -> None:
     made = {"data": shown_name(settings.dataset, run.data_path)} | record.surroundings(describe(device))
     write_json({"settings": identity} | made, folder / "record.json")
     checkpoint.save(folder / "snapshots.pt", checkpoint.stamped(identity) | {"weights": progress.snapshots})
-    checkpoint.save(folder / "checkpoint.pt", checkpoint.stamped(identity) | {"best": progress.best})
+    trained = {"best": progress.best, "classes": list(classes)}
+    checkpoint.save(folder / "checkpoint.pt", checkpoint.stamped(identity) | trained)
     state.unlink(missing_ok=True)
 
 
@@ -125,9 +126,13 @@ def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
     from greedymm.params import Execution
     from greedymm.runs import RunSettings
 
+    if output.is_dir():  # before the work
+        raise GreedymmError(f"{output} is a folder; name a file in it")
     execution = Execution()
     device = prepare(execution.device, execution.threads)
     state, saved = states.read(checkpoint, device)
+    if missing := {"best", "classes"} - state.keys():
+        raise GreedymmError(f"{checkpoint} lacks {', '.join(sorted(missing))}: give the checkpoint.pt of a trained run")
     try:
         settings = RunSettings.model_validate(saved)
     except ValueError as error:
@@ -135,6 +140,10 @@ def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
     with DataFile(data) as file:
         channels = inputs.channels(file.channels(settings.stored), settings.inputs)
         classes, known = file.facts.classes, file.known(split)
+    if len(classes) == len(state["classes"]) and list(classes) != state["classes"]:
+        differing = [f"{a} there, {b} here" for a, b in zip(state["classes"], classes, strict=True) if a != b]
+        named = "; ".join(differing)
+        raise GreedymmError(f"{checkpoint} was trained on other classes than those of {data}:\n  {named}")
     model = build(settings.branch.untrained(), settings.fusion, settings.fuse_after, channels, len(classes)).to(device)
     try:
         model.load_state_dict(state["best"]["model"])
@@ -169,7 +178,7 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
             "runs": collected.runs,
             "summary": summary,
             "headline": headline,
-            "curves": aggregate.curves_table(collected.histories),
+            "curves": aggregate.curves_table(collected.histories, names),
             "during_training": collected.during,
             "confusion": collected.confusion,
             "told_by_one": aggregate.told_by_one(collected.shares),
@@ -216,7 +225,8 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
             utilization = draw.utilization(summary, name, modalities, names[name])
             draw.save(utilization, folder / f"utilization-{name}.png")
             draw.save(draw.d_speed(curves, during, name, names[name]), folder / f"d_speed-{name}.png")
-            draw.save(draw.steps(steps, name, modalities, names[name]), folder / f"steps-{name}.png")
+            methods = list(params.datasets[name].methods)
+            draw.save(draw.steps(steps, name, methods, modalities, names[name]), folder / f"steps-{name}.png")
             draw.save(draw.proxy(runs, name, names[name]), folder / f"proxy-{name}.png")
             draw.save(draw.branches(curves, name, modalities, names[name]), folder / f"branches-{name}.png")
         for name in filter(drawn.__contains__, params.datasets):
@@ -384,9 +394,12 @@ def track(params: Params, note: Path | None) -> int:
             places = tags.setdefault(run.name, {})
             # One that the setting does not concern stands at every value.
             places[f"sweep.{name}"] = ", ".join(filter(None, [places.get(f"sweep.{name}"), value]))
-    for name in tags.keys() - of_default:  # or they would be named as those of the default
-        values = [f"{tag.removeprefix('sweep.')} {value}" for tag, value in tags[name].items()]
-        tags[name][tracking.NAME] = ", ".join([tracking.shown_name(runs[name]), *values])
+    for name, run in runs.items():
+        own = tags.setdefault(name, {})
+        if name not in of_default:  # or they would be named as those of the default; first what tells them apart
+            values = [f"{tag.removeprefix('sweep.')} {value}" for tag, value in own.items()]
+            own[tracking.NAME] = ", ".join([*values, tracking.shown_name(run)])
+        own[tracking.PART] = "default" if name in of_default else "sweep"
     try:
         sent = tracking.send_missing(runs.values(), params.tracking.uri, network, list(_pages(params)), tags)
         message = f"{sent} runs sent to {tracking.masked(params.tracking.uri)}; the others were there"

@@ -42,6 +42,7 @@ POLL = 0.5  # seconds between two looks for a new epoch
 PATIENCE = 20  # seconds that a finished run waits for its last metrics to be sent
 BATCH = 500  # metrics in one request; MLflow takes 1,000
 NAME = "mlflow.runName"  # tag: the name of a run, as the UI shows it
+PART = "part"  # tag: `default` or `sweep`, whatever the run was made for first
 MEASURED = "greedymm.measured"  # tag: with which code utilization was
 CONTENT = "greedymm.content"  # tag: hash of a page's files
 LOCK = Path("results/tracking/.lock")
@@ -169,12 +170,12 @@ class Store:
         """Send what the finished run came to, and mark it as finished.
 
         Args:
-            final: metrics, and the `epoch` that they are of.
+            final: metrics.
             artifacts: folder among the artifacts, "" for none: files.
             note: a line to add to the description.
             seconds: that it took.
         """
-        self.send(run_id, [final])
+        self.send(run_id, [final | {"epoch": 0}])  # at step 0 the UI draws bars, and no dots over epochs
         for folder, paths in artifacts.items():
             for path in paths:
                 self.client.log_artifact(run_id, str(path), folder or None)
@@ -360,8 +361,8 @@ def _give_up(uri: str, reason: str) -> None:
 
 
 def masked(uri: str) -> str:
-    """Hide the user and password of an address."""
-    return re.sub(r"//[^@/]+@", "//***@", uri)
+    """Hide the user and password of an address, or of those in a text."""
+    return re.sub(r"//[^@/\s]+@", "//***@", uri)
 
 
 class UnreachableError(GreedymmError):
@@ -461,28 +462,29 @@ def _send_results(store: Store, run_id: str, run: Run, result: Result) -> None:
     store.send(run_id, [row for row in during.reset_index().to_dict("records") if row["epoch"] not in there])
     final = {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items() if v is not None}
     # A measure of every epoch keeps its name for those: of the chosen one it would be the same point twice.
-    final = {f"best_{k}" if k in history else k: v for k, v in final.items()}
+    final = {f"best_{k}" if k in history else k: v for k, v in final.items()} | {"best_epoch": rates["best_epoch"]}
     note = f"After epoch {rates['best_epoch']} of {len(history)}, the best on validation: test accuracy"
     note += f" {100 * rates['test']['accuracy']:.1f} %, validation accuracy {100 * rates['val']['accuracy']:.1f} %."
     with tempfile.TemporaryDirectory() as folder:
         curves, predictions = Path(folder, "curves.png"), Path(folder, "predictions.csv")
-        figure = figures.run_curves(history, f"{run.dataset}: {run.method}, seed {run.seed}")
+        shown = _data(run.dataset, run.data_path)[0]
+        figure = figures.run_curves(history, f"{shown}: {run.method}, seed {run.seed}")
         figure.savefig(curves)
         plt.close(figure)
         # As CSV, which MLflow shows.
         pd.read_parquet(run.evaluation_folder / "predictions.parquet").to_csv(predictions, index=False)
         files = [curves, predictions, run.folder / "history.csv", run.folder / "record.json"]
         files += [run.evaluation_folder / name for name in ("rates.json", "during_training.csv")]
-        store.close(run_id, {"epoch": rates["best_epoch"]} | final, {"": files}, note, _trained(run))
+        store.close(run_id, final, {"": files}, note, _trained(run))
 
 
 def _send_page(store: Store, page: Page) -> None:
     run_id, content = store.open_page(page), key_of([sha256(p) for paths in page.artifacts.values() for p in paths])
     if not (store.is_complete(run_id) and store.tags(run_id).get(CONTENT) == content):
         metrics = {re.sub(r"[^/\w.\- ]", "_", k): v for k, v in page.metrics.items()}  # as MLflow allows
-        store.close(run_id, {"epoch": 0} | metrics, page.artifacts)
+        store.close(run_id, metrics, page.artifacts)
         store.tag(run_id, {CONTENT: content})
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return masked((str(error).strip() or type(error).__name__).splitlines()[0])  # it may have the address in it

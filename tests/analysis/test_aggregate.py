@@ -182,7 +182,8 @@ def test_curves_are_means_over_the_seeds_that_reached_an_epoch() -> None:
     for run, speeds in zip(runs, ([0.5, 0.25, 0.125], [1.5, 0.75]), strict=True):
         made_up.leave(run, {"val": rates, "test": rates}, speeds)
 
-    curves = aggregate.curves_table(collect(runs).histories)
+    curves = aggregate.curves_table(collect(runs).histories, NAMES)
+    assert set(curves["data"]) == set(NAMES.values())
 
     assert curves["epoch"].tolist() == [1, 2, 3]
     assert curves["d_speed"].tolist() == [1.0, 0.5, 0.125]

@@ -10,7 +10,7 @@ import pytest
 
 from greedymm.analysis import aggregate
 from greedymm.analysis.claims import claims_table
-from greedymm.analysis.collect import Collected, collect, costs_table, read_result, used
+from greedymm.analysis.collect import Collected, collect, costs_table, read_result, steps_table, used
 from greedymm.errors import GreedymmError
 from greedymm.params import validate
 from greedymm.runs import Run, planned
@@ -187,6 +187,25 @@ def test_timing_that_does_not_say_what_a_run_took_is_named_and_in_no_table_of_co
 
     assert "timing.csv is broken (it has no column seconds)" in left_out(collect(runs))["greedy", 1]
     assert runs[1].name not in set(costs_table(runs)["run"])
+
+
+def test_steps_are_those_of_the_first_run_of_a_method_that_can_be_read(
+    runs: list[Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, other = (run for run in runs if run.method == "greedy")
+    pd.DataFrame({"step": [1], "mode": [0]}).to_parquet(first.folder / "steps.parquet")
+    for run in runs:
+        if run.method == "balanced":
+            (run.folder / "steps.parquet").write_bytes(b"PAR1")
+
+    steps = steps_table(runs)
+
+    assert list(steps) == ["dataset", "method", "seed", "step", "mode", "d_speed"]
+    assert set(zip(steps["method"], steps["seed"], strict=True)) == {("greedy", other.seed)}
+    named = [record.getMessage() for record in caplog.records]
+    assert len(named) == 3
+    assert f"{first.folder / 'steps.parquet'} is broken (it has not the columns step, mode, d_speed)" in named[0]
+    assert all("left out of the figure of steps" in line for line in named)
 
 
 def test_predictions_that_contradict_the_rates_are_noticed(runs: list[Run]) -> None:

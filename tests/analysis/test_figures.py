@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from greedymm.analysis import figures
 
@@ -184,7 +185,8 @@ def stepped(modes: dict[str, list[int]]) -> pd.DataFrame:
 def test_rebalancing_steps_are_shaded_for_their_modality_and_counted() -> None:
     modes = [0] * 100 + [1] * 5 + [0] + [2] * 5 + [0] * 89
 
-    figure = figures.steps(stepped({"greedy": [0] * 200, "balanced": modes}), "digits", ["color", "gray"], "title")
+    table = stepped({"greedy": [0] * 200, "balanced": modes})
+    figure = figures.steps(table, "digits", ["greedy", "balanced"], ["color", "gray"], "title")
 
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles[0] == "greedy, seed 0: 0% of its steps re-balance"
@@ -198,7 +200,7 @@ def test_rebalancing_steps_are_shaded_for_their_modality_and_counted() -> None:
 
 
 def test_single_rebalancing_steps_are_shaded_as_well() -> None:
-    figure = figures.steps(stepped({"random": [0, 1, 2, 2, 0, 1]}), "digits", ["color", "gray"], "title")
+    figure = figures.steps(stepped({"random": [0, 1, 2, 2, 0, 1]}), "digits", ["random"], ["color", "gray"], "title")
 
     assert shaded(figure.axes[0]) == [[(1.5, 2.5), (5.5, 6.5)], [(2.5, 4.5)]]
     plt.close(figure)
@@ -212,7 +214,7 @@ def shaded(ax: Axes) -> list[list[tuple[float, float]]]:
 
 def test_a_long_run_has_no_more_points_than_can_be_seen_and_all_its_windows() -> None:
     modes = [0] + [1] * 5  # a period that thinning could hit
-    figure = figures.steps(stepped({"balanced": modes * 2000}), "digits", ["color", "gray"], "title")
+    figure = figures.steps(stepped({"balanced": modes * 2000}), "digits", ["balanced"], ["color", "gray"], "title")
 
     ax = figure.axes[0]
     assert len(np.asarray(ax.get_lines()[0].get_xdata())) <= 2000
@@ -220,8 +222,26 @@ def test_a_long_run_has_no_more_points_than_can_be_seen_and_all_its_windows() ->
     plt.close(figure)
 
 
-def test_without_steps_there_is_an_empty_figure() -> None:
-    plt.close(figures.steps(stepped({"greedy": [0]}).iloc[:0], "digits", ["color", "gray"], "title"))
+def test_a_method_without_steps_keeps_a_row_that_says_so() -> None:
+    table = stepped({"greedy": [0, 0]})
+
+    figure = figures.steps(table, "digits", ["greedy", "balanced"], ["color", "gray"], "title")
+
+    assert figure.axes[2].get_title(loc="left") == "balanced: steps.parquet of no run can be read"
+    plt.close(figure)
+    plt.close(figures.steps(table.iloc[:0], "digits", ["greedy"], ["color", "gray"], "title"))
+
+
+def test_the_shades_of_windows_are_no_methods_colours() -> None:
+    alone = [f"unimodal_{k}" for k in range(4)]
+    methods = {look.colour for look in figures.looks([*METHODS, "random", *"abc", *alone]).values()}
+
+    figure = figures.steps(stepped({"random": [0, 1, 2, 3]}), "digits", ["random"], ["x", "y", "z"], "title")
+
+    shades = {tuple(np.asarray(c.get_facecolor())[0, :3]) for c in figure.axes[0].collections}
+    assert len(shades) == 3
+    assert not shades & {to_rgb(colour) for colour in methods}
+    plt.close(figure)
 
 
 # -- Over training ------------------------------------------------------------------------------------------
@@ -327,3 +347,30 @@ def test_many_panels_stand_in_rows_that_fit_a_page() -> None:
     assert figure.get_figwidth() <= 9
     assert sum(bool(ax.get_title()) for ax in figure.axes) == 5
     plt.close(figure)
+
+
+def test_no_figure_is_wider_than_a_page() -> None:
+    classes, none = [f"class{k}" for k in range(40)], pd.DataFrame(columns=["method", "label", "right", "others"])
+    clips = [np.zeros((2, 3, 6, 4, 4), dtype=np.uint8)] * 40
+    curves = history(3).assign(dataset="digits", method="greedy", **{f"val_accuracy_{m}": 0.5 for m in "abc"})
+    counts = pd.DataFrame({"dataset": "digits", "label": 0, "predicted": 0, "count": 1, "method": list("abcde")})
+    costs = pd.DataFrame({"dataset": ["digits"], "method": "greedy", "seconds": 1.0, "peak_memory_mb": 300.0})
+    told = pd.DataFrame({"method": ["greedy"] * 4, "label": 0, "right": 1.0, "others": 0.0})
+
+    drawn = [
+        figures.utilization(tables(3)[1], "digits", list("abc"), "title"),
+        figures.steps(stepped({"greedy": [0]}), "digits", ["greedy"], list("abc"), "title"),
+        figures.branches(curves, "digits", list("abc"), "title"),
+        figures.confusion(counts, "digits", classes, "title"),
+        figures.costs(costs.assign(peak_gpu_memory_mb=900.0), NAMES),
+        figures.samples({"train": [c[:, :, 0] for c in clips]}, classes, "title"),
+        figures.samples({"train": clips}, classes, "title"),
+        figures.told_by_one(told, {"a": [clip[0] for clip in clips]}, classes, "title"),
+        figures.told_by_one(none, {"a": []}, classes, "title"),
+        figures.proxy(tables(3)[0].assign(d_speed=0.1), "digits", "title"),
+        figures.d_speed(curves, pd.DataFrame(), "digits", "title"),
+    ]
+
+    assert max(figure.get_figwidth() for figure in drawn) <= 9
+    assert max(figure.get_figheight() for figure in drawn) <= 20
+    plt.close("all")

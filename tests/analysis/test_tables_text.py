@@ -26,7 +26,7 @@ def test_accuracies_are_points_and_p_is_short() -> None:
 
     assert found == [
         "d", "balanced_2 improves /x/ & y", "solids", "supported", "+12.3 points [10.0, 15.0]", "0.004", "12", "",
-        "test accuracy, less that of greedy", "balanced_2", "<0.001", "0.00049", "",
+        "", "test accuracy, less that of greedy", "balanced_2", "<0.001", "0.00049",
     ]  # fmt: skip
 
 

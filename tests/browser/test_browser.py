@@ -214,11 +214,11 @@ def test_the_ui_shows_experiments_their_runs_and_the_curves_of_a_run(quiet: Page
 def test_the_ui_shows_the_runs_of_a_sweep(quiet: Page, ui: UI) -> None:
     runs = _runs(quiet, ui, DATASET)
     expect(_link(runs, RUNS[0])).to_have_count(1)
-    expect(_link(runs, f"{RUNS[0]}, rate 0.2")).to_have_count(1)
+    expect(_link(runs, f"rate 0.2, {RUNS[0]}")).to_have_count(1)
 
     quiet.get_by_placeholder("metrics.rmse").fill("tags.`sweep.rate` = '0.2'")
     quiet.keyboard.press("Enter")
-    expect(_link(runs, f"{RUNS[0]}, rate 0.2")).to_have_count(1)
+    expect(_link(runs, f"rate 0.2, {RUNS[0]}")).to_have_count(1)
     expect(_link(runs, RUNS[0])).to_have_count(0)
     expect(_link(runs, RUNS[1])).to_have_count(0)
 

@@ -197,7 +197,7 @@ def test_a_truncated_file_is_refused_with_the_remedy(share: float, written: Path
     content = written.read_bytes()
     written.write_bytes(content[: int(share * len(content))])
 
-    with pytest.raises(GreedymmError, match=r"data\.h5 is no whole HDF5 file (?s:.*)Delete it and run again"):
+    with pytest.raises(GreedymmError, match=r"data\.h5 is no whole HDF5 file (?s:.*)delete it and run again"):
         DataFile(written)
 
 

@@ -84,10 +84,14 @@ def metrics(summary: pd.DataFrame) -> dict[str, Any]:
     return nested
 
 
-def curves_table(histories: pd.DataFrame) -> pd.DataFrame:
-    """Mean of every epoch over the seeds that reached it, and their number: a row per dataset, method and epoch."""
+def curves_table(histories: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Mean of every epoch over the seeds that reached it, and their number: a row per dataset, method and epoch.
+
+    Column `data` has each dataset as it is shown, by `names`.
+    """
     epochs = histories.drop(columns="run").groupby([*GROUP, "epoch"], sort=False)
-    return epochs.mean().drop(columns="seed").assign(seeds=epochs["seed"].count()).reset_index()
+    means = epochs.mean().drop(columns="seed").assign(seeds=epochs["seed"].count()).reset_index()
+    return means.assign(data=means["dataset"].map(dict(names)))
 
 
 def told_by_one(shares: Mapping[str, pd.DataFrame], count: int = 4) -> pd.DataFrame:

@@ -107,18 +107,18 @@ def collect(runs: Iterable[Run]) -> Collected:
 def steps_table(runs: Iterable[Run]) -> pd.DataFrame:
     """Every step of one run of each multi-modal method, the first whose steps can be read.
 
-    Columns dataset, method, seed, step, mode and d_speed.
+    Columns dataset, method, seed, step, mode and d_speed; no row of a method of which no file can be read.
     """
     found: dict[tuple[str, str], pd.DataFrame] = {}
     for run in runs:
         if (run.dataset, run.method) in found or len(run.settings.modalities) == 1:
             continue
         try:
-            steps = read(run.folder / "steps.parquet", pd.read_parquet)
+            steps = read(run.folder / "steps.parquet", _steps)
         except GreedymmError as error:
-            log.warning("left out: %s", error)
+            log.warning("left out of the figure of steps: %s", error)
             continue
-        found[run.dataset, run.method] = steps[["step", "mode", "d_speed"]].assign(**_identity(run))
+        found[run.dataset, run.method] = steps.assign(**_identity(run))
     columns = [*GROUP, "seed", "step", "mode", "d_speed"]
     return pd.concat(found.values(), ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
@@ -227,11 +227,20 @@ def _has_accuracy(rates: Any) -> bool:
 
 
 def _test_samples(path: Path) -> pa.Table:
-    columns = ["split", "id", "label", "mean"]
-    table = ParquetFile(path).read(columns=columns)
-    if table.column_names != columns:
-        raise ValueError(f"it has not the columns {', '.join(columns)}")
+    table = _columns(path, ["split", "id", "label", "mean"])
     return table.filter(field("split") == "test").drop_columns("split")  # as pandas: three times as long
+
+
+def _columns(path: Path, names: list[str]) -> pa.Table:
+    table = ParquetFile(path).read(columns=names)
+    if set(table.column_names) != set(names):
+        raise ValueError(f"it has not the columns {', '.join(names)}")
+    return table.select(names)
+
+
+def _steps(path: Path) -> pd.DataFrame:
+    steps: pd.DataFrame = _columns(path, ["step", "mode", "d_speed"]).to_pandas()
+    return steps
 
 
 def _right(test: pa.Table) -> npt.NDArray[np.bool_]:

@@ -77,6 +77,7 @@ class Content(NamedTuple):
     pictures: list[Picture]
     sweeps: list[Section]  # that are made
     waiting_sweeps: Mapping[str, Sweep]  # that are not
+    names: Mapping[str, str]  # how each dataset is shown
     costs: pd.DataFrame
     facts: dict[str, str]  # whatever says how it was made
     marked: pd.DataFrame  # each setting, and whose it is
@@ -121,6 +122,7 @@ def collect(
         pictures=list(_pictures(params, drawn, figures, costs, names)),
         sweeps=sweeps,
         waiting_sweeps={n: asked for n, asked in params.sweeps.items() if n not in {made.name for made in sweeps}},
+        names=names,
         costs=costs_shown(taken, names),
         facts=_facts(params, set(used(runs)["run"])) | {"cost": _cost(taken)},
         marked=settings_table(params).assign(dataset=lambda table: table["dataset"].map(names)),

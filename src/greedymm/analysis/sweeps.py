@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from greedymm.analysis.aggregate import HEADLINE, as_text, summary_table
 from greedymm.analysis.collect import LEFT_OUT, collect
-from greedymm.analysis.figures.style import label, looks
+from greedymm.analysis.figures.style import WIDEST, label, looks
 from greedymm.analysis.page import address, write_page
 from greedymm.params import Sweep
 from greedymm.runs import Point
@@ -72,7 +72,7 @@ def sweep_figure(results: Results, setting: str, title: str, methods: Iterable[s
         methods: of all datasets, so that each looks as in the report.
     """
     values = list(dict.fromkeys(results.table["value"]))
-    size = (3.6 * len(MEASURES), 3)
+    size = (WIDEST, 3)
     figure, axes = plt.subplots(1, len(MEASURES), figsize=size, layout="constrained")
     every = looks(results.table["method"], methods)
     for ax, (measure, text) in zip(axes, MEASURES.items(), strict=True):

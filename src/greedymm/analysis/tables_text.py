@@ -9,7 +9,7 @@ from greedymm.analysis.claims import CLAIMS
 from greedymm.analysis.per_seed import ACCURACY
 
 HEAD = ["Claim", "Hypothesis", "Data", "Verdict", "Estimate [95 % interval]", "p (Holm)", "Seeds", "Seeds needed",
-        "Measure", "Method", "p", "Smallest p", "Note"]  # fmt: skip
+        "Note", "Measure", "Method", "p", "Smallest p"]  # fmt: skip
 LEAST_P = 0.001
 _BAR = r"\|"
 LATEX = {
@@ -53,7 +53,7 @@ def markdown(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> str
 
 def latex(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> str:
     """The claims as a tabular of LaTeX. Arguments as those of `markdown`."""
-    return as_latex(readable(table, names), explanation(table), "llllrrrrllrrl")
+    return as_latex(readable(table, names), explanation(table), "llllrrrrlllrr")
 
 
 def readable(table: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def _cells(table: pd.DataFrame, names: Mapping[str, str] | None) -> list[list[st
         [
             *(row.claim, row.hypothesis, shown.get(row.dataset, row.dataset), row.verdict, estimate_text(row)),
             *(p_text(row.p_holm), _seeds_text(row), "" if pd.isna(row.seeds_needed) else str(row.seeds_needed)),
-            *(row.measure, row.method, p_text(row.p), _smallest_text(row.smallest_p), row.note),
+            *(row.note, row.measure, row.method, p_text(row.p), _smallest_text(row.smallest_p)),
         ]
         for row in rows
     ]

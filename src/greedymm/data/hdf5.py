@@ -23,6 +23,7 @@ from greedymm.data.samples import SPLITS, Broken, Facts, Samples, Stream, left_o
 from greedymm.errors import GreedymmError
 from greedymm.files import whole
 
+AGAIN = "If this project made it, delete it and run again."
 LAYOUT = 2  # raise it whenever a reader of the old layout would misread the new one
 COMPRESSION = 4  # of gzip, from 1, fast, to 9, small
 IMAGES = 4  # axes of a stack of pictures; clips have one more
@@ -209,10 +210,10 @@ def _open(path: Path) -> h5py.File:
     except PermissionError:
         raise
     except OSError as error:
-        raise GreedymmError(f"{path} is no whole HDF5 file ({error}).\n  Delete it and run again.") from None
+        raise GreedymmError(f"{path} is no whole HDF5 file ({error}).\n  {AGAIN}") from None
     layout = file.attrs.get("layout")
     if layout != LAYOUT:
         file.close()
         found = "no layout version" if layout is None else f"layout {layout}"
-        raise GreedymmError(f"{path} has {found}; this code reads layout {LAYOUT}.\n  Delete it and run again.")
+        raise GreedymmError(f"{path} has {found}; this code reads layout {LAYOUT}.\n  {AGAIN}")
     return file

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from greedymm.analysis.figures.style import label
+from greedymm.analysis.figures.style import WIDEST, label
 
 IMAGES = 4  # axes of a stack of pictures
-COLUMNS, WIDTH = 10, 1.2  # most classes side by side in a figure of samples, and inches of each
+COLUMNS, WIDTH = 10, 0.9  # most classes side by side in a figure of samples, and inches of each
 CLIP_COLUMNS, CLIP_WIDTH = 3, 3.0  # the same for clips,
 CLIP_FRAMES = 5  # of which so many frames are shown, one after the other
 
@@ -66,7 +66,8 @@ def told_by_one(
     methods = list(rows["method"].unique())
     columns = max((int(n) for n in rows["method"].value_counts()), default=1)
     clips = any(p.ndim >= IMAGES for of_modality in pictures.values() for p in of_modality)
-    size = ((CLIP_WIDTH if clips else 1.9) * columns, 0.5 + max(1, len(methods)) * (0.7 + 0.55 * len(pictures)))
+    width = min(WIDEST, (CLIP_WIDTH if clips else 1.9) * columns)
+    size = (width, 0.5 + max(1, len(methods)) * (0.7 + 0.55 * len(pictures)))
     shape = (max(1, len(methods)), columns)
     figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat:

@@ -11,9 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from greedymm.analysis.aggregate import SPLITS
-from greedymm.analysis.figures.style import Look, label, looks, looks_of, with_measure
-
-WIDEST = 9.0  # inches: wider, and its print is too small on a page
+from greedymm.analysis.figures.style import WIDEST, Look, label, looks, looks_of, with_measure
 
 
 def accuracy(runs: pd.DataFrame, summary: pd.DataFrame, names: Mapping[str, str]) -> Figure:
@@ -72,7 +70,7 @@ def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], 
     """
     methods = with_measure(summary, dataset, "val_d_util")
     width = 0.7 / max(1, len(methods))
-    size = (3 + 2.4 * len(modalities), 5.4)
+    size = (min(WIDEST, 3 + 2.4 * len(modalities)), 5.4)
     figure, axes = plt.subplots(2, 2, figsize=size, sharex=True, sharey="row", layout="constrained")
     for (rates, accuracies), (split, name) in zip(axes.T, SPLITS.items(), strict=True):
         for i, (method, look) in enumerate(looks(methods, summary["method"]).items()):
@@ -92,7 +90,7 @@ def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], 
     axes[1, 0].set_ylabel("accuracy of the branch (%)")
     for fill, way in (("black", "un-cut"), ("white", "cut")):
         axes[1, 1].plot([], [], "s", color="black", markerfacecolor=fill, label=way)
-    for ax in axes[:, 1]:
+    for ax in axes[0 if methods else 1 :, 1]:
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
@@ -129,7 +127,8 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
     """
     part = counts[counts["dataset"] == dataset]
     methods = list(part["method"].unique())
-    side = 1.0 + max(1.6, 0.2 * len(classes))
+    side = 1.0 + min(max(1.6, 0.2 * len(classes)), 3.5)  # of many classes still two beside each other
+    print_size = min(7.0, 72 * 3.5 / len(classes) * 0.85)  # points, of names that do not run into each other
     figure, axes = _panels(len(methods), side, side, sharex=True, sharey=True)
     for ax, method in zip(axes, methods, strict=True):
         matrix = np.zeros((len(classes), len(classes)))
@@ -139,8 +138,8 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
             100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="cividis", vmin=0, vmax=100
         )
         names = [name.replace("_", " ") for name in classes]
-        ax.set_xticks(range(len(classes)), names, rotation=90, fontsize=7)
-        ax.set_yticks(range(len(classes)), names, fontsize=7)
+        ax.set_xticks(range(len(classes)), names, rotation=90, fontsize=print_size)
+        ax.set_yticks(range(len(classes)), names, fontsize=print_size)
         ax.grid(visible=False)
         ax.set_title(label(method))
     figure.supxlabel("predicted class")
@@ -166,7 +165,7 @@ def costs(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """
     datasets = list(table["dataset"].unique())
     taken = [cost for cost in COSTS if table[cost].max() > 0]
-    size = (3.2 * len(taken), 0.8 + 1.7 * len(datasets))
+    size = (min(WIDEST, 3.2 * len(taken)), 0.8 + 1.7 * len(datasets))
     shape = (len(datasets), len(taken))
     figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex="col", layout="constrained")
     for row, dataset in zip(axes, datasets, strict=True):

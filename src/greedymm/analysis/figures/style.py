@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from greedymm.files import whole
 
+WIDEST = 9.0  # inches: wider, and its print is too small on a page
+
 mpl.use("Agg")
 mpl.rcParams.update(
     {
@@ -40,6 +42,8 @@ class Look(NamedTuple):
 METHODS = {"greedy": Look("#D55E00", "o"), "balanced": Look("#0072B2", "s"), "random": Look("#009E73", "D")}
 # Unimodal references, in the order of their runs: m0 first.
 ALONE = (Look("#CC79A7", "^"), Look("#E69F00", "v"), Look("#999999", "<"), Look("#332288", ">"))
+# Behind the lines of methods.
+SHADES = ("#F0E442", "#B0B0B0", "#C0D8A0")
 OTHERS = (Look("#000000", "P"), Look("#56B4E9", "X"), Look("#882255", "*"))
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from greedymm.analysis.figures.style import label, looks, looks_of
+from greedymm.analysis.figures.style import SHADES, WIDEST, label, looks, looks_of
 
 
 def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str) -> Figure:
@@ -60,22 +60,26 @@ MOST_POINTS = 2000  # of one line: more cannot be seen
 ZOOM = 60  # steps in which single windows can be seen
 
 
-def steps(table: pd.DataFrame, dataset: str, modalities: Sequence[str], title: str) -> Figure:
+def steps(table: pd.DataFrame, dataset: str, methods: Sequence[str], modalities: Sequence[str], title: str) -> Figure:
     """d_speed step by step, re-balancing steps shaded, a row per method; right, from the first re-balancing on.
 
     Args:
         table: columns dataset, method, seed, step, mode and d_speed, of one run of each method.
         dataset: of which.
+        methods: that train its modalities together; one without steps here gets a row that says so.
         modalities: M names, m0 first.
         title: of the figure.
     """
     part = table[table["dataset"] == dataset]
-    every = looks_of(table, dataset)
-    rows = max(1, len(every))  # none where no file of steps can be read
-    size = (9.6, 0.9 + 1.5 * rows)
+    every = looks(methods, table["method"])
+    rows = len(every)
+    size = (WIDEST, 0.9 + 1.5 * rows)
     figure, axes = plt.subplots(rows, 2, figsize=size, squeeze=False, sharey="row", layout="constrained")
-    for (whole, zoom), (method, (colour, _)) in zip(axes, every.items(), strict=False):
+    for (whole, zoom), (method, (colour, _)) in zip(axes, every.items(), strict=True):
         of = part[part["method"] == method]
+        if of.empty:
+            whole.set_title(f"{label(method)}: steps.parquet of no run can be read", fontsize="medium", loc="left")
+            continue
         first = int(of["mode"].ne(0).to_numpy().argmax()) if of["mode"].any() else len(of) // 2
         start = max(0, first - 5)
         _windows(whole, of, modalities, colour)
@@ -92,12 +96,12 @@ def steps(table: pd.DataFrame, dataset: str, modalities: Sequence[str], title: s
     return figure
 
 
-SHADE = 0.35
+SHADE = 0.55
 
 
 def _shades(modalities: Sequence[str]) -> dict[str, str]:
     """A colour for the re-balancing steps of each modality, none of them a method's."""
-    return dict(zip(modalities, cycle(("#56B4E9", "#E69F00", "#CC79A7")), strict=False))
+    return dict(zip(modalities, cycle(SHADES), strict=False))
 
 
 def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], colour: str) -> None:
@@ -133,7 +137,7 @@ def branches(curves: pd.DataFrame, dataset: str, modalities: Sequence[str], titl
     """Validation accuracy of the mean and of each branch over the epochs, mean over seeds; dashed: modalities alone."""
     part = curves[curves["dataset"] == dataset]
     columns = {"mean": "val_accuracy"} | {m: f"val_accuracy_{m}" for m in modalities}
-    figure, axes = plt.subplots(1, len(columns), figsize=(3.2 * len(columns), 3), sharey=True)
+    figure, axes = plt.subplots(1, len(columns), figsize=(min(WIDEST, 3.2 * len(columns)), 3), sharey=True)
     every, thinned = looks_of(curves, dataset), _epochs_a_marker(part)
     for ax, (head, column) in zip(axes, columns.items(), strict=True):
         for method, (colour, marker) in every.items():
