@@ -10,6 +10,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect, sync_playwright
 
 EXPERIMENT = "colored_mnist_5k"
+RUNS = "tags.part = 'default' and tags.seed = '0'"  # one of each method
 CHARTS = "^(d_speed|train_loss|test_accuracy|val_accuracy.*)$"  # those that are shown
 
 
@@ -21,6 +22,8 @@ def open_charts(page: Page, url: str) -> None:
     expect(page.get_by_role("grid")).to_be_visible()
     page.goto(f"{page.url.partition('?')[0]}?compareRunsMode=CHART")
     page.get_by_role("button", name="Close").click()  # the assistant
+    page.get_by_placeholder("metrics.rmse").fill(RUNS)
+    page.keyboard.press("Enter")
     page.get_by_placeholder("Search metric charts").fill(CHARTS)
     expect(page.locator(".js-plotly-plot .scatterlayer .trace").first).to_be_visible()
     page.wait_for_timeout(3000)  # until all are drawn
