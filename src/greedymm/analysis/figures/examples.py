@@ -1,6 +1,7 @@
 """Samples of a dataset."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,9 +13,10 @@ from matplotlib.figure import Figure
 from greedymm.analysis.figures.style import WIDEST, label
 
 IMAGES = 4  # axes of a stack of pictures
-COLUMNS, WIDTH = 10, 0.9  # most classes side by side in a figure of samples, and inches of each
+COLUMNS, WIDTH = 10, 1.2  # most classes side by side in a figure of samples, and inches of each
 CLIP_COLUMNS, CLIP_WIDTH = 3, 3.0  # the same for clips,
 CLIP_FRAMES = 5  # of which so many frames are shown, one after the other
+STRIP = 0.75 / CLIP_FRAMES  # height of those by their width, of frames 4 wide and 3 high
 
 
 def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Sequence[str], title: str) -> Figure:
@@ -30,8 +32,10 @@ def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Se
     columns = math.ceil(len(classes) / math.ceil(len(classes) / most))
     bands = list(batched(range(len(classes)), columns))
     shape = (len(bands) * len(examples), columns)
-    size = (width * columns, 0.55 * shape[0] + 0.4 * len(bands))
-    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False)
+    width = min(width, WIDEST / columns)
+    tall = STRIP * width if clips else width / 3
+    size = (width * columns, (tall + 0.15) * shape[0] + 0.5 * len(bands))
+    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat:
         ax.set_axis_off()
     for start, band in zip(range(0, shape[0], len(examples)), bands, strict=True):
@@ -43,9 +47,8 @@ def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Se
                 ax.set_axis_on()
             line[0].set_ylabel(name)
         for ax, k in zip(axes[start], band, strict=False):
-            ax.set_title(classes[k].replace("_", " "), fontsize="medium")
+            ax.set_title(textwrap.fill(classes[k].replace("_", " "), int(12 * width)), fontsize="small")
     figure.suptitle(title)
-    figure.tight_layout(w_pad=0.2, h_pad=0.2 if len(bands) == 1 else 0.8)
     return figure
 
 
@@ -66,8 +69,9 @@ def told_by_one(
     methods = list(rows["method"].unique())
     columns = max((int(n) for n in rows["method"].value_counts()), default=1)
     clips = any(p.ndim >= IMAGES for of_modality in pictures.values() for p in of_modality)
-    width = min(WIDEST, (CLIP_WIDTH if clips else 1.9) * columns)
-    size = (width, 0.5 + max(1, len(methods)) * (0.7 + 0.55 * len(pictures)))
+    width = min(CLIP_WIDTH if clips else 1.9, WIDEST / columns)
+    tall = STRIP * width if clips else 0.55
+    size = (width * columns, 0.5 + max(1, len(methods)) * (0.6 + tall * len(pictures)))
     shape = (max(1, len(methods)), columns)
     figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat:
