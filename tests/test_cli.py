@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import greedymm
-from greedymm import cli, params, steps
+from greedymm import params, steps
 from greedymm.errors import GreedymmError
 from greedymm.params import Params
 from greedymm.runs import data_settings, planned
@@ -41,18 +41,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(RAW), encoding="utf-8")
     return tmp_path
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a subcommand; returns what it writes to the standard output."""
-
-    def run(*words: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["greedymm", *words])
-        cli.main()
-        return capsys.readouterr().out
-
-    return run
 
 
 def message_of(call: Call, *words: str) -> str:

@@ -1,6 +1,6 @@
 """Steps hand to each part what it is to have."""
 
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greedymm import cli, steps
+from greedymm import steps
 from greedymm.analysis.inspection import described
 from greedymm.data import hdf5
 from greedymm.data.colored_mnist_5k import make
@@ -134,14 +134,7 @@ def test_other_classes_of_the_same_number_are_named_and_not_predicted(trained: R
         steps.predict(trained.folder / "checkpoint.pt", tmp_path / "other.h5", "test", tmp_path / "predictions.csv")
 
 
-def test_predict_and_inspect_are_commands(
-    trained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def call(*words: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["greedymm", *words])
-        cli.main()
-        return capsys.readouterr().out
-
+def test_predict_and_inspect_are_commands(trained: Run, call: Callable[..., str]) -> None:
     checkpoint, data = str(trained.folder / "checkpoint.pt"), str(trained.data_path)
     assert call("predict", "--checkpoint", checkpoint, "--data", data, "--split", "val", "--output", "there.csv") == ""
     assert call("inspect", str(trained.folder)) == described(trained.folder)

@@ -50,9 +50,14 @@ def headline(summary: pd.DataFrame, runs: pd.DataFrame, names: Mapping[str, str]
     table = as_text(chosen, GROUP)
     table = table.reindex(columns=[m for m in HEADLINE if m in table]).rename(columns=HEADLINE)
     there = (runs[LEFT_OUT] == "").groupby([runs[c] for c in GROUP], sort=False)
-    seeds = there.agg(lambda kept: str(len(kept)) if kept.all() else f"{kept.sum()} of {len(kept)}").rename("seeds")
+    seeds = there.agg(lambda kept: out_of(int(kept.sum()), len(kept))).rename("seeds")
     joined = seeds.to_frame().join(table).fillna("").reset_index()
     return joined.assign(dataset=joined["dataset"].map(dict(names)))
+
+
+def out_of(there: int, wanted: int) -> str:
+    """How many there are, and of how many where some are missing: `3`, or `2 of 3`."""
+    return f"{there}" if there == wanted else f"{there} of {wanted}"
 
 
 def as_text(estimates: pd.DataFrame, index: list[str]) -> pd.DataFrame:
@@ -72,7 +77,7 @@ def _text(row: Any, most: int) -> str:
     mean = f"{factor * row.mean:.{digits}f}{unit}"
     if row.n > 1:
         mean += f" [{factor * row.low:.{digits}f}, {factor * row.high:.{digits}f}]"
-    return mean if row.n == most else f"{mean} ({row.n} of {most} seeds)"
+    return mean if row.n == most else f"{mean} ({out_of(row.n, most)} seeds)"
 
 
 def metrics(summary: pd.DataFrame) -> dict[str, Any]:

@@ -140,8 +140,10 @@ def _above_the_best_modality(data: Data) -> Iterator[Finding]:
         against = {m: of_mean(data.of(ACCURACY, method) - data.of(ACCURACY, m), 1, 1) for m in alone}
         missing = ", ".join(m for m, found in against.items() if not found.n)  # it may be the best
         best = _best_modality(data, [m for m in alone if against[m].n] or alone)
-        found = against[best] if missing else _against_all(best, against)
-        found = without_test(found, f"no seed of {missing} to compare with: not tested") if missing else found
+        if missing:
+            found = without_test(against[best], f"no seed of {missing} to compare with: not tested")
+        else:
+            found = _against_all(best, against)
         text = f"the multi-modal network ({method}) beats its best single modality"
         name = f"{ACCURACY}, less that of {best}"
         yield Finding("f", text, data.dataset, method, name, data.seeds, found)

@@ -19,7 +19,7 @@ from greedymm.analysis.permutation import (
     smallest_of_signs,
 )
 from greedymm.analysis.power import seeds_for_exchange, seeds_for_mean, seeds_for_rank
-from greedymm.analysis.statistics import Floats, estimate
+from greedymm.analysis.statistics import DIGITS, Floats, estimate
 
 LEAST_PAIRS = 2  # seeds, of which the one exchange says nothing: any two differ in the same or in opposite ways
 NONE = "no seed has what it takes"
@@ -28,7 +28,6 @@ UNSIGNED = "more than two modalities: d_util has no sign, no test"
 SAME = "exchanging the seeds changes nothing: no test"
 CONSTANT = "no rank correlation: one of the two is the same in all runs of each method"
 FLAT = "no rank correlation: one of the two is the same at all epochs of each run"
-DIGITS = 12  # rounding alone must not make a difference of equal ones
 
 
 class Evidence(NamedTuple):

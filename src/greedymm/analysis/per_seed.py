@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 
 from greedymm.analysis.collect import GROUP
-from greedymm.analysis.statistics import Floats
+from greedymm.analysis.statistics import DIGITS, Floats
 
 KEY = [*GROUP, "seed"]
 ALONE = "unimodal_"
 REFERENCES = ("greedy", "random")  # every other multi-modal method is one that balances
 PAIR = 2  # modalities; for more, d_util has no sign
-DIGITS = 12  # differences of equal accuracies are to be equal
 SPEED, UTIL, MAGNITUDE = "d_speed", "d_util", "|d_util|"
 ACCURACY = "test accuracy"
 

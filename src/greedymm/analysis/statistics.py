@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy import stats
 
 LEVEL = 0.95
+DIGITS = 12  # rounding alone must not make a difference of equal ones, or 1 less than 1
 LEAST_FOR_RANKS = 4  # Fisher's variance divides by n - 3
 
 Floats = npt.NDArray[np.float64]

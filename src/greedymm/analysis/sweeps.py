@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from greedymm.analysis.aggregate import HEADLINE, as_text, summary_table
+from greedymm.analysis.aggregate import HEADLINE, as_text, out_of, summary_table
 from greedymm.analysis.collect import LEFT_OUT, collect
 from greedymm.analysis.figures.style import WIDEST, label, looks
 from greedymm.analysis.page import address, write_page
@@ -130,7 +130,7 @@ def shown(table: pd.DataFrame, setting: str) -> pd.DataFrame:
     wide = as_text(table.dropna(subset=["measure"]), INDEX).reindex(columns=list(MEASURES)).rename(columns=HEADLINE)
     groups = table.groupby(INDEX, sort=False)
     n, wanted = groups["n"].max().fillna(0).astype(int), groups["wanted"].first()
-    seeds = pd.Series([f"{k}" if k == all_ else f"{k} of {all_}" for k, all_ in zip(n, wanted, strict=True)], n.index)
+    seeds = pd.Series(list(map(out_of, n, wanted)), n.index)
     return seeds.rename("seeds").to_frame().join(wide).fillna("").reset_index().rename(columns={"value": setting})
 
 

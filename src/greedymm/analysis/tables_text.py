@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from greedymm.analysis.aggregate import out_of
 from greedymm.analysis.claims import CLAIMS
 from greedymm.analysis.per_seed import ACCURACY
 
@@ -84,7 +85,7 @@ def _in_short(rows: pd.DataFrame) -> str:
 
 def _line(row: Any) -> str:
     parts = [row.verdict, estimate_text(row), "" if pd.isna(row.p_holm) else f"p {p_text(row.p_holm)}"]
-    parts += [] if row.n == row.planned else [f"{_seeds_text(row)} seeds"]
+    parts += [] if row.n == row.planned else [f"{out_of(row.n, row.planned)} seeds"]
     needed = "" if pd.isna(row.seeds_needed) else f"{row.seeds_needed} seeds would decide"
     return ", ".join(part for part in (*parts, needed) if part)
 
@@ -112,7 +113,11 @@ def _cells(table: pd.DataFrame, names: Mapping[str, str] | None) -> list[list[st
     return [
         [
             *(row.claim, row.hypothesis, shown.get(row.dataset, row.dataset), row.verdict, estimate_text(row)),
-            *(p_text(row.p_holm), _seeds_text(row), "" if pd.isna(row.seeds_needed) else str(row.seeds_needed)),
+            *(
+                p_text(row.p_holm),
+                out_of(row.n, row.planned),
+                "" if pd.isna(row.seeds_needed) else str(row.seeds_needed),
+            ),
             *(row.note, row.measure, row.method, p_text(row.p), _smallest_text(row.smallest_p)),
         ]
         for row in rows
@@ -129,10 +134,6 @@ def estimate_text(row: Any) -> str:
         low, high = (f"{100 * x:.1f}" if points else f"{x:.2f}" for x in (row.low, row.high))
         text += f" [{low}, {high}]"
     return text if pd.isna(row.exchanged) else f"{text} (exchanged: {row.exchanged:.2f})"
-
-
-def _seeds_text(row: Any) -> str:
-    return f"{row.n}" if row.n == row.planned else f"{row.n} of {row.planned}"
 
 
 def p_text(p: float) -> str:
