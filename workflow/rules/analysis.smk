@@ -13,7 +13,7 @@ rule utilization:
         "results/benchmarks/utilization/{dataset}-{method}-{run}-{code}.tsv"
     conda:
         "../envs/greedymm.yaml"
-    threads: PARAMS.execution.threads
+    threads: places
     resources:
         gpu=gpus,
         mem_mb=PARAMS.execution.memory_mb,

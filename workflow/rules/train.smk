@@ -14,7 +14,7 @@ rule train:
         "results/benchmarks/train/{dataset}-{method}-{run}.tsv"
     conda:
         "../envs/greedymm.yaml"
-    threads: PARAMS.execution.threads
+    threads: places
     resources:
         gpu=gpus,
         mem_mb=PARAMS.execution.memory_mb,
