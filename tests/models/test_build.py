@@ -37,3 +37,15 @@ def test_weights_are_drawn_from_torchs_own_generator(fusion: Mmtm | None) -> Non
 
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_any_number_of_channels_stay_channels_last_from_the_first_stage_on(channels: int) -> None:
+    # A branch whose first convolution gives the plain layout takes a quarter longer.
+    model = build(BRANCH, None, (), (channels,), 5)
+    images = torch.randn(4, channels, 8, 8).contiguous(memory_format=torch.channels_last)
+
+    seen = model.streams[0].stages[0](images)
+
+    assert seen.is_contiguous(memory_format=torch.channels_last)
+    assert not seen.is_contiguous()

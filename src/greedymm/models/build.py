@@ -40,7 +40,9 @@ def channels_last(model: MultiStream) -> MultiStream:
     kept = {id(conv.weight) for conv in plain}
     for weight in model.parameters():
         if weight.dim() in CHANNELS_LAST and id(weight) not in kept:
-            weight.data = weight.data.contiguous(memory_format=CHANNELS_LAST[weight.dim()])
+            # Not `contiguous`, which leaves a weight of one channel as it is: its strides decide the layout of what
+            # comes out, and with it that of the whole branch.
+            weight.data = weight.data.to(memory_format=CHANNELS_LAST[weight.dim()])
     return model
 
 
