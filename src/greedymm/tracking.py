@@ -453,11 +453,11 @@ def _send_results(store: Store, run_id: str, run: Run, result: Result) -> None:
 
     from greedymm.analysis import figures
 
-    rates, history = result.rates, result.history
+    rates, history = result.rates, result.history.to_pandas()
     rows: list[Any] = history.merge(pd.read_csv(run.folder / "timing.csv"), on="epoch").to_dict("records")
     there = store.epochs(run_id)
     store.send(run_id, [row for row in rows if row["epoch"] not in there])
-    during: Any = result.during.set_index("epoch").filter(regex="util").add_prefix("during_val_")
+    during: Any = result.during.to_pandas().set_index("epoch").filter(regex="util").add_prefix("during_val_")
     there = store.epochs(run_id, "during_val_d_util")
     store.send(run_id, [row for row in during.reset_index().to_dict("records") if row["epoch"] not in there])
     final = {f"{split}_{k}": v for split in ("val", "test") for k, v in rates[split].items() if v is not None}

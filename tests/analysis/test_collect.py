@@ -181,6 +181,17 @@ def test_predictions_without_a_column_are_named(column: str, runs: list[Run]) ->
     assert "it has not the columns" in left_out(collect(runs))["greedy", 1]
 
 
+@pytest.mark.parametrize("name", ["history.csv", "during_training.csv"])
+def test_a_value_of_an_epoch_that_is_no_number_is_named(name: str, runs: list[Run]) -> None:
+    table = place(runs[1], name)
+    frame = pd.read_csv(table).astype(object)
+    frame.iloc[0, 1] = "many"
+    frame.to_csv(table, index=False)
+
+    named = left_out(collect(runs))["greedy", 1]
+    assert f"{name} is broken (not all of column {frame.columns[1]} are numbers)" in named
+
+
 def test_timing_that_does_not_say_what_a_run_took_is_named_and_in_no_table_of_costs(runs: list[Run]) -> None:
     timing = runs[1].folder / "timing.csv"
     timing.write_text(timing.read_text().replace("seconds", "minutes"))

@@ -119,7 +119,8 @@ def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], colour: str)
 def run_curves(history: pd.DataFrame, title: str) -> Figure:
     """One run over its epochs: accuracies of the mean and the branches, and d_speed."""
     has_speed = "d_speed" in history
-    figure, axes = plt.subplots(1, 1 + has_speed, figsize=(4.8 * (1 + has_speed), 3), squeeze=False)
+    size = (4.8 * (1 + has_speed), 3)
+    figure, axes = plt.subplots(1, 1 + has_speed, figsize=size, squeeze=False, layout="constrained")
     for column in (c for c in map(str, history) if c.startswith(("train_accuracy", "val_accuracy"))):
         style = "--" if column.startswith("train") else "-"
         axes[0, 0].plot(history["epoch"], 100 * history[column], style, label=column.replace("_", " "))
@@ -129,7 +130,6 @@ def run_curves(history: pd.DataFrame, title: str) -> Figure:
         axes[0, 1].plot(history["epoch"], history["d_speed"], color="black")
         axes[0, 1].axhline(0, color="black", linewidth=0.8)
         axes[0, 1].set(xlabel="epoch", ylabel="d_speed (units of log10)")
-    figure.tight_layout()
     return figure
 
 
