@@ -469,7 +469,7 @@ def _send_results(store: Store, run_id: str, run: Run, result: Result) -> None:
         curves, predictions = Path(folder, "curves.png"), Path(folder, "predictions.csv")
         shown = _data(run.dataset, run.data_path)[0]
         figure = figures.run_curves(history, f"{shown}: {run.method}, seed {run.seed}")
-        figure.savefig(curves)
+        figure.savefig(curves, bbox_inches="tight")  # names of datasets can be long
         plt.close(figure)
         # As CSV, which MLflow shows.
         pd.read_parquet(run.evaluation_folder / "predictions.parquet").to_csv(predictions, index=False)

@@ -1,5 +1,7 @@
 import json
 import logging
+import math
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -182,14 +184,36 @@ def test_predictions_without_a_column_are_named(column: str, runs: list[Run]) ->
 
 
 @pytest.mark.parametrize("name", ["history.csv", "during_training.csv"])
-def test_a_value_of_an_epoch_that_is_no_number_is_named(name: str, runs: list[Run]) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (r"\n1,[^,\n]+", "\n1,many", "could not convert string to float: 'many'"),
+        (r"\n1,", "\n1.5,", "an epoch is no whole number"),
+        ("^epoch,", "epoch,epoch,", "a column is there twice"),
+        (r"\n1,", "\n1,1,", "a line has more or fewer values than there are columns"),
+    ],
+)
+def test_a_table_of_epochs_that_cannot_be_true_is_named(
+    name: str, old: str, new: str, fault: str, runs: list[Run]
+) -> None:
     table = place(runs[1], name)
-    frame = pd.read_csv(table).astype(object)
-    frame.iloc[0, 1] = "many"
-    frame.to_csv(table, index=False)
+    text = table.read_text()
+    table.write_text(re.sub(old, new, text, count=1))
+    assert table.read_text() != text
 
-    named = left_out(collect(runs))["greedy", 1]
-    assert f"{name} is broken (not all of column {frame.columns[1]} are numbers)" in named
+    assert f"{name} is broken ({fault})" in left_out(collect(runs))["greedy", 1]
+
+
+def test_a_measure_that_is_undefined_at_every_snapshot_is_not_a_number_there(runs: list[Run]) -> None:
+    for run in runs:
+        during = place(run, "during_training.csv")
+        pd.read_csv(during).assign(d_util=math.nan).to_csv(during, index=False)
+
+    found = collect(runs)
+
+    assert not any(left_out(found).values())
+    assert found.during["d_util"].dtype == "float64"
+    assert found.during["d_util"].isna().all()
 
 
 def test_timing_that_does_not_say_what_a_run_took_is_named_and_in_no_table_of_costs(runs: list[Run]) -> None:

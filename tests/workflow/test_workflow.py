@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import available_cpu_count
 
 from greedymm.params import load
 from greedymm.runs import planned
@@ -46,6 +47,17 @@ def test_the_overlay_of_the_paper_replaces_the_embedded_datasets(project: Projec
 
     assert "results/data/colored_mnist/" in printed
     assert "colored_mnist_5k" not in printed
+
+
+@pytest.mark.parametrize("jobs_a_core", [1, 4])
+def test_no_more_runs_compute_at_once_than_there_are_cores(jobs_a_core: int, project: Project) -> None:
+    cores = str(jobs_a_core * available_cpu_count())
+
+    printed = project.run("snakemake", "--dry-run", "--cores", cores, RUNS)
+
+    of_runs = re.findall(r"^rule (?:train|utilization):(.*?)(?=^\[|^rule )", printed, re.MULTILINE | re.DOTALL)
+    assert of_runs
+    assert all(("threads: 4" in job) == (jobs_a_core == 4) for job in of_runs)
 
 
 def test_every_dvc_stage_is_a_target_that_lists_its_params(project: Project) -> None:

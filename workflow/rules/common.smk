@@ -119,14 +119,14 @@ def files_of_sweep(wildcards):
 
 
 def places(_):
-    """Places among `--cores` that a run takes, so that no more compute at once than there are cores.
+    """Places among `--cores` that a run takes, so that hardly more compute at once than there are cores.
 
     Eight on two cores take a quarter more time for the same work: they drive each other's data out of the caches.
     """
-    cores = (
-        workflow.resource_settings.cores or 1
-    )  # not known where a cluster places the jobs
-    return PARAMS.execution.threads * max(1, cores // available_cpu_count())
+    threads = PARAMS.execution.threads
+    if not workflow.local_exec:  # a cluster's scheduler knows its cores
+        return threads
+    return threads * max(1, workflow.cores // available_cpu_count())
 
 
 def gpus(_):

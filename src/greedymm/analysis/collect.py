@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv
 from pyarrow.parquet import ParquetFile
 
 from greedymm.errors import GreedymmError
@@ -147,7 +146,7 @@ def _stacked(tables: Sequence[pa.Table], identities: Sequence[dict[str, Any]]) -
     """All runs' tables as one, each row with the identity of its run."""
     of_row = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
     columns = pd.DataFrame(identities).iloc[of_row].reset_index(drop=True)
-    stacked: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    stacked: pd.DataFrame = pa.concat_tables(tables, promote_options="default").to_pandas()
     return stacked.join(columns)
 
 
@@ -199,28 +198,35 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _epochs(path: Path) -> pa.Table:
-    """A table with a row per epoch; one cut off within a line is refused, as the numbers there may be other ones."""
-    # Thousands of small files: pandas would take ten times as long for each.
-    table = csv.read_csv(pa.BufferReader(_whole_lines(path)), csv.ReadOptions(use_threads=False))
-    if "epoch" not in table.column_names:
+    """A table with a row per epoch."""
+    columns = _numbers(path)
+    if "epoch" not in columns:
         raise ValueError("it has no column epoch")
-    for column in table.schema:
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
-            raise ValueError(f"not all of column {column.name} are numbers")
-    return table
+    if not all(epoch.is_integer() for epoch in columns["epoch"]):
+        raise ValueError("an epoch is no whole number")
+    epochs = pa.array(map(int, columns["epoch"]), pa.int64())
+    return pa.table({name: epochs if name == "epoch" else pa.array(c, pa.float64()) for name, c in columns.items()})
 
 
 def _timing(path: Path) -> dict[str, list[float]]:
-    """The columns of a table with a row per epoch; pandas takes several times as long for so few numbers."""
-    names, *rows = (line.split(",") for line in _whole_lines(path).decode().splitlines())
-    columns = zip(*[[float(value) for value in row] for row in rows], strict=True)
-    timing = dict(zip(names, map(list, columns), strict=True))
-    if missing := TIMED - timing.keys():
+    columns = _numbers(path)
+    if missing := TIMED - columns.keys():
         raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-    return timing
+    return columns
+
+
+def _numbers(path: Path) -> dict[str, list[float]]:
+    """The columns of a small table of numbers; pandas and Arrow take several times as long for each of them."""
+    names, *rows = (line.split(",") for line in _whole_lines(path).decode().splitlines())
+    if len(set(names)) < len(names):
+        raise ValueError("a column is there twice")
+    if any(len(row) != len(names) for row in rows):
+        raise ValueError("a line has more or fewer values than there are columns")
+    return {name: [float(row[k] or "nan") for row in rows] for k, name in enumerate(names)}
 
 
 def _whole_lines(path: Path) -> bytes:
+    """A file's lines; one cut off within a line is refused, as the numbers there may be other ones."""
     content = path.read_bytes()
     if not content.endswith(b"\n"):
         raise ValueError("its last line is not whole")
