@@ -44,9 +44,8 @@ def leave(
     )
     during = {} if d_util is None else {"accuracy": [0.5] * len(d_util), "d_util": d_util}
     frame(run.evaluation_folder / "during_training.csv", {"epoch": run.settings.training.snapshots} | during)
-    if d_speed is not None:
-        steps = {"step": [1, 2, 3, 4], "mode": [0, 1, 2, 0], "d_speed": [d_speed[0]] * 4}
-        pd.DataFrame(steps).to_parquet(run.folder / "steps.parquet")
+    steps = {"step": [1, 2, 3, 4], "mode": [0, 1, 2, 0]} | ({} if d_speed is None else {"d_speed": [d_speed[0]] * 4})
+    pd.DataFrame(steps).to_parquet(run.folder / "steps.parquet")
     where = {"commit": "", "device": "cpu", "machine": "made up", "python": "3.11", "versions": {"torch": "2"}}
     where |= {"hardware": {"cpu": "Made up", "cores": 2, "memory_gib": 4}}
     settings = run.settings.model_dump(mode="json")

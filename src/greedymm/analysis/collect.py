@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow.parquet import ParquetFile
+from pyarrow.parquet import ParquetFile, read_metadata
 
 from greedymm.errors import GreedymmError
 from greedymm.files import read, read_json
@@ -170,6 +170,7 @@ def read_result(run: Run) -> Result:
     history, timing = read(run.folder / "history.csv", _epochs), read(run.folder / "timing.csv", _timing)
     during = read(run.evaluation_folder / "during_training.csv", _epochs)
     test = read(run.evaluation_folder / "predictions.parquet", _test_samples)
+    read(run.folder / "steps.parquet", read_metadata)  # shown in a figure alone; but cut off, the run is not whole
     result = Result(rates, history, during, test)
     for path, fault in _faults(result, timing["epoch"], run.settings.training.snapshots):
         raise GreedymmError(f"{run.folder / path} is not whole ({fault}).\n  Delete it and run again.")
