@@ -12,7 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/data.smk"
+include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
@@ -49,6 +49,10 @@ for name in PARAMS.datasets:
             f"runs_{name}"
         input:
             files_of([run for run in RUNS if run.dataset == name]),
+
+
+onstart:
+    check_parts()
 
 
 onsuccess:

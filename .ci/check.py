@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from greedymm import params
-from greedymm.runs import planned
+from greedymm.params.load import load
+from greedymm.plan import planned
 
 GAP, FIGURES = 0.2, 26
 # Of the best method, test accuracy at least, and how far above the better single modality.
 GOALS = {"solids": (0.85, 0.05), "handwave": (0.8, 0)}
-wanted = params.load(Path("params.yaml"))
+wanted = load(Path("params.yaml"))
 runs = planned(wanted)
 table = pd.read_csv("results/tables/runs.csv")
 assert list(table["run"]) == [run.name for run in runs], "the table holds other runs than params ask for"

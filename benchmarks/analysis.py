@@ -17,11 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import made_up
 
-from greedymm import steps
 from greedymm.data import hdf5
-from greedymm.data.colored_mnist_5k import Settings, make
-from greedymm.params import Params, validate
-from greedymm.runs import Run, data_settings, planned
+from greedymm.data.datasets.colored_mnist_5k import Settings, make
+from greedymm.params.load import validate
+from greedymm.params.schema import Params
+from greedymm.plan import data_settings, planned
+from greedymm.run import Run
+from greedymm.steps import report as steps
 
 log = logging.getLogger(__name__)
 DATASET, EPOCHS, SAMPLES = "colored_mnist_5k", 10, 1000

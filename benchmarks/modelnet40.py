@@ -12,7 +12,8 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy is imported
 
-from greedymm.data import hdf5, modelnet40
+from greedymm.data import hdf5
+from greedymm.data.datasets import modelnet40
 
 OBJECTS = 12311
 

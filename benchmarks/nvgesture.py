@@ -15,9 +15,11 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy
 
 import av
 
-from greedymm.data import clips, hdf5, nvgesture
-from greedymm.data.clips import Clip
+from greedymm.data import hdf5
+from greedymm.data.datasets import nvgesture
 from greedymm.data.samples import Facts
+from greedymm.data.sources import clips
+from greedymm.data.sources.clips import Clip
 
 CLIPS = 1532
 FRAMES = 80

@@ -9,7 +9,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy
 import numpy as np
 import trimesh
 
-from greedymm.data.render import VIEWS, render
+from greedymm.data.sources.renderer import VIEWS, render
 
 ROUNDS = 5
 FACES = {"2k": (31, 33), "50k": (157, 160), "500k": (500, 501)}  # as a torus of so many segments, twice each

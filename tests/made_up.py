@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from greedymm.runs import Run
+from greedymm.run import Run
 
 SAMPLES, CLASSES = 20, 10
 

@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 import greedymm
-from greedymm import params, steps
 from greedymm.errors import GreedymmError
-from greedymm.params import Params
-from greedymm.runs import data_settings, planned
+from greedymm.params.json_schema import json_schema
+from greedymm.params.load import validate
+from greedymm.params.schema import Params
+from greedymm.plan import data_settings, planned
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "colored_mnist_5k"
@@ -30,7 +31,7 @@ datasets:
     training: {{epochs: 3, batch_size: 8, learning_rate: 0.1}}
     methods: {{greedy: {{}}, random: {{}}}}
 """)
-PARAMS = params.validate(RAW)
+PARAMS = validate(RAW)
 
 Call = Callable[..., str]
 
@@ -64,7 +65,7 @@ def failing(error: Exception) -> Callable[..., None]:
 def test_an_error_that_a_user_can_mend_is_shown_as_its_message_alone(
     call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "prune", failing(GreedymmError("data/x is missing.\n  Put it there.")))
+    monkeypatch.setattr("greedymm.steps.prune.prune", failing(GreedymmError("data/x is missing.\n  Put it there.")))
 
     assert message_of(call, "prune") == "greedymm: data/x is missing.\n  Put it there."
 
@@ -79,7 +80,7 @@ REMEDIES = {
 
 @pytest.mark.parametrize("number", REMEDIES, ids=lambda number: errno.errorcode[number])
 def test_a_disk_that_refuses_is_shown_with_the_remedy(number: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "prune", failing(OSError(number, os.strerror(number), "results/x")))
+    monkeypatch.setattr("greedymm.steps.prune.prune", failing(OSError(number, os.strerror(number), "results/x")))
 
     message = message_of(call, "prune")
 
@@ -110,7 +111,7 @@ def test_a_disk_that_fills_up_in_a_step_leaves_no_part_of_its_file(
 def test_an_error_that_nobody_foresaw_keeps_its_traceback(
     error: Exception, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "prune", failing(error))
+    monkeypatch.setattr("greedymm.steps.prune.prune", failing(error))
 
     with pytest.raises(type(error), match="unforeseen"):
         call("prune")
@@ -158,7 +159,7 @@ def test_what_is_missing_or_wrong_is_named_without_a_traceback(
     assert what in message_of(call, *words)
 
 
-@pytest.mark.parametrize("words", [(), ("no-such-command",), ("data",), ("prune", "--no-such-option")], ids=" ".join)
+@pytest.mark.parametrize("words", [(), ("no-such-command",), ("prepare",), ("prune", "--no-such-option")], ids=" ".join)
 def test_a_command_line_that_is_not_understood_shows_the_usage(
     words: tuple[str, ...], call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,7 +182,7 @@ def test_the_version_is_shown(call: Call, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_schema_is_written_as_json(call: Call) -> None:
-    assert json.loads(call("schema")) == json.loads(json.dumps(params.json_schema()))
+    assert json.loads(call("schema")) == json.loads(json.dumps(json_schema()))
 
 
 def test_the_summary_is_the_main_table_and_the_place_of_the_report(folder: Path, call: Call) -> None:

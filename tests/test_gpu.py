@@ -1,7 +1,8 @@
 """What must hold on a GPU; skipped where there is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +13,19 @@ from greedymm.data import hdf5
 from greedymm.data.batches import loader
 from greedymm.data.samples import Facts, Samples
 from greedymm.device import prepare
+from greedymm.models.branches.i3d import Settings as I3d
+from greedymm.models.branches.resnet18 import Settings as Resnet18
 from greedymm.models.build import build
-from greedymm.models.multistream import MultiStream
-from greedymm.params import Execution, I3d, Inputs, Mmtm, Resnet18
+from greedymm.models.fusions.mmtm import Settings as Mmtm
+from greedymm.models.heads.own import Settings as Own
+from greedymm.models.network import MultimodalNetwork
+from greedymm.params.plugins import names_of, settings_class
 from greedymm.seeding import seed_everything
-from greedymm.training.epoch import train_epoch
+from greedymm.settings import Execution, Inputs, MethodSettings
 from greedymm.training.fit import make_method
+from greedymm.training.services import Services, make_optimizer
 from greedymm.training.speed import ConditionalLearningSpeed
+from greedymm.training.step import Steps, train_epoch
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CPU = torch.device("cpu")
@@ -31,8 +38,13 @@ INPUTS = {
 }
 
 
-def network(branch: Resnet18 | I3d, fuse_after: tuple[int, ...]) -> MultiStream:
-    return build(branch, Mmtm(name="mmtm"), fuse_after, tuple(CHANNELS.values()), tiny.CLASSES)
+METHODS = {name: settings_class("method", name) for name in names_of("method")}
+QUICK = {"g_blend": {"super_epoch": 1}}
+
+
+def network(branch: Resnet18 | I3d, fuse_after: tuple[int, ...]) -> MultimodalNetwork:
+    head, channels = Own(name="own"), tuple(CHANNELS.values())
+    return build([branch] * 2, Mmtm(name="mmtm"), [fuse_after] * 2, head, channels, tiny.CLASSES)
 
 
 NETWORKS = {
@@ -79,24 +91,59 @@ def test_a_gpu_gets_the_same_batches_as_the_cpu(
             torch.testing.assert_close(x.cpu(), w, rtol=1e-6, atol=1e-6)
 
 
+class Training:
+    """A method at work on fresh weights, as a run has it.
+
+    Args:
+        method: its name.
+        fresh: gives the network.
+        path: of the data.
+        device: of the network and the batches.
+        inputs: what the network sees.
+        learning_rate: of SGD.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        fresh: Callable[[], MultimodalNetwork],
+        path: Path,
+        device: torch.device,
+        inputs: Inputs = Inputs(),  # noqa: B008  immutable
+        learning_rate: float = 0.1,
+    ) -> None:
+        streams = seed_everything(0)
+        self.network = fresh().to(device)
+        load = loader(path, tiny.NAMES[:2], 8, device, Execution(), inputs)
+        self.train, self.val = load("train", streams["order"], streams["augmentation"]), load("val")
+        settings = METHODS[method].model_validate(QUICK.get(method, {}))
+        assert isinstance(settings, MethodSettings)
+        self.method = make_method(settings, self.network, streams["method"])
+        self.settings = tiny.TRAINING.model_copy(update={"learning_rate": learning_rate, "momentum": 0.0})
+        self.optimizer = make_optimizer(self.network, self.settings)
+        self.speed = ConditionalLearningSpeed(self.network)
+
+    def start(self, epoch: int) -> None:
+        """What comes before the steps of an epoch."""
+        services = Services(self.network, self.train, self.val, self.optimizer, self.settings)
+        self.method.start_epoch(epoch, services)
+
+    def steps(self, batches: Sequence[Any] | None = None, epoch: int = 0) -> Steps:
+        """Train on batches; None: on all."""
+        taken, count = self.train if batches is None else batches, len(self.train)
+        return train_epoch(self.network, taken, count, self.method, self.speed, self.optimizer, epoch)
+
+
 @pytest.mark.parametrize(("kind", "fresh"), NETWORKS.values(), ids=NETWORKS)
-@pytest.mark.parametrize("method", list(tiny.METHODS))
+@pytest.mark.parametrize("method", METHODS)
 def test_no_step_waits_for_the_device(
-    paths: dict[str, Path], method: str, kind: str, fresh: Callable[[], MultiStream]
+    paths: dict[str, Path], method: str, kind: str, fresh: Callable[[], MultimodalNetwork]
 ) -> None:
-    device = torch.device("cuda")
-    streams = seed_everything(0)
-    model = fresh().to(device)
-    inputs = Inputs(flip=True)
-    load = loader(paths[kind], tiny.NAMES[:2], 8, device, Execution(), inputs)
-    batches = load("train", streams["order"], streams["augmentation"])
-    chooser = make_method(method, tiny.METHODS[method], 2, device, streams["method"])
-    speed = ConditionalLearningSpeed(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    chooser.start_epoch(1, len(batches))
-    loop = iter(batches)
+    training = Training(method, fresh, paths[kind], torch.device("cuda"), Inputs(flip=True))
+    training.start(epoch=1)
+    loop = iter(training.train)
     first = [next(loop)]  # moves the order of the whole pass to the device
-    train_epoch(model, first, chooser, speed, optimizer)  # warms up what is made once
+    training.steps(first, epoch=1)  # warms up what is made once
     rest = list(loop)
     waits: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -104,7 +151,7 @@ def test_no_step_waits_for_the_device(
         patch.setattr(torch.Tensor, "cpu", lambda self: self)
         torch.cuda.set_sync_debug_mode("error")
         try:
-            train_epoch(model, rest, chooser, speed, optimizer)
+            training.steps(rest, epoch=1)
         except RuntimeError as error:
             waits.append(str(error))
         finally:
@@ -112,33 +159,26 @@ def test_no_step_waits_for_the_device(
     assert waits == []
 
 
-@pytest.mark.parametrize("method", list(tiny.METHODS))
+@pytest.mark.parametrize("method", ["greedy", "balanced", "random"])
 def test_speeds_and_modes_on_a_gpu_are_those_of_the_cpu(paths: dict[str, Path], method: str) -> None:
     steps = {}
     for device in (CPU, torch.device("cuda")):
-        streams = seed_everything(0)
-        model = tiny.network().to(device)
-        batches = loader(paths["images"], tiny.NAMES[:2], 8, device, Execution())("train", streams["order"])
-        chooser = make_method(method, tiny.METHODS[method], 2, device, streams["method"])
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-        chooser.start_epoch(0, len(batches))
-        steps[device.type] = train_epoch(model, batches, chooser, ConditionalLearningSpeed(model), optimizer)
+        training = Training(method, tiny.network, paths["images"], device, learning_rate=0.01)
+        training.start(epoch=0)
+        steps[device.type] = training.steps()
     torch.testing.assert_close(steps["cuda"].speeds, steps["cpu"].speeds, rtol=1e-3, atol=1e-3)
     assert torch.equal(steps["cuda"].mode, steps["cpu"].mode)
 
 
 @pytest.mark.parametrize(("kind", "fresh"), NETWORKS.values(), ids=NETWORKS)
 def test_the_same_seed_gives_the_same_weights(
-    paths: dict[str, Path], kind: str, fresh: Callable[[], MultiStream]
+    paths: dict[str, Path], kind: str, fresh: Callable[[], MultimodalNetwork]
 ) -> None:
     device = prepare("cuda", 1)
     weights = []
     for _ in range(2):
-        streams = seed_everything(0)
-        model = fresh().to(device)
-        batches = loader(paths[kind], tiny.NAMES[:2], 8, device, Execution())("train", streams["order"])
-        chooser = make_method("greedy", tiny.METHODS["greedy"], 2, device, streams["method"])
-        chooser.start_epoch(0, len(batches))
-        train_epoch(model, batches, chooser, None, torch.optim.SGD(model.parameters(), lr=0.1))
-        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+        training = Training("greedy", fresh, paths[kind], device)
+        training.start(epoch=0)
+        training.steps()
+        weights.append(torch.cat([p.detach().flatten() for p in training.network.parameters()]))
     assert torch.equal(*weights)

@@ -13,9 +13,13 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from greedymm import params
 from greedymm.errors import GreedymmError
-from greedymm.params import Balanced, Params, names_of, validate
+from greedymm.params.json_schema import json_schema
+from greedymm.params.load import load, validate
+from greedymm.params.modalities import modalities_of
+from greedymm.params.plugins import KINDS, names_of, settings_class
+from greedymm.params.schema import Params, Tracking
+from greedymm.settings import Execution, Inputs, Strict
 
 ROOT = Path(__file__).resolve().parents[1]
 RAW = """
@@ -74,7 +78,7 @@ def only_error(place: str, value: Any) -> str:
 
 
 def test_the_params_of_the_project_are_valid() -> None:
-    content = params.load(ROOT / "params.yaml")
+    content = load(ROOT / "params.yaml")
 
     assert list(content.datasets) == ["colored_mnist_5k", "solids", "handwave"]
     assert all(list(d.methods) == ["greedy", "balanced", "random"] for d in content.datasets.values())
@@ -97,18 +101,19 @@ def test_the_overlays_of_the_project_are_valid(names: tuple[str, ...], datasets:
 
 
 def test_the_settings_of_the_paper_on_modelnet40_are_those_of_its_authors_code() -> None:
-    section = params.load(ROOT / "params.yaml", ROOT / "params/paper.yaml").datasets["modelnet40"]
+    section = load(ROOT / "params.yaml", ROOT / "params/paper.yaml").datasets["modelnet40"]
 
     assert section.training.model_dump(exclude={"snapshots"}) == {
         "epochs": 299, "batch_size": 8, "learning_rate": 0.1, "momentum": 0, "weight_decay": 0,
         "schedule": "plateau", "factor": 0.3, "patience": 10, "threshold": 1e-3, "min_learning_rate": 1e-6,
         "perfect_epochs": 5,
     }  # fmt: skip
-    assert section.methods["balanced"] == Balanced(tolerance=0.01, window=5)
+    assert section.methods["balanced"].model_dump() == {"objective": "branch", "tolerance": 0.01, "window": 5}
     assert section.modalities == ("view0", "view6")
-    assert section.inputs == params.Inputs(scaling="imagenet", flip=True)
-    assert section.model.branch == params.Resnet18(name="resnet18", width=64)
-    assert section.model.fuse_after == (2, 3, 4)
+    assert section.inputs == Inputs(scaling="imagenet", flip=True)
+    branches, stages = section.model.resolve(["view0", "view6"])
+    assert [branch.model_dump() for branch in branches] == 2 * [{"name": "resnet18", "width": 64, "weights": None}]
+    assert stages == ((2, 3, 4), (2, 3, 4))
     assert section.data.model_dump()["size"] == 224
     assert section.data.model_dump()["validation"] == 0.2
 
@@ -116,8 +121,8 @@ def test_the_settings_of_the_paper_on_modelnet40_are_those_of_its_authors_code()
 def test_what_is_left_out_has_the_value_that_the_schema_says() -> None:
     content = validate(raw({"execution": ABSENT, "tracking": ABSENT, f"{DATASET}.data": ABSENT}))
 
-    assert content.execution == params.Execution()
-    assert content.tracking == params.Tracking()
+    assert content.execution == Execution()
+    assert content.tracking == Tracking()
     assert content.datasets["colored_mnist_5k"].data.model_dump() == {
         "variance": 0.02,
         "validation": 0.2,
@@ -132,7 +137,8 @@ def test_settings_of_plug_ins_survive_a_dump() -> None:
     assert dumped["data"]["per_class"] == 100
     assert dumped["model"]["branch"] == {"name": "cnn", "widths": [4, 6]}
     assert dumped["model"]["fusion"]["ratio"] == 2
-    assert dumped["methods"]["balanced"] == {"tolerance": 0.5, "window": 5}
+    assert dumped["methods"]["balanced"] == {"objective": "branch", "tolerance": 0.5, "window": 5}
+    assert dumped["measures"] == [{"name": "utilization"}]
 
 
 def test_params_are_the_same_after_a_trip_through_json() -> None:
@@ -153,7 +159,8 @@ def test_validating_leaves_the_raw_params_as_they_are() -> None:
 def test_a_method_left_empty_has_its_defaults() -> None:
     content = validate(raw({f"{DATASET}.methods.balanced": None}))
 
-    assert content.datasets["colored_mnist_5k"].methods["balanced"] == Balanced()
+    balanced = content.datasets["colored_mnist_5k"].methods["balanced"]
+    assert balanced.model_dump() == {"objective": "branch", "tolerance": 0.01, "window": 5}
 
 
 def test_drop_drops_a_method() -> None:
@@ -198,9 +205,7 @@ REQUIRED = [
     "seeds",
     "datasets",
     f"{DATASET}.model",
-    f"{DATASET}.model.branch",
     f"{DATASET}.model.fusion",
-    f"{DATASET}.model.fuse_after",
     f"{DATASET}.training",
     f"{DATASET}.training.epochs",
     f"{DATASET}.training.batch_size",
@@ -216,9 +221,40 @@ def test_what_is_missing_is_named(place: str) -> None:
     assert line.startswith(f"  {place}: ")
 
 
-@pytest.mark.parametrize("kind", ["branch", "fusion"])
+PARTS_THAT_DO_NOT_FIT = {
+    "no branch": ({"branch": ABSENT}, "modality 'color' has no branch"),
+    "of an unknown modality": ({"branches": {"sound": "cnn"}}, r"no modality \['sound'\]; there are: color, gray"),
+    "no stages": ({"fuse_after": ABSENT}, "fusion 'mmtm' needs fuse_after"),
+    "empty stages": ({"fuse_after": []}, "fusion 'mmtm' needs fuse_after"),
+    "stages of a late fusion": ({"fusion": "concat", "head": "joint"}, "leave fuse_after empty"),
+    "a late fusion without its head": ({"fusion": "concat", "fuse_after": []}, "take the head 'joint'"),
+    "a joint head without its fusion": ({"head": "joint"}, "take the head 'own', or a fusion such as concat"),
+    "a stage that does not exist": ({"fuse_after": [1, 3]}, "the branch of color has stages 1 to 2, not 3"),
+    "stages of one modality": ({"fuse_after": {"color": [1]}}, "modality 'gray' is missing"),
+    "more stages of one modality": ({"fuse_after": {"color": [1], "gray": [1, 2]}}, "must have the same length"),
+}
+
+
+@pytest.mark.parametrize(("parts", "says"), PARTS_THAT_DO_NOT_FIT.values(), ids=PARTS_THAT_DO_NOT_FIT)
+def test_parts_of_a_model_that_do_not_fit_are_refused_in_one_line(parts: dict[str, Any], says: str) -> None:
+    (line,) = errors(raw({f"{DATASET}.model.{part}": value for part, value in parts.items()}))
+
+    assert DATASET in line
+    assert re.search(says, line)
+
+
+def test_each_modality_may_have_a_branch_and_stages_of_its_own() -> None:
+    own = {"branches": {"gray": {"name": "cnn", "widths": [4, 6, 8]}}, "fuse_after": {"color": [2, 1], "gray": [1, 3]}}
+    content = validate(raw({f"{DATASET}.model.{part}": value for part, value in own.items()}))
+
+    branches, stages = content.datasets["colored_mnist_5k"].model.resolve(["color", "gray"])
+    assert [branch.model_dump()["widths"] for branch in branches] == [(4, 6), (4, 6, 8)]
+    assert stages == ((1, 2), (1, 3))
+
+
+@pytest.mark.parametrize("kind", ["branch", "fusion", "head"])
 def test_a_plug_in_without_a_name_is_told_which_names_there_are(kind: str) -> None:
-    (line,) = errors(raw({f"{DATASET}.model.{kind}.name": ABSENT}))
+    (line,) = errors(raw({f"{DATASET}.model.{kind}": {}}))
 
     assert line == f"  {DATASET}.model.{kind}: the {kind} needs a name; there are: {', '.join(names_of(kind))}"
 
@@ -232,7 +268,7 @@ WRONG_TYPE = {
     f"{DATASET}.data.variance": "large",
     f"{DATASET}.data.per_class": 10.5,
     f"{DATASET}.model": [],
-    f"{DATASET}.model.branch": "cnn",
+    f"{DATASET}.model.branch": ["cnn"],
     f"{DATASET}.model.branch.widths": 16,
     f"{DATASET}.model.branch.widths.1": [16, "x"],
     f"{DATASET}.model.fusion": ["mmtm"],
@@ -265,7 +301,6 @@ OUT_OF_RANGE = {
     f"{DATASET}.model.branch.widths": [],
     f"{DATASET}.model.branch.widths.0": [0, 8],
     f"{DATASET}.model.fusion.ratio": 0,
-    f"{DATASET}.model.fuse_after": [],
     f"{DATASET}.model.fuse_after.1": [1, 0],
     f"{DATASET}.training.epochs": 0,
     f"{DATASET}.training.batch_size": 0,
@@ -308,10 +343,10 @@ def test_a_value_out_of_its_range_is_refused_at_its_place(place: str, value: Any
     only_error(place, value)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf], ids=str)
-@pytest.mark.parametrize("place", FLOATS)
-def test_what_is_no_finite_number_is_refused(place: str, value: float) -> None:
-    assert f"(got {value})" in only_error(place, value)
+def test_what_is_no_finite_number_is_refused() -> None:
+    for place in FLOATS:
+        for value in (math.nan, math.inf, -math.inf):
+            assert f"(got {value})" in only_error(place, value)
 
 
 def test_an_error_says_what_was_expected_and_what_was_found() -> None:
@@ -321,7 +356,7 @@ def test_an_error_says_what_was_expected_and_what_was_found() -> None:
 
 
 def test_a_seed_that_stands_twice_is_refused() -> None:
-    assert only_error("seeds", [3, 1, 3]) == "  seeds: a seed stands twice: the same run would be counted twice"
+    assert only_error("seeds", [3, 1, 3]) == "  seeds: a seed is listed twice: the same run would be counted twice"
 
 
 UNKNOWN: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
@@ -329,6 +364,8 @@ UNKNOWN: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
     "method": (f"{DATASET}.methods.nonesuch", lambda: raw({f"{DATASET}.methods.nonesuch": {}})),
     "branch": (f"{DATASET}.model.branch", lambda: raw({f"{DATASET}.model.branch": {"name": "nonesuch"}})),
     "fusion": (f"{DATASET}.model.fusion", lambda: raw({f"{DATASET}.model.fusion": {"name": "nonesuch"}})),
+    "head": (f"{DATASET}.model.head", lambda: raw({f"{DATASET}.model.head": "nonesuch"})),
+    "measure": (f"{DATASET}.measures.0", lambda: raw({f"{DATASET}.measures": ["nonesuch"]})),
 }
 
 
@@ -348,16 +385,16 @@ def test_the_plug_ins_that_come_with_the_package_are_found() -> None:
     assert "mmtm" in names_of("fusion")
 
 
-@pytest.mark.parametrize("kind", params.PACKAGES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_module_that_passes_for_a_plug_in_has_settings(kind: str) -> None:
     for name in names_of(kind):
-        assert issubclass(params.settings_class(kind, name), params.Strict), name
+        assert issubclass(settings_class(kind, name), Strict), name
         if kind == "dataset":
-            assert len(params.modalities_of(name)) >= 2, name
+            assert len(modalities_of(name)) >= 2, name
 
 
 def test_modalities_are_those_of_the_dataset_where_none_are_chosen() -> None:
-    assert params.modalities_of("modelnet40") == {"view0": "view0", "view6": "view6"}
+    assert modalities_of("modelnet40") == {"view0": "view0", "view6": "view6"}
 
 
 @pytest.mark.parametrize(
@@ -370,7 +407,7 @@ def test_modalities_are_those_of_the_dataset_where_none_are_chosen() -> None:
     ids=["another pair", "the same twice", "three"],
 )
 def test_modalities_may_be_any_that_the_file_has(chosen: list[str], expected: dict[str, str]) -> None:
-    found = params.modalities_of("modelnet40", chosen)
+    found = modalities_of("modelnet40", chosen)
 
     assert found == expected
     assert list(found) == list(expected)
@@ -456,12 +493,12 @@ def test_a_file_that_holds_no_valid_params_is_refused(text: str, what: str, tmp_
     path.write_text(text, encoding="utf-8")
 
     with pytest.raises(GreedymmError, match=what):
-        params.load(path)
+        load(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(GreedymmError, match=re.escape(str(tmp_path / "params.yaml"))):
-        params.load(tmp_path / "params.yaml")
+        load(tmp_path / "params.yaml")
 
 
 # -- The schema for editors ---------------------------------------------------------------------------------
@@ -475,7 +512,7 @@ def schema() -> Any:
 
 
 def test_the_schema_file_is_that_of_the_code(schema: Any) -> None:
-    assert schema.schema == json.loads(json.dumps(params.json_schema())), (
+    assert schema.schema == json.loads(json.dumps(json_schema())), (
         "renew it with: greedymm schema > workflow/schemas/params.schema.json"
     )
 
@@ -485,33 +522,32 @@ def test_the_schema_accepts_the_params_of_the_project(schema: Any) -> None:
     schema.validate(raw())
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_the_schema_refuses_an_unknown_key_at_every_level(section: str, schema: Any) -> None:
-    assert not schema.is_valid(raw({f"{section}.typo".removeprefix("."): 1}))
+def test_the_schema_refuses_what_the_code_refuses(schema: Any) -> None:
+    wrong = {f"{section}.typo".removeprefix("."): raw({f"{section}.typo".removeprefix("."): 1}) for section in SECTIONS}
+    wrong |= {f"unknown {kind}": content() for kind, (_, content) in UNKNOWN.items()}
+    wrong |= {f"{part} without a name": raw({f"{DATASET}.model.{part}": {}}) for part in ("branch", "fusion", "head")}
+    wrong |= {place: raw({re.sub(r"\.\d+$", "", place): value}) for place, value in OUT_OF_RANGE.items()}
+
+    assert [name for name, content in wrong.items() if schema.is_valid(content)] == []
 
 
-@pytest.mark.parametrize("kind", UNKNOWN)
-def test_the_schema_refuses_an_unknown_plug_in(kind: str, schema: Any) -> None:
-    assert not schema.is_valid(UNKNOWN[kind][1]())
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "no data": {f"{DATASET}.data": ABSENT},
+    "null for defaults": {f"{DATASET}.methods.random": None},
+    "dropped": {f"{DATASET}.methods.random": "drop"},
+    "a name alone": {f"{DATASET}.model.branch": "cnn", f"{DATASET}.measures": ["shapley", {"name": "utilization"}]},
+    "of each modality": {
+        f"{DATASET}.model.branches": {"gray": "cnn"},
+        f"{DATASET}.model.fuse_after": {"color": [1], "gray": [1]},
+    },
+    "late": {f"{DATASET}.model": {"branch": "cnn", "fusion": "concat", "head": "joint"}},
+}
 
 
-@pytest.mark.parametrize("kind", ["branch", "fusion"])
-def test_the_schema_refuses_a_plug_in_without_a_name(kind: str, schema: Any) -> None:
-    assert not schema.is_valid(raw({f"{DATASET}.model.{kind}.name": ABSENT}))
-
-
-@pytest.mark.parametrize(("place", "value"), OUT_OF_RANGE.items(), ids=OUT_OF_RANGE)
-def test_the_schema_refuses_a_value_out_of_its_range(place: str, value: Any, schema: Any) -> None:
-    assert not schema.is_valid(raw({re.sub(r"\.\d+$", "", place): value}))
-
-
-@pytest.mark.parametrize(
-    "change", [{f"{DATASET}.data": ABSENT}, {f"{DATASET}.methods.random": None}], ids=["no data", "null drops"]
-)
-def test_the_schema_accepts_what_the_code_accepts(change: dict[str, Any], schema: Any) -> None:
-    validate(raw(change))
-
-    assert schema.is_valid(raw(change))
+def test_the_schema_accepts_what_the_code_accepts(schema: Any) -> None:
+    for change in ACCEPTED.values():
+        validate(raw(change))
+        schema.validate(raw(change))
 
 
 # -- What is imported ---------------------------------------------------------------------------------------
@@ -520,13 +556,16 @@ SLOW = ("torch", "mlflow", "pandas", "matplotlib", "scipy", "mlxtend", "h5py")
 PLANNING = f"""
 import sys
 from pathlib import Path
-from greedymm import params, runs
-content = params.load(Path({str(ROOT / "params.yaml")!r}))
-print(len(runs.planned(content)), runs.analysis_key(content), [m for m in {SLOW!r} if m in sys.modules])
+from greedymm.params.json_schema import json_schema
+from greedymm.params.load import load
+from greedymm.plan import analysis_key, planned
+content = load(Path({str(ROOT / "params.yaml")!r}))
+json_schema()  # reads the settings of all plug-ins
+print(len(planned(content)), analysis_key(content), [m for m in {SLOW!r} if m in sys.modules])
 """
 
 
-def test_planning_all_runs_imports_nothing_that_costs_seconds() -> None:
+def test_planning_all_runs_and_the_schema_import_nothing_that_costs_seconds() -> None:
     done = subprocess.run([sys.executable, "-c", PLANNING], capture_output=True, text=True, check=True)
 
     count, _, imported = done.stdout.split(maxsplit=2)

@@ -14,12 +14,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from greedymm import cli, steps
+from greedymm import cli
 from greedymm.data import hdf5
-from greedymm.data.colored_mnist_5k import Settings, make
+from greedymm.data.datasets.colored_mnist_5k import Settings, make
 from greedymm.errors import GreedymmError
-from greedymm.params import Params, validate
-from greedymm.runs import analysis_key, data_settings, planned, points
+from greedymm.params.load import validate
+from greedymm.params.schema import Params
+from greedymm.plan import analysis_key, data_settings, planned, points
+from greedymm.steps.report import preview
 
 NAME, LATER = "colored_mnist_5k", "solids"
 FOLDER = Path("results/preview")
@@ -57,7 +59,7 @@ def test_of_one_seed_there_is_no_interval_and_the_page_says_so(tmp_path: Path, m
     monkeypatch.chdir(tmp_path)
     params = left(tmp_path, [0])
 
-    steps.preview(params, FOLDER)
+    preview(params, FOLDER)
 
     page = (FOLDER / "report/index.html").read_text()
     assert "Where there is one seed, there is neither interval nor test." in page
@@ -69,7 +71,7 @@ def test_of_one_seed_there_is_no_interval_and_the_page_says_so(tmp_path: Path, m
 
 
 def test_the_page_says_in_short_what_holds_what_it_cost_and_how_to_make_it_again(params: Params) -> None:
-    steps.preview(params, FOLDER)
+    preview(params, FOLDER)
 
     page = (FOLDER / "report/index.html").read_text()
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
@@ -86,7 +88,7 @@ def test_what_is_finished_is_shown_and_what_is_not_is_named(params: Params) -> N
     broken = planned(params)[0]
     (broken.folder / "history.csv").write_text("epoch,train_loss\n1,")
 
-    steps.preview(params, FOLDER)
+    preview(params, FOLDER)
 
     runs = pd.read_csv(FOLDER / "tables/runs.csv", keep_default_na=False)
     reasons = dict(zip(runs["run"], runs["left_out"], strict=True))
@@ -111,7 +113,7 @@ def test_where_only_single_modalities_are_finished_it_shows_those(params: Params
         if len(run.settings.modalities) > 1:
             (run.folder / "record.json").unlink(missing_ok=True)
 
-    steps.preview(params, FOLDER)
+    preview(params, FOLDER)
 
     assert set(pd.read_csv(FOLDER / "tables/headline.csv").dropna()["method"]) <= {"unimodal_color", "unimodal_gray"}
     assert (FOLDER / "report/index.html").exists()
@@ -127,7 +129,7 @@ def test_a_sweep_of_which_a_run_failed_is_shown_and_the_run_is_named(params: Par
     record["settings"] = lower.settings.model_dump(mode="json")
     (lower.folder / "record.json").write_text(json.dumps(record))
 
-    steps.preview(params, FOLDER)
+    preview(params, FOLDER)
 
     page = (FOLDER / "report/index.html").read_text()
     assert 'id="sweep-rate"' in page
@@ -138,7 +140,7 @@ def test_a_sweep_of_which_a_run_failed_is_shown_and_the_run_is_named(params: Par
 
 
 def test_the_preview_is_never_taken_for_the_whole(params: Params) -> None:
-    steps.preview(params, Path("results"))
+    preview(params, Path("results"))
 
     assert not list(Path("results").glob(f"*/{analysis_key(params)}.key"))
 
@@ -148,7 +150,7 @@ def test_without_a_finished_run_it_says_so(params: Params, monkeypatch: pytest.M
         (run.folder / "record.json").unlink(missing_ok=True)
 
     with pytest.raises(GreedymmError, match="no run has results that can be used"):
-        steps.preview(params, FOLDER)
+        preview(params, FOLDER)
     (tmp_path / "params.yaml").write_text("seeds: [0]\n")
     monkeypatch.setattr(sys, "argv", ["greedymm", "preview"])
     with pytest.raises(SystemExit, match="greedymm: "):

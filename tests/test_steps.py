@@ -8,16 +8,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greedymm import steps
 from greedymm.analysis.inspection import described
 from greedymm.data import hdf5
-from greedymm.data.colored_mnist_5k import make
+from greedymm.data.datasets.colored_mnist_5k import make
 from greedymm.data.samples import Facts, Samples
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json
-from greedymm.params import Execution, Tracking, settings_class, validate
-from greedymm.runs import Run, planned
+from greedymm.params.load import validate
+from greedymm.params.plugins import settings_class
+from greedymm.params.schema import Tracking
+from greedymm.plan import planned
+from greedymm.run import Run
 from greedymm.seeding import Streams
+from greedymm.settings import Execution
+from greedymm.steps.evaluate import evaluate
+from greedymm.steps.predict import predict
+from greedymm.steps.train import train
 
 
 @pytest.fixture
@@ -55,7 +61,7 @@ def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_strea
     monkeypatch.setattr("greedymm.data.batches.loader", loader)
 
     with pytest.raises(InterruptedError):
-        steps.train(run, Execution(device="cpu"), Tracking(enabled=False))
+        train(run, Execution(device="cpu"), Tracking(enabled=False))
 
     streams = Streams(3)
     assert asked == {"train": (streams["order"].initial_seed(), streams["augmentation"].initial_seed()), "val": ()}
@@ -69,15 +75,15 @@ HEADS = ["mean", "color", "gray"]
 @pytest.fixture
 def trained(run: Run) -> Run:
     """The run, trained and measured."""
-    steps.train(run, Execution(device="cpu"), Tracking(enabled=False))
-    steps.utilization(run, Execution(device="cpu"))
+    train(run, Execution(device="cpu"), Tracking(enabled=False))
+    evaluate(run, Execution(device="cpu"))
     return run
 
 
 def test_predictions_are_those_that_utilization_was_measured_on_with_probabilities(trained: Run) -> None:
     output = Path("predictions.csv")
     for split in ("val", "test"):
-        steps.predict(trained.folder / "checkpoint.pt", trained.data_path, split, output)
+        predict(trained.folder / "checkpoint.pt", trained.data_path, split, output)
 
         found = pd.read_csv(output, dtype={"label": str, "predicted": str})
         measured = pd.read_parquet(trained.evaluation_folder / "predictions.parquet")
@@ -95,7 +101,7 @@ def test_predictions_are_those_that_utilization_was_measured_on_with_probabiliti
 
 def test_the_probabilities_of_the_mean_are_those_of_the_mean_of_the_branches_logits(trained: Run) -> None:
     output = Path("predictions.csv")
-    steps.predict(trained.folder / "checkpoint.pt", trained.data_path, "test", output)
+    predict(trained.folder / "checkpoint.pt", trained.data_path, "test", output)
 
     found = pd.read_csv(output)
     logs = {head: np.log(found.loc[found["head"] == head, [f"p_{k}" for k in range(10)]].to_numpy()) for head in HEADS}
@@ -105,20 +111,26 @@ def test_the_probabilities_of_the_mean_are_those_of_the_mean_of_the_branches_log
 
 def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained: Run, tmp_path: Path) -> None:
     checkpoint, output = trained.folder / "checkpoint.pt", tmp_path / "predictions.csv"
-    images = {m: np.zeros((2, 2, 8, 8), dtype=np.uint8) for m in ("color", "gray")}
-    splits = {s: Samples(images, np.array([0, 1]), [f"{s}-0", f"{s}-1"]) for s in ("train", "val", "test")}
-    hdf5.write(tmp_path / "other.h5", splits, Facts(("a", "b"), "made here", "CC0", generated=True))
+    for name, classes in (("other", "0123456789"), ("fewer", "0b")):
+        count = len(classes)
+        images = {m: np.zeros((count, 2, 8, 8), dtype=np.uint8) for m in ("color", "gray")}
+        splits = {
+            s: Samples(images, np.arange(count), [f"{s}-{k}" for k in range(count)]) for s in ("train", "val", "test")
+        }
+        hdf5.write(tmp_path / f"{name}.h5", splits, Facts(tuple(classes), "made here", "CC0", generated=True))
 
-    with pytest.raises(GreedymmError, match=r"checkpoint.pt was trained on data of another form than .*other.h5"):
-        steps.predict(checkpoint, tmp_path / "other.h5", "test", output)
+    with pytest.raises(GreedymmError, match=r"trained on data of another form than .*other.h5: \[3, 1\] channels"):
+        predict(checkpoint, tmp_path / "other.h5", "test", output)
+    with pytest.raises(GreedymmError, match=r"other classes than .*fewer.h5:\s+1 there, b here; 2 there, none here"):
+        predict(checkpoint, tmp_path / "fewer.h5", "test", output)
     with pytest.raises(GreedymmError, match=r"history.csv is no checkpoint"):
-        steps.predict(trained.folder / "history.csv", trained.data_path, "test", output)
+        predict(trained.folder / "history.csv", trained.data_path, "test", output)
     with pytest.raises(GreedymmError, match=r"nowhere.h5 is missing"):
-        steps.predict(checkpoint, tmp_path / "nowhere.h5", "test", output)
-    with pytest.raises(GreedymmError, match=r"snapshots.pt lacks best, classes: give the checkpoint.pt"):
-        steps.predict(trained.folder / "snapshots.pt", trained.data_path, "test", output)
+        predict(checkpoint, tmp_path / "nowhere.h5", "test", output)
+    with pytest.raises(GreedymmError, match=r"snapshots.pt lacks best, .*: give the checkpoint.pt"):
+        predict(trained.folder / "snapshots.pt", trained.data_path, "test", output)
     with pytest.raises(GreedymmError, match=r"is a folder; name a file in it"):
-        steps.predict(checkpoint, trained.data_path, "test", tmp_path)
+        predict(checkpoint, trained.data_path, "test", tmp_path)
     assert not output.exists()
 
 
@@ -131,14 +143,14 @@ def test_other_classes_of_the_same_number_are_named_and_not_predicted(trained: R
     hdf5.write(tmp_path / "other.h5", splits, Facts((*classes[:-1], "ten"), "made here", "CC0", generated=True))
 
     with pytest.raises(GreedymmError, match=r"other classes than those of .*other.h5:\s+9 there, ten here"):
-        steps.predict(trained.folder / "checkpoint.pt", tmp_path / "other.h5", "test", tmp_path / "predictions.csv")
+        predict(trained.folder / "checkpoint.pt", tmp_path / "other.h5", "test", tmp_path / "predictions.csv")
 
 
 def test_predict_and_inspect_are_commands(trained: Run, call: Callable[..., str]) -> None:
     checkpoint, data = str(trained.folder / "checkpoint.pt"), str(trained.data_path)
     assert call("predict", "--checkpoint", checkpoint, "--data", data, "--split", "val", "--output", "there.csv") == ""
     assert call("inspect", str(trained.folder)) == described(trained.folder)
-    steps.predict(trained.folder / "checkpoint.pt", trained.data_path, "val", Path("called.csv"))
+    predict(trained.folder / "checkpoint.pt", trained.data_path, "val", Path("called.csv"))
     assert Path("there.csv").read_bytes() == Path("called.csv").read_bytes()
     with pytest.raises(SystemExit, match=r"checkpoint.pt/record.json is missing"):
         call("inspect", checkpoint)

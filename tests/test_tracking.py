@@ -17,14 +17,22 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.data.schema import TensorDatasetSchema
 
-from greedymm import steps, tracking
+from greedymm import tracking
 from greedymm.data import hdf5
 from greedymm.data.batches import loader
-from greedymm.data.colored_mnist_5k import make
+from greedymm.data.datasets.colored_mnist_5k import make
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256, write_json, write_text
-from greedymm.params import Execution, Params, Tracking, settings_class, validate
-from greedymm.runs import Run, analysis_key, planned, points, report_key, sweep_place, sweeps_key
+from greedymm.params.load import validate
+from greedymm.params.plugins import settings_class
+from greedymm.params.schema import Params, Tracking
+from greedymm.plan import analysis_key, planned, points, report_key, sweep_place, sweeps_key
+from greedymm.run import Run
+from greedymm.settings import Execution
+from greedymm.steps.evaluate import evaluate
+from greedymm.steps.predict import trained as network_of
+from greedymm.steps.track import track
+from greedymm.steps.train import train
 from greedymm.tracking import MEASURED, Store, Tracker, UnreachableError, send_missing
 
 NAME = "colored_mnist_5k"
@@ -52,8 +60,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for run in planned(validate(PARAMS)):
             if not run.data_path.exists():
                 hdf5.write(run.data_path, *make(settings, folder))
-            steps.train(run, Execution(device="cpu"), Tracking(enabled=False))
-            steps.utilization(run, Execution(device="cpu"))
+            train(run, Execution(device="cpu"), Tracking(enabled=False))
+            evaluate(run, Execution(device="cpu"))
         Store("sqlite:///mlflow.db")
     return folder
 
@@ -226,8 +234,8 @@ def test_a_store_that_is_down_is_an_error_and_with_a_note_none(project: Path) ->
         send_missing(planned(down), down.tracking.uri)
     assert "secret" not in str(raised.value)
     with pytest.raises(GreedymmError, match="Send them later with: greedymm track"):
-        steps.track(down, None)
-    assert steps.track(down, project / "note.txt") == 0
+        track(down, None)
+    assert track(down, project / "note.txt") == 0
     note = (project / "note.txt").read_text()
     assert "failed" in note
     assert "secret" not in note
@@ -253,7 +261,7 @@ def tracked(project: Path, **settings: Any) -> Params:
 
 
 def test_without_the_switch_there_are_no_models(project: Path, uri: str) -> None:
-    steps.track(tracked(project), None)
+    track(tracked(project), None)
 
     assert all(not run.outputs.model_outputs for run in logged(uri).values())
 
@@ -269,15 +277,15 @@ def test_a_model_gives_the_logits_of_the_trained_network(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("mlflow"), "propagate", True)
     run = runs[method]
-    monkeypatch.setattr("greedymm.runs.planned", lambda _params: [run])
-    steps.track(tracked(project, models=True), None)
+    monkeypatch.setattr("greedymm.steps.track.planned", lambda _params: [run])
+    track(tracked(project, models=True), None)
     run_id = logged(uri)[f"{method}-seed3"].info.run_id
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
 
     loaded = mlflow.pytorch.load_model(f"runs:/{run_id}/model")
 
     load = loader(run.data_path, run.settings.stored, 7, torch.device("cpu"), Execution(), run.settings.inputs)
-    trained, _ = steps.trained(run)
+    trained, _ = network_of(run)
     sizes = set()
     with torch.no_grad():
         for inputs, _ in load("test"):
@@ -290,10 +298,10 @@ def test_a_model_gives_the_logits_of_the_trained_network(
 def test_models_are_added_to_runs_that_are_complete_and_only_once(
     project: Path, uri: str, runs: dict[str, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("greedymm.runs.planned", lambda _params: [runs["greedy"]])
-    assert steps.track(tracked(project), None) == 1
-    assert steps.track(tracked(project, models=True), None) == 1
-    assert steps.track(tracked(project, models=True), None) == 0
+    monkeypatch.setattr("greedymm.steps.track.planned", lambda _params: [runs["greedy"]])
+    assert track(tracked(project), None) == 1
+    assert track(tracked(project, models=True), None) == 1
+    assert track(tracked(project, models=True), None) == 0
 
     run = logged(uri)["greedy-seed3"]
     (output,) = run.outputs.model_outputs
@@ -313,7 +321,7 @@ def test_a_run_with_a_file_missing_or_broken_is_named_and_costs_the_others_nothi
     else:
         (run.folder / name).unlink()
 
-    assert steps.track(tracked(project, models=name == "checkpoint.pt"), project / "note.txt") == len(runs) - 1
+    assert track(tracked(project, models=name == "checkpoint.pt"), project / "note.txt") == len(runs) - 1
 
     assert name in caplog.text
     assert "greedy-seed3" not in logged(uri)
@@ -321,7 +329,9 @@ def test_a_run_with_a_file_missing_or_broken_is_named_and_costs_the_others_nothi
 
 def test_a_run_measured_anew_by_other_code_is_sent_again(uri: str, runs: dict[str, Run]) -> None:
     send_missing([runs["greedy"]], uri)
-    again = runs["greedy"].model_copy(update={"evaluation": "0123456789abcdef"})
+    run = runs["greedy"]
+    other = run.evaluation.model_copy(update={"code": "0123456789abcdef"})
+    again = Run(settings=run.settings, data_path=run.data_path, evaluation=other)
     shutil.copytree(runs["greedy"].evaluation_folder, again.evaluation_folder)
     rates = read_json(again.evaluation_folder / "rates.json")
     rates["val"]["accuracy"] = 0.125
@@ -366,8 +376,8 @@ def test_tables_figures_and_report_are_a_run_of_their_own_sent_once(project: Pat
     params = tracked(project)
     key = write_report(params)
 
-    steps.track(params, None)
-    steps.track(params, None)
+    track(params, None)
+    track(params, None)
 
     (run,) = logged(uri, "report").values()
     assert run.data.tags["kind"] == "report"
@@ -382,10 +392,10 @@ def test_tables_figures_and_report_are_a_run_of_their_own_sent_once(project: Pat
 def test_a_report_that_was_made_anew_is_sent_anew(project: Path, uri: str) -> None:
     params = tracked(project)
     write_report(params)
-    steps.track(params, None)
+    track(params, None)
     write_text(Path("results/report/index.html"), "a page on which a run was mended")
 
-    steps.track(params, None)
+    track(params, None)
 
     (run,) = logged(uri, "report").values()
     page = MlflowClient(uri).download_artifacts(run.info.run_id, "report/index.html")
@@ -399,7 +409,7 @@ def test_what_is_not_made_yet_or_of_other_params_is_not_sent(part: str, project:
     stamp = Path("results", part, f"{key}.key")
     stamp.rename(stamp.with_stem("deadbeef"))
 
-    steps.track(params, None)
+    track(params, None)
 
     assert logged(uri, "report") == {}
     assert len(logged(uri)) == 4
@@ -418,13 +428,13 @@ def test_runs_of_a_sweep_are_sent_and_tagged_with_their_value_those_shared_with_
     project: Path, uri: str
 ) -> None:
     params = with_sweep(project)
-    steps.track(validate(params.model_dump(mode="json") | {"sweeps": {}}), None)
+    track(validate(params.model_dump(mode="json") | {"sweeps": {}}), None)
     (new,) = [p.run for p in points(params, "rate") if p.value == "0.2"]
-    steps.train(new, Execution(device="cpu"), Tracking(enabled=False))
-    steps.utilization(new, Execution(device="cpu"))
+    train(new, Execution(device="cpu"), Tracking(enabled=False))
+    evaluate(new, Execution(device="cpu"))
 
-    assert steps.track(params, None) == 1
-    assert steps.track(params, None) == 0
+    assert track(params, None) == 1
+    assert track(params, None) == 0
 
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(NAME)
@@ -443,13 +453,13 @@ def test_runs_of_a_sweep_are_sent_and_tagged_with_their_value_those_shared_with_
 def test_a_name_that_a_user_gave_stays(project: Path, uri: str) -> None:
     params = with_sweep(project)
     (new,) = [p.run for p in points(params, "rate") if p.value == "0.2"]
-    steps.train(new, Execution(device="cpu"), Tracking(enabled=False))
-    steps.utilization(new, Execution(device="cpu"))
-    steps.track(params, None)
+    train(new, Execution(device="cpu"), Tracking(enabled=False))
+    evaluate(new, Execution(device="cpu"))
+    track(params, None)
     client, run_id = MlflowClient(uri), logged(uri)["rate 0.2, greedy-seed3"].info.run_id
     client.set_tag(run_id, "mlflow.runName", "the one for the talk")
 
-    steps.track(params, None)
+    track(params, None)
 
     assert client.get_run(run_id).info.run_name == "the one for the talk"
 
@@ -460,11 +470,11 @@ def test_tables_figures_and_page_of_the_sweeps_are_a_run_of_their_own(project: P
         for ending in (".csv", ".png", ".svg", ".txt"):
             write_text(folder / f"{name}{ending}", "content")
     write_text(folder.with_name("sweeps.html"), "a page")
-    steps.track(params, None)
+    track(params, None)
     assert logged(uri, "report") == {}  # not yet known to be whole
 
     write_text(folder / f"{sweeps_key(params)}.key", "")
-    steps.track(params, None)
+    track(params, None)
 
     (run,) = logged(uri, "report").values()
     assert (run.info.run_name, run.data.tags["kind"], run.info.status) == ("sweeps", "sweeps", "FINISHED")
@@ -483,11 +493,11 @@ def test_a_report_from_before_the_sweeps_is_sent_as_what_it_is_and_the_one_with_
     write_report(params)
     write_text(folder / f"{sweeps_key(params)}.key", "")  # made after the report, in the same workflow
 
-    steps.track(params, None)
+    track(params, None)
     assert logged(uri, "report").keys() == {"report", "sweeps"}
 
     write_report(params, swept=True)
-    steps.track(params, None)
+    track(params, None)
     assert logged(uri, "report").keys() == {"report", "sweeps", "report with sweeps"}
 
 

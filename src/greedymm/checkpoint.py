@@ -9,7 +9,7 @@ import torch
 
 from greedymm.errors import GreedymmError
 from greedymm.files import write_bytes
-from greedymm.params import differing
+from greedymm.settings import differences
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ def load(path: Path, settings: dict[str, Any], device: torch.device) -> dict[str
         GreedymmError: if the file is missing or broken, or if its settings are others; the message names them.
     """
     state, saved = read(path, device)
-    lines = differing(saved, json.loads(json.dumps(settings)))  # as JSON has it: lists, no tuples
+    lines = differences(saved, json.loads(json.dumps(settings)))  # as JSON has it: lists, no tuples
     if lines:
         raise GreedymmError(
             f"{path} is a checkpoint of other settings:\n  " + "\n  ".join(lines) + "\n  Delete it and run again."

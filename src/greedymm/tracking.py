@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256, write_text
-from greedymm.params import Tracking, flat
-from greedymm.runs import Run, key_of
+from greedymm.params.schema import Tracking
+from greedymm.run import Run, key_of
+from greedymm.settings import flat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,8 +9,9 @@ import pytest
 
 from greedymm.analysis import aggregate
 from greedymm.analysis.collect import collect
-from greedymm.params import validate
-from greedymm.runs import Run, planned
+from greedymm.params.load import validate
+from greedymm.plan import planned
+from greedymm.run import Run
 
 DATASET = "colored_mnist_5k"
 NAMES = {DATASET: f"{DATASET} (as shown)"}

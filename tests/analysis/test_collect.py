@@ -14,8 +14,9 @@ from greedymm.analysis import aggregate
 from greedymm.analysis.claims import claims_table
 from greedymm.analysis.collect import Collected, collect, costs_table, read_result, steps_table, used
 from greedymm.errors import GreedymmError
-from greedymm.params import validate
-from greedymm.runs import Run, planned
+from greedymm.params.load import validate
+from greedymm.plan import planned
+from greedymm.run import Run
 
 DATASET = "colored_mnist_5k"
 RATES = {

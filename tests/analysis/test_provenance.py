@@ -2,15 +2,15 @@ from pathlib import Path
 
 import yaml
 
-from greedymm import params
 from greedymm.analysis.provenance import AS_THEIRS, AUTHORS, OURS, THEIRS, settings_table
+from greedymm.params.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def whose(*files: str) -> dict[tuple[str, str], str]:
     """Whose a setting is, by dataset and setting."""
-    rows = settings_table(params.load(*(ROOT / file for file in files))).to_dict("records")
+    rows = settings_table(load(*(ROOT / file for file in files))).to_dict("records")
     return {(row["dataset"], row["setting"]): row["whose"] for row in rows}
 
 
@@ -28,7 +28,7 @@ def test_a_setting_that_is_changed_is_no_longer_the_authors(tmp_path: Path) -> N
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump({"datasets": {"modelnet40": {"training": {"epochs": 10}}}}))
 
-    rows = settings_table(params.load(ROOT / "params.yaml", ROOT / "params/paper.yaml", changed)).to_dict("records")
+    rows = settings_table(load(ROOT / "params.yaml", ROOT / "params/paper.yaml", changed)).to_dict("records")
     found = {row["setting"]: row["whose"] for row in rows if row["dataset"] == "modelnet40"}
 
     assert (found["training.epochs"], found["training.batch_size"]) == (OURS, THEIRS)

@@ -10,8 +10,9 @@ from matplotlib import pyplot as plt
 
 from greedymm.analysis.sweeps import sections, shown, sweep_figure, sweep_results, sweep_text, write_sweeps
 from greedymm.errors import GreedymmError
-from greedymm.params import Params, validate
-from greedymm.runs import planned, points, sweep_place
+from greedymm.params.load import validate
+from greedymm.params.schema import Params
+from greedymm.plan import planned, points, sweep_place
 
 NAME = "colored_mnist_5k"
 

@@ -11,7 +11,7 @@ from greedymm.data.batches import Batches, evaluation_size, loader
 from greedymm.data.inputs import Scaling
 from greedymm.data.samples import SPLITS, Facts, Samples, Stream
 from greedymm.errors import GreedymmError
-from greedymm.params import Execution, Inputs
+from greedymm.settings import Execution, Inputs
 
 CPU = torch.device("cpu")
 COUNTS = {"train": 23, "val": 6, "test": 9}

@@ -14,7 +14,7 @@ from greedymm.data.batches import Batches, loader
 from greedymm.data.inputs import Scaling, channels, window
 from greedymm.data.samples import SPLITS, Facts, Samples
 from greedymm.errors import GreedymmError
-from greedymm.params import Execution, Inputs
+from greedymm.settings import Execution, Inputs
 
 CPU = torch.device("cpu")
 IMAGENET = Inputs(scaling="imagenet")

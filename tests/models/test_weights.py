@@ -7,14 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from greedymm.errors import GreedymmError
-from greedymm.models.multistream import Branch
+from greedymm.models.network import Branch
 from greedymm.models.weights import load, read
 
 CONV = "stages.0.weight"
 
 
-def branch(channels: int = 3, classes: int = 2) -> Branch:
-    return Branch([nn.Conv2d(channels, 4, 3, bias=False)], [4], nn.Linear(4, classes))
+def branch(channels: int = 3) -> Branch:
+    return Branch([nn.Conv2d(channels, 4, 3, bias=False)], [4], nn.Linear(4, 2))
 
 
 def saved(path: Path, content: object) -> Path:
@@ -26,20 +26,9 @@ def own(name: str) -> str:
     return name
 
 
-def test_a_head_of_one_class_is_not_mistaken_for_one_of_many(tmp_path: Path) -> None:
-    many, one = branch(classes=3), branch(classes=1)
-    file = saved(tmp_path / "w.pt", many.state_dict())
-    before = one.head.weight.clone()  # type: ignore[operator]
-
-    load(one, file, own, "it")
-
-    assert torch.equal(one.head.weight, before)  # type: ignore[arg-type]
-    assert torch.equal(one.state_dict()[CONV], many.state_dict()[CONV])
-
-
-def test_a_head_as_a_convolution_of_one_place_is_the_same_head(tmp_path: Path) -> None:
+def test_a_layer_as_a_convolution_of_one_place_is_the_same_layer(tmp_path: Path) -> None:
     theirs, mine = branch().state_dict(), branch()
-    as_convolution = theirs | {"head.weight": theirs["head.weight"][:, :, None, None, None]}
+    as_convolution = theirs | {"pool.weight": theirs["pool.weight"][:, :, None, None, None]}
 
     load(mine, saved(tmp_path / "w.pt", as_convolution), own, "it")
 
@@ -58,9 +47,9 @@ def test_weights_that_were_saved_in_another_order_of_memory_are_loaded(tmp_path:
 def test_what_was_refused_has_changed_nothing(tmp_path: Path) -> None:
     mine = branch()
     before = {name: w.clone() for name, w in mine.state_dict().items()}
-    file = saved(tmp_path / "w.pt", {CONV: torch.zeros(4, 3, 3, 3), "head.weight": torch.zeros(2, 4)})
+    file = saved(tmp_path / "w.pt", {CONV: torch.zeros(4, 3, 3, 3), "pool.weight": torch.zeros(2, 4)})
 
-    with pytest.raises(GreedymmError, match=r"no weight 'head\.bias': it is not of it"):
+    with pytest.raises(GreedymmError, match=r"no weight 'pool\.bias': it is not of it"):
         load(mine, file, own, "it")
 
     assert all(torch.equal(w, before[name]) for name, w in mine.state_dict().items())
@@ -74,14 +63,14 @@ def test_a_first_layer_of_another_form_is_refused_with_both_shapes(
     mine = branch(channels)
     file = saved(tmp_path / "w.pt", mine.state_dict() | {CONV: torch.zeros(shape)})
 
-    with pytest.raises(GreedymmError, match=rf"'{CONV}' is \(.*\) in {file}, and \(4, {channels}, 3, 3\)"):
+    with pytest.raises(GreedymmError, match=rf"'{CONV}': \(.*\) in {file}, \(4, {channels}, 3, 3\)"):
         load(mine, file, own, "it")
 
 
 def test_a_first_layer_of_one_channel_does_not_pass_for_one_of_three(tmp_path: Path) -> None:
     file = saved(tmp_path / "w.pt", branch(channels=1).state_dict())
 
-    with pytest.raises(GreedymmError, match=r"\(4, 1, 3, 3\) .* and \(4, 3, 3, 3\)"):
+    with pytest.raises(GreedymmError, match=r"\(4, 1, 3, 3\) .*, \(4, 3, 3, 3\)"):
         load(branch(channels=3), file, own, "it")
 
 

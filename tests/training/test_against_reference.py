@@ -14,9 +14,9 @@ import torch
 from reference import Array
 from torch import Tensor, nn
 
-from greedymm.models.fusion.mmtm import MMTM
-from greedymm.params import Balanced
-from greedymm.training.epoch import Steps
+from greedymm.models.fusions.mmtm import MMTM
+from greedymm.training.methods.balanced import Settings as Balanced
+from greedymm.training.step import Steps
 
 TOLERANCE, WINDOW = 0.05, 3
 METHOD = Balanced(tolerance=TOLERANCE, window=WINDOW)
@@ -30,11 +30,11 @@ class Recording:
     weights: list[dict[str, Array]] = field(default_factory=list)  # name -> before the update
     gradients: list[dict[str, Array | None]] = field(default_factory=list)
     running_means: list[dict[str, Array]] = field(default_factory=list)
-    squeezed: dict[str, list[list[Array]]] = field(default_factory=dict)  # stage -> of each step, of each branch
+    squeezed: dict[int, list[list[Array]]] = field(default_factory=dict)  # fusion -> of each step, of each branch
 
     def mus(self, modalities: int) -> list[reference.Mu]:
         """mu of every step; the groups are told by the parameters' names."""
-        groups = [(f"branches.{k}.",) for k in range(modalities)]
+        groups = [(f"branches.{k}.", f"head.linears.{k}.") for k in range(modalities)]
         sides = [(f".excite.{k}.", ".squeeze.") for k in range(modalities)]
         return [
             reference.Mu([self._mu(i, g) for g in groups], [self._mu(i, s) for s in sides])
@@ -46,13 +46,13 @@ class Recording:
         gradients = [g for n in names if (g := self.gradients[step][n]) is not None]
         return reference.mu(gradients, [self.weights[step][n] for n in names])
 
-    def gates(self, stage: str, step: int) -> list[Array]:
+    def gates(self, place: int, step: int) -> list[Array]:
         """Gates of all branches at one step, worked out from the squeezed vectors."""
 
         def layer(name: str) -> dict[str, Array]:
-            return {part: self.weights[step][f"fusions.{stage}.{name}.{part}"] for part in ("weight", "bias")}
+            return {part: self.weights[step][f"fusions.{place}.{name}.{part}"] for part in ("weight", "bias")}
 
-        heard = self.squeezed[stage][step]
+        heard = self.squeezed[place][step]
         return reference.gates(heard, layer("squeeze"), [layer(f"excite.{k}") for k in range(len(heard))])
 
 
@@ -70,19 +70,19 @@ def record(run: tiny.Run) -> Recording:
         recording.weights.append({n: array(p) for n, p in parameters.items()})
         recording.gradients.append({n: None if p.grad is None else array(p.grad) for n, p in parameters.items()})
         buffers = dict(run.fit.model.named_buffers())
-        recording.running_means.append({n: array(b) for n, b in buffers.items() if "usual" in n})
+        recording.running_means.append({n: array(b) for n, b in buffers.items() if "gate_mean" in n})
 
-    def follow(stage: str, fusion: nn.Module) -> None:
+    def follow(place: int, fusion: nn.Module) -> None:
         def before_fusion(_module: nn.Module, arguments: tuple[Any, ...]) -> None:
             if fusion.training:
                 of_step = [reference.squeezed(array(h)) for h in arguments[0]]
-                recording.squeezed.setdefault(stage, []).append(of_step)
+                recording.squeezed.setdefault(place, []).append(of_step)
 
         fusion.register_forward_pre_hook(before_fusion)
 
     run.fit.optimizer.register_step_pre_hook(before_update)
-    for stage, fusion in run.fit.model.fusions.items():
-        follow(stage, fusion)
+    for place, fusion in enumerate(run.fit.model.fusions):
+        follow(place, fusion)
     run.go()
     return recording
 
@@ -142,13 +142,13 @@ def test_windows_as_compared_here_are_of_both_signs_and_cross_epochs(tmp_path: P
 
 def test_running_means_are_plain_averages_at_every_step(balanced: Recorded) -> None:
     recording, steps = balanced.recording, range(len(balanced.modes))
-    for stage, fusion in balanced.run.fit.model.fusions.items():
+    for place, fusion in enumerate(balanced.run.fit.model.fusions):
         assert isinstance(fusion, MMTM)
         for k in range(len(balanced.run.fit.modalities)):
-            wanted = reference.running_means([recording.gates(stage, i)[k] for i in steps])
-            found = [recording.running_means[i][f"fusions.{stage}.usual{k}"] for i in steps]
+            wanted = reference.running_means([recording.gates(place, i)[k] for i in steps])
+            found = [recording.running_means[i][f"fusions.{place}.gate_mean{k}"] for i in steps]
             np.testing.assert_allclose(found, wanted, atol=CLOSE)
-            np.testing.assert_allclose(fusion.usual(k).numpy(), wanted[-1], atol=CLOSE)  # validation left it alone
+            np.testing.assert_allclose(fusion.gate_mean(k).numpy(), wanted[-1], atol=CLOSE)  # validation left it alone
 
 
 def test_every_parameter_has_a_gradient_at_every_step_and_the_unused_excitation_a_zero_one(balanced: Recorded) -> None:
@@ -197,11 +197,11 @@ def test_updates_are_those_of_plain_sgd_at_the_learning_rate_of_the_epoch(
 def test_official_gates_average_the_gate_of_modality_0_for_all(tmp_path: Path) -> None:
     run = tiny.run(tmp_path / "resume.pt", "balanced", official_gates=True)
     recording = record(run)
-    for stage, fusion in run.fit.model.fusions.items():
+    for place, fusion in enumerate(run.fit.model.fusions):
         assert isinstance(fusion, MMTM)
-        gates = [recording.gates(stage, i)[0] for i in range(len(recording.weights))]
+        gates = [recording.gates(place, i)[0] for i in range(len(recording.weights))]
         for k in range(2):
-            np.testing.assert_allclose(fusion.usual(k).numpy(), reference.running_means(gates)[-1], atol=CLOSE)
+            np.testing.assert_allclose(fusion.gate_mean(k).numpy(), reference.running_means(gates)[-1], atol=CLOSE)
 
 
 def test_greedy_runs_have_the_learning_speeds_of_the_formula_too(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_loss_is_the_sum_of_the_branches_cross_entropies(tmp_path: Path) -> None
     logits: list[list[Array]] = []
     labels = [of_batch.numpy() for _, of_batch in tiny.split(26, (1.0, 0.3), 6, order=_copy(run.streams["order"]))]
     run.fit.model.register_forward_hook(
-        lambda module, _, given: logits.append([array(y) for y in given]) if module.training else None
+        lambda module, _, given: logits.append([array(y) for y in given.branches]) if module.training else None
     )
 
     found = Steps.joined(run.go().steps).loss.numpy()

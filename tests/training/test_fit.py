@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from greedymm.errors import GreedymmError
-from greedymm.params import Balanced
-from greedymm.training.epoch import Steps
+from greedymm.models.network import Pass
 from greedymm.training.fit import Row
+from greedymm.training.methods.balanced import Settings as Balanced
+from greedymm.training.step import Steps
 
 EAGER = Balanced(tolerance=1e-6, window=3)  # a window is open nearly always
 
@@ -50,7 +51,7 @@ def test_validation_is_regular_even_where_the_epoch_ends_within_a_window(state: 
 
     model, (inputs, labels) = run.fit.model.eval(), (run.val.inputs, run.val.labels)
     with torch.no_grad():
-        regular, re_balanced = (_loss(model(inputs, m), labels) for m in (None, mode))
+        regular, re_balanced = (_loss(model(inputs, Pass(mode=m)).branches, labels) for m in (None, mode))
 
     assert progress.history[-1]["val_loss"] == pytest.approx(regular, rel=1e-5)
     assert progress.history[-1]["val_loss"] != pytest.approx(re_balanced, rel=1e-5)
@@ -173,7 +174,7 @@ def test_the_kept_weights_give_the_validation_accuracy_they_were_kept_for(state:
     assert best is not None
 
     run.fit.model.load_state_dict(best["model"])
-    mean = torch.stack(run.fit.model.eval()(run.val.inputs)).mean(dim=0)
+    mean = run.fit.model.eval()(run.val.inputs).logits
 
     assert best["val_accuracy"] == pytest.approx((mean.argmax(dim=1) == run.val.labels).double().mean().item())
 

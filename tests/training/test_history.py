@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import tiny
 
-from greedymm.training.epoch import Steps
 from greedymm.training.history import write_rows, write_steps
+from greedymm.training.step import Steps
 
 
 def test_history_is_read_back_as_it_was(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from greedymm import checkpoint
 from greedymm.errors import GreedymmError
-from greedymm.training.epoch import Steps
 from greedymm.training.fit import Progress, Row
+from greedymm.training.step import Steps
 
 METHODS = list(tiny.METHODS)
 
@@ -118,8 +118,8 @@ def test_a_run_whose_learning_rate_falls_along_a_cosine_resumes_as_well(tmp_path
 def test_a_run_whose_layers_draw_from_torchs_own_generator_resumes_as_well(tmp_path: Path) -> None:
     def start(state: Path) -> tiny.Run:
         run = tiny.run(state, seed=3)
-        for branch in run.fit.model.streams:
-            branch.head = torch.nn.Sequential(branch.head, torch.nn.Dropout(0.5))
+        for branch in run.fit.model.branches:
+            branch.pool = torch.nn.Sequential(branch.pool, torch.nn.Dropout(0.5))  # type: ignore[arg-type]
         return run
 
     wanted = start(tmp_path / "whole.pt")

@@ -3,7 +3,7 @@ import tiny
 import torch
 from torch import Tensor
 
-from greedymm.training.speed import ConditionalLearningSpeed, spread
+from greedymm.training.speed import ConditionalLearningSpeed, modality_gap
 
 REGULAR, RE_BALANCING = torch.tensor(True), torch.tensor(False)
 
@@ -14,8 +14,9 @@ def after_backward(modalities: int = 2) -> tuple[ConditionalLearningSpeed, list[
     model = tiny.network(modalities)
     for p in model.parameters():
         p.grad = torch.ones_like(p)
-    groups = [model.branch_parameters(k) for k in range(modalities)]
-    return ConditionalLearningSpeed(model), groups + [model.fusion_parameters(k) for k in range(modalities)]
+    branches = [model.group(f"branch_{k}.body", f"branch_{k}.head") for k in range(modalities)]
+    fusions = [model.group(f"fusion.side_{k}", "fusion.shared") for k in range(modalities)]
+    return ConditionalLearningSpeed(model), branches + fusions
 
 
 def mu(group: list[torch.nn.Parameter]) -> float:
@@ -81,4 +82,4 @@ def test_sums_are_saved_and_go_on_from_there() -> None:
 def test_difference_has_a_sign_for_two_modalities_and_is_the_range_for_more(values: list[float], wanted: float) -> None:
     given: Tensor = torch.tensor(values, dtype=torch.float64)
 
-    assert float(spread(given)) == pytest.approx(wanted)
+    assert float(modality_gap(given)) == pytest.approx(wanted)

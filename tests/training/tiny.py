@@ -9,18 +9,40 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from greedymm.models.branches.cnn import Settings as Cnn
 from greedymm.models.build import build
-from greedymm.models.multistream import Branch, MultiStream
-from greedymm.params import Balanced, Cnn, Greedy, Mmtm, Random, Strict, Training
+from greedymm.models.fusions.concat import Settings as Concat
+from greedymm.models.fusions.mmtm import Settings as Mmtm
+from greedymm.models.heads.joint import Settings as Joint
+from greedymm.models.heads.own import Settings as Own
+from greedymm.models.network import MultimodalNetwork
 from greedymm.seeding import Streams, seed_everything
+from greedymm.settings import FusionSettings, HeadSettings, MethodSettings, Training
 from greedymm.training.fit import Fit, Progress, make_method
+from greedymm.training.methods.agm import Settings as Agm
+from greedymm.training.methods.balanced import Settings as Balanced
+from greedymm.training.methods.g_blend import Settings as GBlend
+from greedymm.training.methods.greedy import Settings as Greedy
+from greedymm.training.methods.mla import Settings as Mla
+from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
+from greedymm.training.methods.ogm_ge import Settings as OgmGe
+from greedymm.training.methods.random import Settings as Random
 
 Batch = tuple[list[Tensor], Tensor]
 
 CLASSES = 3
 CHANNELS = (3, 1, 2)  # of the inputs of m0, m1, m2
 NAMES = ("m0", "m1", "m2")
-METHODS: dict[str, Strict] = {"greedy": Greedy(), "balanced": Balanced(tolerance=0.05, window=3), "random": Random()}
+METHODS: dict[str, MethodSettings] = {
+    "greedy": Greedy(),
+    "balanced": Balanced(tolerance=0.05, window=3),
+    "random": Random(),
+    "ogm_ge": OgmGe(),
+    "agm": Agm(),
+    "g_blend": GBlend(super_epoch=2, probe=1),
+    "mla": Mla(),
+    "modality_dropout": ModalityDropout(p=0.4),
+}
 TRAINING = Training(
     epochs=4, batch_size=6, learning_rate=0.1, momentum=0.9, patience=0, threshold=0.1, snapshots=(1, 3)
 )
@@ -42,9 +64,18 @@ class Split:
     def __len__(self) -> int:
         return math.ceil(len(self.labels) / self.size)
 
+    @property
+    def count(self) -> int:
+        return len(self.labels)
+
     def __iter__(self) -> Iterator[Batch]:
         count = len(self.labels)
-        rows = torch.arange(count) if self.order is None else torch.randperm(count, generator=self.order)
+        return self.of(torch.arange(count) if self.order is None else torch.randperm(count, generator=self.order))
+
+    def view(self, order: torch.Generator | None = None, _augmentation: torch.Generator | None = None) -> "Split":
+        return Split(self.inputs, self.labels, self.size, order)
+
+    def of(self, rows: Tensor) -> Iterator[Batch]:
         for chosen in torch.split(rows, self.size):
             yield [x[chosen] for x in self.inputs], self.labels[chosen]
 
@@ -62,15 +93,20 @@ def split(
     return Split(inputs, labels, size, order)
 
 
-def network(modalities: int = 2, *, official_gates: bool = False) -> MultiStream:
-    """Branches of three stages, fused after the last two."""
-    fusion = Mmtm(name="mmtm", official_gates=official_gates) if modalities > 1 else None
-    return build(Cnn(name="cnn", widths=(4, 6, 8)), fusion, (2, 3) if fusion else (), CHANNELS[:modalities], CLASSES)
+def network(modalities: int = 2, *, official_gates: bool = False, joint: bool = False) -> MultimodalNetwork:
+    """Branches of three stages, fused after the last two; or, joint, one head over their features side by side."""
+    cnn = Cnn(name="cnn", widths=(4, 6, 8))
+    fusion: FusionSettings | None = Mmtm(name="mmtm", official_gates=official_gates) if modalities > 1 else None
+    head: HeadSettings = Own(name="own")
+    if joint:
+        fusion, head = Concat(name="concat"), Joint(name="joint")
+    stages = (2, 3) if fusion and not joint else ()
+    return build([cnn] * modalities, fusion, [stages] * modalities, head, CHANNELS[:modalities], CLASSES)
 
 
-def forward(branch: Branch, h: Tensor) -> Tensor:
-    """Logits of one branch alone."""
-    logits: Tensor = MultiStream([branch])([h])[0]
+def logits_of(model: MultimodalNetwork, h: Tensor) -> Tensor:
+    """Logits of a network of one branch."""
+    logits: Tensor = model([h]).logits
     return logits
 
 
@@ -91,13 +127,14 @@ class Run:
 def run(
     state: Path,
     method: str = "greedy",
-    settings: Strict | None = None,
+    settings: MethodSettings | None = None,
     *,
     seed: int = 0,
     clarity: Sequence[float] = (1.0, 0.3),
     training: Training = TRAINING,
     official_gates: bool = False,
     samples: int = 26,
+    joint: bool = False,
 ) -> Run:
     """A run on fresh weights, as a new process would start it.
 
@@ -109,11 +146,11 @@ def run(
         training: budget and optimiser.
         official_gates: of the fusions.
         samples: in training; there are 10 in validation.
+        joint: whether one head reads the features of all branches.
     """
     streams = seed_everything(seed)
-    model = network(len(clarity), official_gates=official_gates)
-    settings = settings or METHODS[method]
-    chooser = make_method(method, settings, len(clarity), torch.device("cpu"), streams["method"])
+    model = network(len(clarity), official_gates=official_gates, joint=joint)
+    chooser = make_method(settings or METHODS[method], model, streams["method"])
     names = NAMES[: len(clarity)]
     identity: dict[str, Any] = {"method": method, "seed": seed, "training": training.model_dump(mode="json")}
     fit = Fit(model, chooser, training, names, streams, state, identity)

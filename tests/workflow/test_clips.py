@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from greedymm.data.export import write_clips
-from greedymm.data.handwave import Settings
+from greedymm.data.datasets.handwave import Settings
+from greedymm.data.synthetic.export import write_clips
 
 from . import project as p
 from .project import Project

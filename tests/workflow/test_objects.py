@@ -11,10 +11,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from greedymm.data import solids
-from greedymm.data.export import write_meshes
-from greedymm.data.meshes import read_off
-from greedymm.data.render import render
+from greedymm.data.datasets import solids
+from greedymm.data.sources.meshes import read_off
+from greedymm.data.sources.renderer import render
+from greedymm.data.synthetic.export import write_meshes
 
 from . import project as p
 from .project import Project
@@ -95,7 +95,7 @@ def test_another_pair_of_views_and_the_same_view_twice_take_the_same_file(projec
     project.run("snakemake", "--cores", "2", "data_modelnet40")
     content["datasets"]["modelnet40"]["modalities"] = ["view3", "view9"]
     write(project, content)
-    assert "data" not in project.planned()
+    assert "prepare" not in project.planned()
     content["datasets"]["modelnet40"]["modalities"] = ["view0", "view0"]
     write(project, content)
 

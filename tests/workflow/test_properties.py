@@ -103,14 +103,14 @@ def test_a_method_removed_changes_tables_and_trains_nothing(pulled: Project) -> 
 
 
 def test_a_comment_or_docstring_trains_nothing_and_a_statement_what_uses_it(pulled: Project) -> None:
-    pulled.edit("src/greedymm/training/epoch.py", '"""One epoch, the same', '"""A single epoch, the same')
+    pulled.edit("src/greedymm/training/step.py", '"""One step and one epoch', '"""A step and an epoch')
     pulled.edit("src/greedymm/training/fit.py", "# disable=None: a bar", "# A bar")
     assert set(pulled.planned()) <= {"track", "all", "total"}
 
-    pulled.edit("src/greedymm/training/methods/random.py", "if epoch > 0", "if epoch >= 1")
+    pulled.edit("src/greedymm/training/methods/random.py", "if step.epoch > 0", "if step.epoch >= 1")
     planned = pulled.planned()
-    assert planned["train"] == planned["utilization"] == 1
-    assert "data" not in planned
+    assert planned["train"] == planned["evaluate"] == 1
+    assert "prepare" not in planned
 
 
 def test_the_same_settings_give_the_same_bytes_and_tracking_changes_none(made: Project, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_whatever_is_deleted_comes_back(pulled: Project) -> None:
     run = results / "runs" / DATASET / pulled.runs()[0]
     history = (run / "history.csv").read_bytes()
     figure = (results / "figures/accuracy.png").read_bytes()
-    rates = next(run.glob("utilization-*/rates.json"))
+    rates = next(run.glob("evaluation-*/rates.json"))
     for path in (run / "history.csv", rates, results / "figures/accuracy.png", results / "tables/headline.csv"):
         path.unlink()
 
@@ -202,7 +202,7 @@ def test_without_tracking_there_is_no_store(made: Project) -> None:
 def test_history_and_predictions_hold_what_they_should(made: Project) -> None:
     run = made.folder / "results/runs" / DATASET / made.runs()[1]
     history, steps = pd.read_csv(run / "history.csv"), pd.read_parquet(run / "steps.parquet")
-    predictions = pd.read_parquet(next(run.glob("utilization-*")) / "predictions.parquet")
+    predictions = pd.read_parquet(next(run.glob("evaluation-*")) / "predictions.parquet")
 
     assert len(history) == 2
     assert len(steps) == history[["regular_steps", "rebalancing_color", "rebalancing_gray"]].to_numpy().sum()

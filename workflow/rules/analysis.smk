@@ -1,16 +1,16 @@
-rule utilization:
+rule evaluate:
     input:
         data=lambda w: ancient(run_of(w).data_path),
         checkpoint=ancient(rules.train.output.checkpoint),  # fixed, too, by the key of its folder
         snapshots=ancient(rules.train.output.snapshots),
     output:
-        rates="results/runs/{dataset}/{method}/{run}/utilization-{code}/rates.json",
-        during="results/runs/{dataset}/{method}/{run}/utilization-{code}/during_training.csv",
-        predictions="results/runs/{dataset}/{method}/{run}/utilization-{code}/predictions.parquet",
+        rates="results/runs/{dataset}/{method}/{run}/evaluation-{code}/rates.json",
+        during="results/runs/{dataset}/{method}/{run}/evaluation-{code}/during_training.csv",
+        predictions="results/runs/{dataset}/{method}/{run}/evaluation-{code}/predictions.parquet",
     log:
-        "results/logs/utilization/{dataset}-{method}-{run}-{code}.log",
+        "results/logs/evaluate/{dataset}-{method}-{run}-{code}.log",
     benchmark:
-        "results/benchmarks/utilization/{dataset}-{method}-{run}-{code}.tsv"
+        "results/benchmarks/evaluate/{dataset}-{method}-{run}-{code}.tsv"
     conda:
         "../envs/greedymm.yaml"
     threads: places
@@ -21,7 +21,7 @@ rule utilization:
         run=lambda w: run_of(w).model_dump_json(),
         execution=PARAMS.execution.model_dump_json(),
     shell:
-        "python -m greedymm utilization --run {params.run:q} --execution {params.execution:q} 2> {log}"
+        "python -m greedymm evaluate --run {params.run:q} --execution {params.execution:q} 2> {log}"
 
 
 rule tables:

@@ -1,8 +1,11 @@
 """Params, validated, and the runs that they ask for. No rules."""
 
 import csv
+import os
 import shlex
+import subprocess
 import sys
+from importlib.util import find_spec
 from shutil import which
 from pathlib import Path
 
@@ -11,12 +14,11 @@ SOURCE = str(Path(workflow.basedir, "src"))
 sys.path.insert(0, SOURCE)
 shell.prefix(f"export PYTHONPATH={shlex.quote(SOURCE)}; ")
 
-from greedymm import params as schema
 from greedymm.errors import GreedymmError
-from greedymm.runs import (
+from greedymm.params.load import validate
+from greedymm.plan import (
     analysis_key,
     data_settings,
-    key_of,
     planned,
     points,
     report_key,
@@ -25,11 +27,12 @@ from greedymm.runs import (
     sweeps_stamp,
     variants,
 )
+from greedymm.run import key_of
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
 try:
-    PARAMS = schema.validate(config)
+    PARAMS = validate(config)
     RUNS = planned(PARAMS)
     SWEEPS = {name: sweep_place(PARAMS, name) for name in PARAMS.sweeps}
     SWEPT = {name: [p.run for p in points(PARAMS, name)] for name in PARAMS.sweeps}
@@ -89,6 +92,24 @@ def data_of(wildcards):
     if path not in DATA_OF:
         raise WorkflowError(f"{path} is not a file of these params")
     return DATA_OF[path]
+
+
+def check_parts():
+    """Stop before the first job where a plug-in fails or does not fit its network; jobs see it, too, one by one."""
+    if find_spec("torch") is None:  # jobs have an environment of their own
+        return
+    command = [
+        "python",
+        "-m",
+        "greedymm",
+        "check",
+        "--params",
+        PARAMS.model_dump_json(),
+    ]
+    environment = os.environ | {"PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise WorkflowError(done.stderr.strip())
 
 
 def forget_what_is_left_out():

@@ -20,8 +20,8 @@ from pyarrow.parquet import ParquetFile, read_metadata
 
 from greedymm.errors import GreedymmError
 from greedymm.files import read, read_json
-from greedymm.params import differing
-from greedymm.runs import Run
+from greedymm.run import Run
+from greedymm.settings import differences
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def read_result(run: Run) -> Result:
     wanted = run.settings.model_dump(mode="json")
     if record.get("settings") != wanted:
         recorded = record.get("settings")
-        lines = differing(recorded if isinstance(recorded, dict) else {}, wanted)
+        lines = differences(recorded if isinstance(recorded, dict) else {}, wanted)
         raise GreedymmError(f"{run.folder / 'record.json'} is of other settings: {'; '.join(lines)}")
     rates = read(run.evaluation_folder / "rates.json", _mapping)
     history, timing = read(run.folder / "history.csv", _epochs), read(run.folder / "timing.csv", _timing)

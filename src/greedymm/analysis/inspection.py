@@ -7,7 +7,7 @@ import pandas as pd
 
 from greedymm.errors import GreedymmError
 from greedymm.files import read, read_json
-from greedymm.params import flat
+from greedymm.settings import flat
 
 
 def described(folder: Path) -> str:
@@ -22,7 +22,7 @@ def described(folder: Path) -> str:
         "made with": flat({name: value for name, value in record.items() if name != "settings"}),
         "last epoch": _row(history.tail(1)),
     }
-    for path in sorted(folder.glob("utilization-*/rates.json")):
+    for path in sorted(folder.glob("evaluation-*/rates.json")):
         rates = read(path, _rates)
         best = history[history["epoch"] == rates["best_epoch"]]
         if len(best) != 1:

@@ -5,7 +5,8 @@ Source: the code that Wu et al. (ICML 2022) released, for ModelNet40. What they 
 
 import pandas as pd
 
-from greedymm.params import Params, flat
+from greedymm.params.schema import Params
+from greedymm.settings import flat
 
 AUTHORS = {
     "modalities": ["view0", "view6"],

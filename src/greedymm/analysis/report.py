@@ -16,8 +16,9 @@ from greedymm.analysis.page import address, write_page
 from greedymm.analysis.provenance import settings_table
 from greedymm.analysis.published import published
 from greedymm.analysis.sweeps import Section
-from greedymm.params import Dataset, Params, Sweep, flat
-from greedymm.runs import planned
+from greedymm.params.schema import Dataset, Params, Sweep
+from greedymm.plan import planned
+from greedymm.settings import flat
 
 # What to see in the figures.
 CAPTIONS = {

@@ -13,8 +13,8 @@ from greedymm.analysis.aggregate import HEADLINE, as_text, out_of, summary_table
 from greedymm.analysis.collect import LEFT_OUT, collect
 from greedymm.analysis.figures.style import WIDEST, label, looks
 from greedymm.analysis.page import address, write_page
-from greedymm.params import Sweep
-from greedymm.runs import Point
+from greedymm.params.schema import Sweep
+from greedymm.plan import Point
 
 INDEX = ["value", "method"]
 MEASURES = {

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.inputs import Scaling, Shown
 from greedymm.errors import GreedymmError
-from greedymm.params import Execution, Inputs
+from greedymm.settings import Execution, Inputs
 
 # Where nothing is learned, the size of a batch changes no result, but the memory that it takes.
 MOST_SAMPLES, MOST_BYTES = 200, 2**23
@@ -115,10 +115,20 @@ class Batches:
         return math.ceil(self.count / self.size)
 
     def __iter__(self) -> Iterator[Rows]:
-        rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
-        shown = self.shown.drawn(self.count, self.size)
+        return self.of(
+            torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
+        )
+
+    def of(self, rows: Tensor) -> Iterator[Rows]:
+        """Batches of these rows, in their order."""
+        shown = self.shown.drawn(len(rows), self.size)
         for (images, labels), show in zip(self.store.batches(rows, self.size), shown, strict=True):
             yield [self.scaling(x) for x in show(images)], labels
+
+    def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> "Batches":
+        """The same split in another order: as stored and not augmented, where no generator is given."""
+        shown = Shown(self.shown.settings, self.shown.modalities, self.shown.device, augmentation)
+        return Batches(self.store, self.count, self.size, shown, self.scaling, order)
 
 
 def loader(

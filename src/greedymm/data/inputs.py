@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from greedymm.errors import GreedymmError
-from greedymm.params import Inputs
+from greedymm.settings import Inputs
 
 # Axes of a batch of images and of clips.
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}

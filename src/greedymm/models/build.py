@@ -1,38 +1,61 @@
-"""Settings -> network. Branches and fusions are found by their names."""
+"""Settings -> network: the only place where one is built."""
 
 from collections.abc import Sequence
-from importlib import import_module
 
 import torch
 from torch import Tensor, nn
 
-from greedymm.models.multistream import MultiStream
-from greedymm.params import PACKAGES, Named
+from greedymm.errors import GreedymmError
+from greedymm.models.network import MultimodalNetwork
+from greedymm.params.plugins import module_of
+from greedymm.settings import BranchSettings, FusionSettings, HeadSettings
 
 # Axes of the weights of convolutions over images and over clips.
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def build(
-    branch: Named, fusion: Named | None, fuse_after: Sequence[int], channels: Sequence[int], classes: int
-) -> MultiStream:
+    branches: Sequence[BranchSettings],
+    fusion: FusionSettings | None,
+    fuse_after: Sequence[Sequence[int]],
+    head: HeadSettings,
+    channels: Sequence[int],
+    classes: int,
+) -> MultimodalNetwork:
     """A network with fresh weights, drawn from torch's own generator: seed it first.
 
     Args:
-        branch, fusion: names and settings.
-        fuse_after: stages, counted from 1, after which the branches are fused.
+        branches: settings of the branch of each modality.
+        fusion: settings; None where there is one branch.
+        fuse_after: of each branch the stages, counted from 1, after which they are fused.
+        head: settings.
         channels: of the input, for each modality.
         classes: number of logits.
+
+    Raises:
+        GreedymmError: if a plug-in fails on import, or if a stage to fuse after does not exist.
     """
-    make_branch = import_module(f"{PACKAGES['branch']}.{branch.name}").build
-    branches = [make_branch(branch, c, classes) for c in channels]
+    made_head = module_of(head).build(head, classes)
+    made = []
+    for settings, own in zip(branches, channels, strict=True):
+        made.append(module_of(settings).build(settings, own))
+        made_head.add_branch(made[-1].width)
+    if fusion is not None and fusion.late:
+        made_head.finish(module_of(fusion).build(fusion, [b.width for b in made]))
+        return channels_last(MultimodalNetwork(made, made_head))
+    made_head.finish(None)
     if fusion is None:
-        return channels_last(MultiStream(branches))
-    make_fusion = import_module(f"{PACKAGES['fusion']}.{fusion.name}").build
-    return channels_last(MultiStream(branches, lambda widths: make_fusion(fusion, widths), fuse_after))
+        return channels_last(MultimodalNetwork(made, made_head))
+    for branch, stages in zip(made, fuse_after, strict=True):
+        if any(not 1 <= stage <= len(branch.stages) for stage in stages):
+            raise GreedymmError(f"fuse_after: a branch has stages 1 to {len(branch.stages)}, not {list(stages)}")
+    places = zip(*fuse_after, strict=True)  # of each the stages of all branches
+    by_place = [[b.widths[s - 1] for b, s in zip(made, stages, strict=True)] for stages in places]
+    fusions = [module_of(fusion).build(fusion, widths) for widths in by_place]
+    return channels_last(MultimodalNetwork(made, made_head, fusions, fuse_after))
 
 
-def channels_last(model: MultiStream) -> MultiStream:
+def channels_last(model: MultimodalNetwork) -> MultimodalNetwork:
     """Lay out the weights of convolutions as a CPU is fastest with."""
     plain = [conv for conv in model.modules() if isinstance(conv, nn.Conv2d) and _destroys_memory(conv)]
     for conv in plain:

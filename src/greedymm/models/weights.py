@@ -1,4 +1,4 @@
-"""Weights that others trained -> a branch, whatever number of classes they were trained for."""
+"""Weights that others trained -> a branch, whatever classes they were trained for."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,19 +7,19 @@ import torch
 from torch import Tensor
 
 from greedymm.errors import GreedymmError
-from greedymm.models.multistream import Branch
+from greedymm.models.network import Branch
 
 COUNTER = "num_batches_tracked"  # of norm layers: files of early releases of torch lack it, and nothing depends on it
 
 
 def load(branch: Branch, file: Path, name_there: Callable[[str], str], network: str) -> None:
-    """Start from the weights in a file.
+    """Start from the weights in a file. The file's head is not read.
 
-    A head for another number of classes stays as it is. Of the first layer, a branch for one channel takes the sum
+    Of the first layer, a branch for one channel takes the sum
     over the channels: it sees of a gray picture what they would.
 
     Args:
-        branch: its first parameter is the weight of its first layer; that of its head begin with `head.`.
+        branch: its first parameter is the weight of its first layer.
         file: a state_dict.
         name_there: name of a weight of the branch -> its name in the file.
         network: what the file should be of, for the error.
@@ -40,18 +40,16 @@ def load(branch: Branch, file: Path, name_there: Callable[[str], str], network: 
         weight = weights[theirs]
         if name == first and place.shape[1] == 1 and weight.dim() == place.dim():
             weight = weight.sum(dim=1, keepdim=True)
-        loaded[name] = _fitting(name, theirs, weight, place, file)
+        loaded[name] = _fitting(theirs, weight, place, file)
     branch.load_state_dict(loaded)
 
 
-def _fitting(name: str, theirs: str, weight: Tensor, place: Tensor, file: Path) -> Tensor:
+def _fitting(theirs: str, weight: Tensor, place: Tensor, file: Path) -> Tensor:
     if weight.numel() == place.numel() and weight.squeeze().shape == place.squeeze().shape:
         return weight.view(place.shape)
-    if name.startswith("head."):
-        return place
     raise GreedymmError(
-        f"'{theirs}' is {tuple(weight.shape)} in {file}, and {tuple(place.shape)} in a network of these params:"
-        " the same width and three channels, or one, are needed"
+        f"shape mismatch for '{theirs}': {tuple(weight.shape)} in {file}, {tuple(place.shape)} in a network of these"
+        " params; set width to that of the file, and take 1 or 3 channels"
     )
 
 

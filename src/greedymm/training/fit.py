@@ -4,11 +4,11 @@ import logging
 import math
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -18,23 +18,18 @@ from tqdm import tqdm
 
 from greedymm import checkpoint
 from greedymm.errors import GreedymmError
-from greedymm.models.multistream import MultiStream
-from greedymm.params import PACKAGES, Strict, Training
+from greedymm.models.network import MultimodalNetwork
+from greedymm.params.plugins import module_of
 from greedymm.seeding import Streams
-from greedymm.training.epoch import Steps, evaluate, train_epoch
-from greedymm.training.methods.greedy import Greedy
-from greedymm.training.speed import ConditionalLearningSpeed
+from greedymm.settings import MethodSettings, Training
+from greedymm.training.methods.base import Method
+from greedymm.training.services import Batches, Services, make_optimizer
+from greedymm.training.speed import ConditionalLearningSpeed, side_parameters
+from greedymm.training.step import Steps, evaluate, train_epoch
 
 log = logging.getLogger(__name__)
 
 Row = dict[str, float]  # one line of a history
-
-
-class Epochs(Protocol):
-    """Batches of a split: as many in each pass, in an order of its own."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Any: ...
 
 
 class Best(TypedDict):
@@ -56,9 +51,30 @@ class Progress:
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # epoch -> weights, on the CPU
 
 
-def make_method(name: str, settings: Strict, modalities: int, device: torch.device, draws: torch.Generator) -> Greedy:
-    """A training method, found by its name."""
-    method: Greedy = import_module(f"{PACKAGES['method']}.{name}").build(settings, modalities, device, draws)
+def make_method(settings: MethodSettings, network: MultimodalNetwork, generator: torch.Generator) -> Method:
+    """A training method that has taken hold of a network with fresh weights.
+
+    Modules of its own become a part of the network, and so of the optimizer and the checkpoint.
+
+    Raises:
+        GreedymmError: if the network lacks a group of parameters, or a fusion cannot make a pass, that it needs.
+    """
+    method: Method = module_of(settings).build(settings)
+    name = type(settings).__module__.rpartition(".")[2]
+    try:
+        for group in method.groups(len(network.branches)):
+            network.group(group)
+    except GreedymmError as error:
+        raise GreedymmError(f"method '{name}': {error}") from None
+    if missing := method.passes() - network.makes:
+        raise GreedymmError(
+            f"method '{name}' needs passes with {', '.join(sorted(missing))}, which the fusion cannot make; it can:"
+            f" {', '.join(sorted(network.makes))}"
+        )
+    own = method.setup(network, generator)
+    if own is not None:
+        network.add_module("method", own)
+    network.decide = method.predict
     return method
 
 
@@ -66,9 +82,9 @@ class Fit:
     """A training run, epoch by epoch.
 
     Args:
-        model: with fresh weights.
-        method: chooses each step's mode.
-        settings: budget and optimiser.
+        network: with fresh weights, of which `method` has taken hold.
+        method: as `make_method` gives it.
+        settings: budget and optimizer.
         modalities: names, for the history.
         streams: all random streams of the run.
         state: file that holds the state after the last whole epoch, and the settings it belongs to.
@@ -77,27 +93,23 @@ class Fit:
 
     def __init__(
         self,
-        model: MultiStream,
-        method: Greedy,
+        network: MultimodalNetwork,
+        method: Method,
         settings: Training,
         modalities: Sequence[str],
         streams: Streams,
         state: Path,
         identity: dict[str, Any],
     ) -> None:
-        self.model, self.method, self.settings, self.modalities = model, method, settings, modalities
+        self.model, self.method, self.settings, self.modalities = network, method, settings, modalities
         self.streams, self.state, self.identity = streams, state, identity
-        self.speed = ConditionalLearningSpeed(model) if len(modalities) > 1 else None
-        self.optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
+        measured = len(modalities) > 1 and side_parameters(network.groups(), 0)
+        self.speed = ConditionalLearningSpeed(network) if measured else None
+        self.optimizer = make_optimizer(network, settings)
         self.scheduler = make_scheduler(self.optimizer, settings)
         self.progress = Progress()
 
-    def run(self, train: Epochs, val: Epochs, after_epoch: Callable[[Row, Row], None]) -> Progress:
+    def run(self, train: Batches, val: Batches, after_epoch: Callable[[Row, Row], None]) -> Progress:
         """Train to the end, from the state of an earlier, interrupted run where there is one.
 
         Args:
@@ -127,18 +139,20 @@ class Fit:
         perfect = sum(row["train_accuracy"] == 1 for row in self.progress.history)
         return perfect >= self.settings.perfect_epochs or len(self.progress.history) >= self.settings.epochs
 
-    def epoch(self, train: Epochs, val: Epochs) -> None:
+    def epoch(self, train: Batches, val: Batches) -> None:
         """One epoch of training, and one of validation."""
         number, started = len(self.progress.history), time.perf_counter()
         learning_rate = self.optimizer.param_groups[0]["lr"]
-        self.method.start_epoch(number, len(train))
-        steps = train_epoch(self.model, train, self.method, self.speed, self.optimizer)
+        self.method.start_epoch(number, Services(self.model, train, val, self.optimizer, self.settings))
+        steps = self.train_epoch(number, train)
         seconds = time.perf_counter() - started
-        val_loss, val_accuracy = evaluate(self.model, val)
+        scores = evaluate(self.model, val)
+        val_loss = scores.loss(self.method.settings.objective)
         before = [float(s.loss[-1]) for s in self.progress.steps[-1:]]  # the last loss of the epoch before
+        done = sum(len(s.loss) for s in self.progress.steps)
         # The loss of validation is that of the weights after the epoch's last step.
-        check_finite([*before, *steps.loss.tolist(), val_loss], number * len(train) - len(before), learning_rate)
-        row = self.row(steps) | {"val_loss": val_loss} | self.named("val_accuracy", val_accuracy)
+        check_finite([*before, *steps.loss.tolist(), val_loss], done - len(before), learning_rate)
+        row = self.row(steps) | {"val_loss": val_loss} | self.named("val_accuracy", scores.accuracies)
         row = {"epoch": number + 1, "learning_rate": learning_rate} | row
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(row["train_loss"])
@@ -152,6 +166,30 @@ class Fit:
         if number + 1 in self.settings.snapshots:
             self.progress.snapshots[number + 1] = {name: w.cpu() for name, w in self.weights().items()}
 
+    def train_epoch(self, number: int, train: Batches) -> Steps:
+        """The steps of one epoch: on all samples, shuffled, or in the method's order; of all branches, or of some."""
+        order = self.method.order(number, train.count)
+        batches: Any = train if order is None else train.of(order.rows)
+        count = len(train) if order is None else math.ceil(len(order.rows) / self.settings.batch_size)
+        present = None
+        if order is not None and order.present is not None:
+            present = torch.split(order.present.to(self.method.device), self.settings.batch_size)
+        with self.frozen(self.method.active(number)):
+            return train_epoch(self.model, batches, count, self.method, self.speed, self.optimizer, number, present)
+
+    @contextmanager
+    def frozen(self, active: Collection[int] | None) -> Iterator[None]:
+        """Parameters of the branches that are not among the active ones do not learn; None: all are."""
+        groups = self.model.groups()
+        others = set(range(len(self.modalities))) - set(active) if active is not None else set()
+        names = [name for k in others for name in (f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}")]
+        parameters = [p for name in names for p in groups[name]]
+        for p in parameters:
+            p.requires_grad_(False)
+        yield
+        for p in parameters:
+            p.requires_grad_(True)
+
     def weights(self) -> dict[str, Tensor]:
         """A copy of the network's weights and buffers; a plain dict, as after a resume: both give the same bytes."""
         return {name: w.detach().clone() for name, w in self.model.state_dict().items()}
@@ -162,17 +200,19 @@ class Fit:
         accuracy = (steps.correct.sum(dim=0).double() / samples).tolist()
         counts = {"regular_steps": int((steps.mode == 0).sum())}
         speeds = {}
-        if self.speed is not None:
+        if len(self.modalities) > 1:
             counts |= {f"rebalancing_{m}": int((steps.mode == k + 1).sum()) for k, m in enumerate(self.modalities)}
+        if self.speed is not None:
             speeds = {f"speed_{m}": float(s) for m, s in zip(self.modalities, steps.speeds[-1], strict=True)}
             speeds["d_speed"] = float(steps.d_speed[-1])
         loss = float((steps.loss.double() * steps.samples).sum() / samples)
-        return {"train_loss": loss} | self.named("train_accuracy", accuracy) | speeds | counts
+        coefficients = {f"{name}_mean": float(values.double().mean()) for name, values in steps.log.items()}
+        return {"train_loss": loss} | self.named("train_accuracy", accuracy) | speeds | counts | coefficients
 
     def named(self, measure: str, values: Sequence[float]) -> Row:
         """Values of the mean and of each branch; of the one branch alone for a unimodal reference."""
         names = [measure, *(f"{measure}_{m}" for m in self.modalities)]
-        return dict(zip(names, values, strict=True)) if self.speed is not None else {measure: values[0]}
+        return dict(zip(names, values, strict=True)) if len(self.modalities) > 1 else {measure: values[0]}
 
     def save(self) -> None:
         """Keep all that the next epoch builds on."""

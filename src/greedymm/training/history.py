@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from greedymm.files import whole
-from greedymm.training.epoch import Steps
 from greedymm.training.fit import Row
+from greedymm.training.step import Steps
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -17,7 +17,9 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
 
 
 def write_steps(path: Path, steps: Sequence[Steps], modalities: Sequence[str]) -> None:
-    """Write a Parquet file with one row per step: its number, loss, mode, and for M > 1 each speed and d_speed."""
+    """Write a Parquet file with one row per step: its number, loss, mode, and for M > 1 the
+    speeds, d_speed and the method's coefficients.
+    """
     joined = Steps.joined(steps)
     frame = pd.DataFrame(
         {
@@ -28,6 +30,7 @@ def write_steps(path: Path, steps: Sequence[Steps], modalities: Sequence[str]) -
     )
     if len(modalities) > 1:
         speeds = pd.DataFrame(joined.speeds.numpy(), columns=[f"speed_{m}" for m in modalities])
-        frame = pd.concat([frame, speeds.assign(d_speed=joined.d_speed.numpy())], axis=1)
+        log = pd.DataFrame({name: values.numpy() for name, values in joined.log.items()})
+        frame = pd.concat([frame, speeds.assign(d_speed=joined.d_speed.numpy()), log], axis=1)
     with whole(path) as beside:
         frame.to_parquet(beside, index=False)

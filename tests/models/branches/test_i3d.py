@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import forward
 from torch import Tensor
-from torch.nn.functional import avg_pool3d, batch_norm, conv3d, max_pool3d, pad
+from torch.nn.functional import avg_pool3d, batch_norm, conv3d, linear, max_pool3d, pad
 
 from greedymm.errors import GreedymmError
 from greedymm.models.branches.i3d import MaxPool, build, name_in_port, same
-from greedymm.models.multistream import Branch
-from greedymm.params import I3d
+from greedymm.models.branches.i3d import Settings as I3d
+from greedymm.models.network import Branch
 
 FULL = I3d(name="i3d")
 WIDTH = 8
@@ -124,8 +123,14 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor],
     return weights, path
 
 
-def loaded(path: Path, channels: int = 3, classes: int = CLASSES) -> Branch:
-    return build(NARROW.model_copy(update={"weights": str(path)}), channels, classes)
+def loaded(path: Path, channels: int = 3) -> Branch:
+    return build(NARROW.model_copy(update={"weights": str(path)}), channels)
+
+
+def features(branch: Branch, clips: Tensor) -> Tensor:
+    """Features of a branch, all stages and the pooling: (B, T, D)."""
+    pooled: Tensor = branch.pool(branch(clips))
+    return pooled
 
 
 # -- The network --------------------------------------------------------------------------------------------
@@ -138,39 +143,37 @@ def test_with_the_same_weights_it_computes_what_the_port_does(
     weights, path = theirs
     branch, clips = loaded(path).eval(), torch.randn(2, 3, *space)
 
-    logits = forward(branch, clips)
+    head = [weights[f"logits.conv3d.{part}"].flatten(1 if part == "weight" else 0) for part in ("weight", "bias")]
+    logits = linear(features(branch, clips), *head).mean(dim=1)
 
     assert logits.std() > 0.01
     torch.testing.assert_close(logits, reference(weights, clips), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("channels", "classes"), [(3, 400), (2, 400), (1, 25)], ids=["RGB", "flow", "depth"])
-def test_its_names_and_shapes_are_those_of_the_port(channels: int, classes: int) -> None:
+@pytest.mark.parametrize("channels", [3, 2, 1], ids=["RGB", "flow", "depth"])
+def test_its_names_and_shapes_are_those_of_the_port(channels: int) -> None:
     with torch.device("meta"):
-        own = build(FULL, channels, classes).state_dict()
+        own = build(FULL, channels).state_dict()
 
     shapes = {name_in_port(name): tuple(w.shape) for name, w in own.items()}
-    expected = port(64, channels, classes)
-    expected["logits.conv3d.weight"] = expected["logits.conv3d.weight"][:2]  # linear here
-    assert shapes == expected
+    assert shapes == {name: shape for name, shape in port(64, channels, 400).items() if "logits" not in name}
 
 
 def test_it_has_as_many_parameters_as_published() -> None:
     with torch.device("meta"):
-        branch = build(FULL, channels=3, classes=400)
+        branch = build(FULL, channels=3)
 
-    assert sum(p.numel() for p in branch.stages.parameters()) == 12_287_264
-    assert sum(p.numel() for p in branch.parameters()) == 12_697_264
+    assert sum(p.numel() for p in branch.parameters()) == 12_287_264  # 12,697,264 with a head for 400 classes
 
 
 def test_a_clip_of_64_frames_is_halved_in_time_three_times_and_in_space_five_times() -> None:
     shapes = []
     with torch.device("meta"):
-        branch, h = build(FULL, channels=3, classes=25), torch.empty(2, 3, 64, 224, 224)
+        branch, h = build(FULL, channels=3), torch.empty(2, 3, 64, 224, 224)
         for stage in branch.stages:
             h = stage(h)
             shapes.append(tuple(h.shape[1:]))
-        logits = branch.head(h)
+        pooled = branch.pool(h)
 
     assert shapes == [
         (256, 32, 28, 28),
@@ -179,13 +182,13 @@ def test_a_clip_of_64_frames_is_halved_in_time_three_times_and_in_space_five_tim
         *((c, 8, 7, 7) for c in (832, 1024)),
     ]
     assert branch.widths == tuple(shape[0] for shape in shapes)
-    assert logits.shape == (2, 25)
+    assert pooled.shape == (2, 7, 1024)
 
 
 @pytest.mark.parametrize("width", [4, 8, 32])
 def test_all_channels_are_in_proportion_to_the_width(width: int) -> None:
     with torch.device("meta"):
-        branch, h = build(I3d(name="i3d", width=width), channels=1, classes=5), torch.empty(2, 1, 8, 32, 32)
+        branch, h = build(I3d(name="i3d", width=width), channels=1), torch.empty(2, 1, 8, 32, 32)
         for stage, channels in zip(branch.stages, branch.widths, strict=True):
             h = stage(h)
             assert h.shape[1] == channels
@@ -195,15 +198,15 @@ def test_all_channels_are_in_proportion_to_the_width(width: int) -> None:
 
 
 def test_the_smallest_clip_goes_through_as_well() -> None:
-    branch = build(I3d(name="i3d", width=4), channels=1, classes=5).eval()
+    branch = build(I3d(name="i3d", width=4), channels=1).eval()
 
-    assert torch.isfinite(forward(branch, torch.randn(1, 1, 1, 32, 32))).all()
+    assert torch.isfinite(features(branch, torch.randn(1, 1, 1, 32, 32))).all()
 
 
 def test_norms_are_set_as_published() -> None:
     norms = [
         m
-        for m in build(NARROW.model_copy(update={"norm_momentum": 0.25}), 1, 5).modules()
+        for m in build(NARROW.model_copy(update={"norm_momentum": 0.25}), 1).modules()
         if isinstance(m, torch.nn.BatchNorm3d)
     ]
 
@@ -212,39 +215,36 @@ def test_norms_are_set_as_published() -> None:
 
 
 def test_a_gradient_reaches_every_weight() -> None:
-    branch = build(NARROW, channels=1, classes=5)
+    branch = build(NARROW, channels=1)
 
-    forward(branch, torch.randn(2, 1, 16, 64, 64)).square().sum().backward()  # type: ignore[no-untyped-call]
+    features(branch, torch.randn(2, 1, 16, 64, 64)).square().sum().backward()  # type: ignore[no-untyped-call]
 
     for name, parameter in branch.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
 
 
-# -- The head -----------------------------------------------------------------------------------------------
+# -- Features -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("frames", [2, 3, 8])
-def test_the_head_is_an_average_pool_a_convolution_and_a_mean_over_time(frames: int) -> None:
-    head = build(NARROW, channels=1, classes=CLASSES).eval().head
-    h = torch.rand(3, 128, frames, 7, 7)
-    weight, bias = (head.get_parameter(f"logits.{name}") for name in ("weight", "bias"))
+def test_features_are_averages_over_space_and_pairs_of_frames(frames: int) -> None:
+    pool, h = build(NARROW, channels=1).eval().pool, torch.rand(3, 128, frames, 7, 7)
 
-    per_time = conv3d(avg_pool3d(h, (2, 7, 7), stride=1), weight[:, :, None, None, None], bias)
+    expected = avg_pool3d(h, (2, 7, 7), stride=1)[..., 0, 0].transpose(1, 2)
 
-    assert per_time.shape == (3, CLASSES, frames - 1, 1, 1)
-    torch.testing.assert_close(head(h), per_time[..., 0, 0].mean(dim=2))
+    torch.testing.assert_close(pool(h), expected)
 
 
 def test_features_are_dropped_in_training_alone() -> None:
     h = torch.rand(3, 128, 4, 7, 7)
     torch.manual_seed(0)
-    head, whole = (build(NARROW.model_copy(update={"dropout": p}), 1, CLASSES).head for p in (0.5, 0.0))
+    pool, whole = (build(NARROW.model_copy(update={"dropout": p}), 1).pool for p in (0.5, 0.0))
 
-    assert not torch.equal(head(h), head(h))
+    assert not torch.equal(pool(h), pool(h))
     assert torch.equal(whole(h), whole(h))
-    head.eval()
-    assert torch.equal(head(h), head(h))
+    pool.eval()
+    assert torch.equal(pool(h), pool(h))
 
 
 # -- Padding and maxima -------------------------------------------------------------------------------------
@@ -299,13 +299,9 @@ def test_the_gradient_of_a_maximum_is_that_over_time_and_space_at_once(
 # -- Weights from a file ------------------------------------------------------------------------------------
 
 
-def test_a_head_for_other_classes_begins_anew_and_the_rest_is_loaded(theirs: tuple[dict[str, Tensor], Path]) -> None:
-    own = loaded(theirs[1], classes=5).state_dict()
-
-    assert own["head.logits.weight"].shape == (5, 128)
-    for name, weight in own.items():
-        if not name.startswith("head"):
-            assert torch.equal(weight, theirs[0][name_in_port(name)]), name
+def test_weights_are_loaded_whatever_classes_they_were_trained_for(theirs: tuple[dict[str, Tensor], Path]) -> None:
+    for name, weight in loaded(theirs[1]).state_dict().items():
+        assert torch.equal(weight, theirs[0][name_in_port(name)]), name
 
 
 def test_a_branch_for_depth_sees_what_the_three_channels_would_see_of_gray(
@@ -314,7 +310,9 @@ def test_a_branch_for_depth_sees_what_the_three_channels_would_see_of_gray(
     depth, colour = (loaded(theirs[1], channels=c).eval() for c in (1, 3))
     clip = torch.randn(1, 1, 8, 32, 32)
 
-    torch.testing.assert_close(forward(depth, clip), forward(colour, clip.expand(-1, 3, -1, -1, -1)), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        features(depth, clip), features(colour, clip.expand(-1, 3, -1, -1, -1)), rtol=0, atol=1e-4
+    )
 
 
 def test_old_files_without_the_counters_of_the_norms_are_loaded(
@@ -330,7 +328,7 @@ def test_old_files_without_the_counters_of_the_norms_are_loaded(
             assert torch.equal(weight.squeeze(), theirs[0][name_in_port(name)].squeeze()), name
 
 
-@pytest.mark.parametrize("name", ["Conv3d_1a_7x7.conv3d.weight", "Mixed_5c.b2b.bn.running_var", "logits.conv3d.bias"])
+@pytest.mark.parametrize("name", ["Conv3d_1a_7x7.conv3d.weight", "Mixed_5c.b2b.bn.running_var"])
 def test_a_weight_that_is_missing_is_named_with_the_network(
     name: str, theirs: tuple[dict[str, Tensor], Path], tmp_path: Path
 ) -> None:
@@ -344,8 +342,8 @@ def test_a_weight_that_is_missing_is_named_with_the_network(
 def test_weights_of_another_width_are_refused_with_both_shapes(theirs: tuple[dict[str, Tensor], Path]) -> None:
     wider = NARROW.model_copy(update={"weights": str(theirs[1]), "width": 16})
 
-    with pytest.raises(GreedymmError, match=r"Conv3d_1a_7x7.* \(8, 3, 7, 7, 7\) .* and \(16, 3, 7, 7, 7\)"):
-        build(wider, channels=3, classes=CLASSES)
+    with pytest.raises(GreedymmError, match=r"Conv3d_1a_7x7.* \(8, 3, 7, 7, 7\) .*, \(16, 3, 7, 7, 7\)"):
+        build(wider, channels=3)
 
 
 def test_weights_of_optical_flow_do_not_pass_for_those_of_colours(
@@ -354,5 +352,5 @@ def test_weights_of_optical_flow_do_not_pass_for_those_of_colours(
     first, path = "Conv3d_1a_7x7.conv3d.weight", tmp_path / "flow.pt"
     torch.save(theirs[0] | {first: theirs[0][first][:, :2].clone()}, path)
 
-    with pytest.raises(GreedymmError, match=r"\(8, 2, 7, 7, 7\) .* and \(8, 3, 7, 7, 7\)"):
+    with pytest.raises(GreedymmError, match=r"\(8, 2, 7, 7, 7\) .*, \(8, 3, 7, 7, 7\)"):
         loaded(path)

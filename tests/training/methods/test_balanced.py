@@ -1,29 +1,32 @@
 from collections.abc import Sequence
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import reference
+import tiny
 import torch
 
-from greedymm.params import Balanced as Settings
-from greedymm.training.methods.balanced import Balanced, build
+from greedymm.training.methods.balanced import Balanced, Settings, build
 
 
 def method(modalities: int = 2, tolerance: float = 0.1, window: int = 2) -> Balanced:
-    settings = Settings(tolerance=tolerance, window=window)
-    return build(settings, modalities, torch.device("cpu"), torch.Generator())
+    balanced = build(Settings(tolerance=tolerance, window=window))
+    balanced.setup(tiny.network(modalities), torch.Generator())
+    return balanced
 
 
 def modes(balanced: Balanced, speeds: Sequence[Sequence[float]], steps_per_epoch: int) -> list[int]:
     """Mode of every step, where the speeds after every step are given."""
     found = []
-    for step, of_step in enumerate(speeds):
-        if step % steps_per_epoch == 0:
-            balanced.start_epoch(step // steps_per_epoch, steps_per_epoch)
-        mode = balanced.mode()
-        found.append(int(mode))
-        balanced.after_backward(mode, torch.tensor(of_step, dtype=torch.float64))
+    for number, of_step in enumerate(speeds):
+        step: Any = SimpleNamespace(epoch=number // steps_per_epoch, present=None)
+        step.mode = balanced.plan(step).mode
+        step.speeds = torch.tensor(of_step, dtype=torch.float64)
+        balanced.after_backward(step)
+        found.append(int(step.mode))
     return found
 
 

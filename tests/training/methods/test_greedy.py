@@ -1,26 +1,105 @@
+"""Greedy training against a bare loop: with all hooks at their defaults nothing else happens."""
+
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
+import tiny
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from greedymm.params import Greedy
-from greedymm.training.methods.greedy import build
-
-
-def test_every_step_is_regular_whatever_the_speeds() -> None:
-    method = build(Greedy(), 2, torch.device("cpu"), torch.Generator())
-    for epoch in range(3):
-        method.start_epoch(epoch, 4)
-        for _ in range(4):
-            assert method.mode() == 0
-            method.after_backward(method.mode(), torch.tensor([5.0, -5.0]))
+from greedymm.models.network import Output
+from greedymm.seeding import seed_everything
+from greedymm.settings import MethodSettings
+from greedymm.training.methods.base import branch_losses, objective
+from greedymm.training.methods.greedy import Settings as Greedy
+from greedymm.training.methods.modality_dropout import Settings as Dropout
+from greedymm.training.methods.ogm_ge import Settings as OgmGe
 
 
-@pytest.mark.parametrize("modalities", [1, 2, 3], ids="{} branches".format)
-def test_loss_is_the_sum_over_branches_of_the_mean_over_samples(modalities: int) -> None:
-    method = build(Greedy(), modalities, torch.device("cpu"), torch.Generator())
-    logits, labels = [torch.tensor([[0.0, k], [k, 0.0]]) for k in range(modalities)], torch.tensor([1, 1])
+def bare(loss: str, modalities: int, *, joint: bool = False) -> dict[str, Tensor]:
+    """Weights and buffers after plain training of the network of `tiny.run`."""
+    streams, settings = seed_everything(0), tiny.TRAINING
+    clarity = (1.0, 0.3, 0.7)[:modalities]
+    model = tiny.network(modalities, joint=joint)
+    optimizer = torch.optim.SGD(model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+    train = tiny.split(26, clarity, settings.batch_size, order=streams["order"])
+    for epoch in range(settings.epochs):
+        model.train()
+        for inputs, labels in train:
+            output = model(inputs)
+            losses = [cross_entropy(y, labels) for y in output.branches] if loss != "joint" else []
+            losses += [cross_entropy(output.logits, labels)] if loss != "branch" else []
+            optimizer.zero_grad()
+            torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        optimizer.param_groups[0]["lr"] = tiny.TRAINING.learning_rate * (1 + math.cos(math.pi * (epoch + 1) / 4)) / 2
+    return model.state_dict()
 
-    by_hand = sum((math.log(1 + math.e**-k) + math.log(1 + math.e**k)) / 2 for k in range(modalities))
 
-    assert float(method.loss(logits, labels)) == pytest.approx(by_hand)
+NEUTRAL: dict[str, MethodSettings] = {
+    "greedy": Greedy(),
+    "joint": Greedy(objective="joint"),
+    "multi": Greedy(objective="multi"),
+    "ogm_ge": OgmGe(alpha=0, noise=False),
+    "modality_dropout": Dropout(p=0),
+}
+
+
+@pytest.mark.parametrize("joint", [False, True], ids=["own heads", "joint head"])
+@pytest.mark.parametrize("modalities", [2, 3], ids="{} modalities".format)
+@pytest.mark.parametrize("settings", NEUTRAL.values(), ids=NEUTRAL)
+def test_neutral_methods_are_bit_identical_to_a_bare_loop(
+    settings: MethodSettings, modalities: int, tmp_path: Path, *, joint: bool
+) -> None:
+    cosine = tiny.TRAINING.model_copy(update={"schedule": "cosine", "min_learning_rate": 0.0})
+    run = tiny.run(
+        tmp_path / "r.pt", "greedy", settings, clarity=(1.0, 0.3, 0.7)[:modalities], training=cosine, joint=joint
+    )
+    run.go()
+
+    expected = bare(settings.objective, modalities, joint=joint)
+
+    for name, value in run.fit.model.state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+# -- Objectives ---------------------------------------------------------------------------------------------
+
+
+def output(**changes: Any) -> Output:
+    logits = [torch.tensor([[0.0, 1.0], [2.0, 0.0]]), torch.tensor([[3.0, 0.0], [0.0, 1.0]])]
+    return Output(torch.stack(logits).mean(dim=0), logits, logits)._replace(**changes)
+
+
+LABELS = torch.tensor([1, 1])
+
+
+def by_hand(logits: Tensor, rows: list[int]) -> float:
+    losses = [math.log(sum(math.exp(float(x)) for x in logits[i])) - float(logits[i, 1]) for i in rows]
+    return sum(losses) / len(losses)
+
+
+def test_objectives_are_sums_of_means_over_samples() -> None:
+    of = output()
+    branches = sum(by_hand(y, [0, 1]) for y in of.branches)
+
+    assert float(objective(of, LABELS, "branch")) == pytest.approx(branches)
+    assert float(objective(of, LABELS, "joint")) == pytest.approx(by_hand(of.logits, [0, 1]))
+    assert float(objective(of, LABELS, "multi")) == pytest.approx(branches + by_hand(of.logits, [0, 1]))
+
+
+def test_a_branch_is_not_asked_for_samples_in_which_it_is_absent() -> None:
+    of = output(present=torch.tensor([[True, False], [True, True]]))
+
+    losses = branch_losses(of, LABELS)
+
+    assert [float(x) for x in losses] == pytest.approx([by_hand(of.branches[0], [0, 1]), by_hand(of.branches[1], [1])])
+
+
+def test_a_branch_that_is_present_nowhere_has_no_loss() -> None:
+    of = output(present=torch.tensor([True, False]))
+
+    assert float(branch_losses(of, LABELS)[1]) == 0

@@ -1,27 +1,30 @@
 from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import tiny
 import torch
 
-from greedymm.params import Random as Settings
-from greedymm.training.methods.random import Random, build
+from greedymm.training.methods.random import Random, Settings, build
 
 STEPS = 300
 
 
 def method(modalities: int, seed: int = 0) -> Random:
-    return build(Settings(), modalities, torch.device("cpu"), torch.Generator().manual_seed(seed))
+    random = build(Settings())
+    random.setup(tiny.network(modalities), torch.Generator().manual_seed(seed))
+    return random
 
 
 def modes(random: Random, epochs: range) -> list[int]:
-    found = []
-    for epoch in epochs:
-        random.start_epoch(epoch, STEPS)
-        for _ in range(STEPS):
-            found.append(int(random.mode()))
-            random.after_backward(torch.tensor(found[-1]), torch.tensor([0.5, 0.0]))
-    return found
+    steps: list[Any] = [
+        SimpleNamespace(epoch=epoch, number=number, count=STEPS, present=None)
+        for epoch in epochs
+        for number in range(STEPS)
+    ]
+    return [int(mode) for step in steps if (mode := random.plan(step).mode) is not None]
 
 
 @pytest.mark.parametrize("modalities", [2, 3], ids=["two modalities", "three modalities"])
@@ -44,13 +47,12 @@ def test_modes_are_drawn_step_by_step_without_a_window() -> None:
 
 
 def test_modes_come_from_the_methods_own_generator_alone() -> None:
+    one, two, three = method(2), method(2), method(2, seed=1)
     before = torch.get_rng_state()
-    first = modes(method(2), range(3))
-    torch.rand(7)  # someone else draws
-    second, other = modes(method(2), range(3)), modes(method(2, seed=1), range(3))
-
-    torch.set_rng_state(before)
-    modes(method(2), range(3))
+    first = modes(one, range(3))
     assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(7)  # someone else draws
+    second, other = modes(two, range(3)), modes(three, range(3))
+
     assert first == second
     assert first != other

@@ -1,1 +1,1 @@
-"""Branches: one module each, found by its name. A module has `build(settings, channels, classes) -> Branch`."""
+"""Branches: a plug-in each, with `build(settings, channels) -> Branch`."""

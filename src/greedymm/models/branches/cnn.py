@@ -1,18 +1,33 @@
 """A small convolutional branch for small images: 3 x 3 convolutions, each with batch norm and ReLU."""
 
+from typing import Annotated
+
+from pydantic import Field
 from torch import nn
 
-from greedymm.models.multistream import Branch
-from greedymm.params import Cnn as Settings
+from greedymm.models.network import Branch
+from greedymm.settings import BranchSettings
 
 
-def build(settings: Settings, channels: int, classes: int) -> Branch:
-    """A branch for images (B, channels, H, W): stages (B, width, ...), then logits (B, classes)."""
+class Settings(BranchSettings):
+    """Branch `cnn`: 3 x 3 convolutions, one a stage; all stages but the last halve the image."""
+
+    widths: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
+        default=(32, 32, 64, 64), min_length=1, max_length=5, description="channels of each stage"
+    )
+
+    @property
+    def stages(self) -> int:
+        """How many stages the branch has."""
+        return len(self.widths)
+
+
+def build(settings: Settings, channels: int) -> Branch:
+    """A branch for images (B, channels, H, W): stages (B, width, ...), then features (B, width)."""
     widths = settings.widths
     inputs = (channels, *widths[:-1])
     stages = [stage(i, o, halve=k < len(widths) - 1) for k, (i, o) in enumerate(zip(inputs, widths, strict=True))]
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes))
-    return Branch(stages, widths, head)
+    return Branch(stages, widths, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
 
 
 def stage(inputs: int, outputs: int, *, halve: bool) -> nn.Sequential:

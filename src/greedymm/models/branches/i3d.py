@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
 from greedymm.models import weights
-from greedymm.models.multistream import Branch
-from greedymm.params import I3d as Settings
+from greedymm.models.network import Branch
+from greedymm.settings import BranchSettings
 
 Size = tuple[int, int, int]  # T, H, W
 
@@ -37,8 +38,24 @@ POOLED_BEFORE: dict[str, tuple[Size, Size]] = {"Mixed_4b": ((3, 3, 3), (2, 2, 2)
 NORM_EPSILON = 1e-3
 
 
-def build(settings: Settings, channels: int, classes: int) -> Branch:
-    """A branch for clips (B, channels, T, H, W): a stage for each of the nine Inception modules, then logits.
+class Settings(BranchSettings):
+    """Branch `i3d` (Carreira and Zisserman, CVPR 2017): a stage for each of the nine Inception modules."""
+
+    width: int = Field(default=64, ge=4, strict=True, description="channels of the first layer; of all in proportion")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="before the logits")
+    norm_momentum: float = Field(default=0.01, gt=0, le=1, description="of the running means of the norm layers")
+    weights: str | None = Field(
+        default=None, description="file of weights in the names of pytorch-i3d, to start from; null: random ones"
+    )
+
+    @property
+    def stages(self) -> int:
+        """How many stages the branch has."""
+        return 9
+
+
+def build(settings: Settings, channels: int) -> Branch:
+    """A branch for clips (B, channels, T, H, W): a stage for each of the nine Inception modules, then features.
 
     The first stage begins with what stands before the modules. At full width a clip of 64 frames, 224 x 224, is
     (B, 480, 32, 28, 28) after stage 2, (B, 832, 16, 14, 14) after stage 7 and (B, 1024, 8, 7, 7) at the end.
@@ -57,7 +74,7 @@ def build(settings: Settings, channels: int, classes: int) -> Branch:
         stages.append(nn.Sequential(OrderedDict([*before.items(), (name, module)])))
         inputs = module.channels
         widths.append(inputs)
-    branch = Branch(stages, widths, Head(inputs, classes, settings.dropout))
+    branch = Branch(stages, widths, Pool(settings.dropout))
     if settings.weights is not None:
         weights.load(branch, Path(settings.weights), name_in_port, "an I3D in the names of pytorch-i3d")
     return branch
@@ -145,20 +162,19 @@ class Inception(nn.Module):
         return torch.cat(paths, dim=1)
 
 
-class Head(nn.Module):
-    """Means over space and over pairs of frames, dropout, logits of each pair, and their mean."""
+class Pool(nn.Module):
+    """Means over space and over pairs of frames, and dropout: (B, C, T, H, W) -> (B, T, C)."""
 
-    def __init__(self, inputs: int, classes: int, dropout: float) -> None:
+    def __init__(self, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.logits = nn.Linear(inputs, classes)
 
     def forward(self, h: Tensor) -> Tensor:
         seen = h.mean(dim=(3, 4))  # (B, C, T)
         if seen.shape[2] > 1:
             seen = (seen[:, :, 1:] + seen[:, :, :-1]) / 2
-        logits: Tensor = self.logits(self.dropout(seen).transpose(1, 2))  # (B, T, classes)
-        return logits.mean(dim=1)
+        features: Tensor = self.dropout(seen).transpose(1, 2)
+        return features
 
 
 def same(h: Tensor, kernel: Size, stride: Size) -> Tensor:
@@ -172,5 +188,5 @@ def same(h: Tensor, kernel: Size, stride: Size) -> Tensor:
 
 def name_in_port(name: str) -> str:
     """Name of a weight of a branch in the port: `stages.0.Mixed_3b.b0.conv3d.weight` is without `stages.0.` there."""
-    part, place, rest = name.split(".", 2)
-    return f"logits.conv3d.{rest}" if part == "head" else rest if place.isdigit() else name
+    _, place, rest = name.split(".", 2)
+    return rest if place.isdigit() else name

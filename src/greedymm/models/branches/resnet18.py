@@ -4,18 +4,35 @@ from collections import OrderedDict
 from itertools import pairwise
 from pathlib import Path
 
+from pydantic import Field
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
 from greedymm.models import weights
-from greedymm.models.multistream import Branch
-from greedymm.params import Resnet18 as Settings
+from greedymm.models.network import Branch
+from greedymm.settings import BranchSettings
 
 BLOCKS = 2  # of each stage
 
 
-def build(settings: Settings, channels: int, classes: int) -> Branch:
-    """A branch for images (B, channels, H, W): stages (B, width, H/4, W/4) to (B, 8 width, H/32, W/32), then logits.
+class Settings(BranchSettings):
+    """Branch `resnet18` (He et al., CVPR 2016): stages layer1 (with what stands before it) to layer4."""
+
+    width: int = Field(
+        default=64, ge=1, strict=True, description="channels of the first stage; doubled by each one after it"
+    )
+    weights: str | None = Field(
+        default=None, description="file of weights in torchvision's names, to start from; null: random ones"
+    )
+
+    @property
+    def stages(self) -> int:
+        """How many stages the branch has."""
+        return 4
+
+
+def build(settings: Settings, channels: int) -> Branch:
+    """A branch for images (B, channels, H, W): stages (B, width, H/4, W/4) to (B, 8 width, H/32, W/32), then features.
 
     Raises:
         GreedymmError: if `weights` is no file of weights of such a network.
@@ -23,8 +40,7 @@ def build(settings: Settings, channels: int, classes: int) -> Branch:
     widths = [settings.width * 2**k for k in range(settings.stages)]
     stages = [stage(i, o, stride=2) for i, o in pairwise(widths)]
     first = nn.Sequential(OrderedDict(stem(channels, widths[0]) | {"layer1": stage(widths[0], widths[0], stride=1)}))
-    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes))
-    branch = Branch([first, *stages], widths, head)
+    branch = Branch([first, *stages], widths, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
     branch.apply(initialise)
     if settings.weights is not None:
         weights.load(branch, Path(settings.weights), torchvision_name, "a ResNet-18 in torchvision's names")
@@ -51,14 +67,12 @@ def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def initialise(module: nn.Module) -> None:
-    """Initial weights of convolutions; norm layers and the head begin as torch has them."""
+    """Initial weights of convolutions; norm layers begin as torch has them."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def torchvision_name(name: str) -> str:
     """Name of a weight of a branch in torchvision's network: `stages.0.conv1.weight` there is `conv1.weight`."""
-    part, place, rest = name.split(".", 2)
-    if part == "head":
-        return f"fc.{rest}"
+    _, place, rest = name.split(".", 2)
     return rest if place == "0" else f"layer{int(place) + 1}.{rest}"

@@ -1,1 +1,1 @@
-"""Training methods: one module each, found by its name. Each has a function `build`."""
+"""Training methods: a plug-in each, with `build(settings) -> Method`. `base.py` has the hooks."""

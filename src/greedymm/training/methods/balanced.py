@@ -3,17 +3,34 @@
 Source: Wu et al., ICML 2022 (there: "guided").
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from greedymm.params import Balanced as Settings
-from greedymm.training.methods.greedy import Greedy
-from greedymm.training.speed import spread
+from greedymm.models.network import MultimodalNetwork, Pass
+from greedymm.settings import MethodSettings
+from greedymm.training.methods.base import Method
+from greedymm.training.speed import modality_gap
+
+if TYPE_CHECKING:
+    from greedymm.training.step import Step
 
 
-class Balanced(Greedy):
+class Settings(MethodSettings):
+    """Method `balanced`: balanced multi-modal learning (Wu et al. 2022)."""
+
+    tolerance: float = Field(
+        default=0.01, gt=0, description="alpha, in units of log10: |d_speed| that opens a re-balancing window"
+    )
+    window: int = Field(strict=True, default=5, ge=1, description="Q: steps in one re-balancing window")
+
+
+class Balanced(Method):
     """Re-balancing windows, opened by |d_speed| > tolerance.
 
     The first epoch is warm-up, as is the first step of the second. A regular step that finds |d_speed| above the
@@ -21,28 +38,33 @@ class Balanced(Greedy):
     speed s, which leans most on the others. At least one regular step follows.
     """
 
-    def __init__(
-        self, modalities: int, device: torch.device, draws: torch.Generator, tolerance: float, window: int
-    ) -> None:
-        super().__init__(modalities, device, draws)
-        self.tolerance, self.window = tolerance, window
-        self.warmed_up = False
-        self.left = torch.zeros((), dtype=torch.int64, device=device)  # re-balancing steps still to come
-        self.chosen = torch.zeros((), dtype=torch.int64, device=device)  # the modality they accelerate
+    settings: Settings
 
-    def start_epoch(self, epoch: int, steps: int) -> None:  # noqa: ARG002
-        """Windows may open from the second epoch on."""
-        self.warmed_up = epoch > 0
+    def passes(self) -> frozenset[str]:
+        """Re-balancing steps."""
+        return frozenset({"mode"})
 
-    def mode(self) -> Tensor:
+    def groups(self, modalities: int) -> list[str]:
+        """Those whose learning speeds are compared with the branches'."""
+        return [f"fusion.side_{k}" for k in range(modalities)]
+
+    def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
+        """Begin without a window."""
+        super().setup(network, generator)
+        self.regular = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.left = self.regular.clone()  # re-balancing steps still to come
+        self.chosen = self.regular.clone()  # the modality they accelerate
+
+    def plan(self, step: Step) -> Pass:
         """A re-balancing step while a window is open."""
-        return torch.where(self.left > 0, self.chosen + 1, self.regular)
+        return Pass(present=step.present, mode=torch.where(self.left > 0, self.chosen + 1, self.regular))
 
-    def after_backward(self, mode: Tensor, speeds: Tensor) -> None:
+    def after_backward(self, step: Step) -> None:
         """Count the open window down, or see whether one is to be opened."""
-        opens = (mode == 0) & (spread(speeds).abs() > self.tolerance) & self.warmed_up
-        self.chosen = torch.where(opens, speeds.argmax(), self.chosen)
-        self.left = torch.where(opens, self.window, (self.left - 1).clamp(min=0))
+        drifting = modality_gap(step.speeds).abs() > self.settings.tolerance
+        opens = (step.mode == 0) & drifting & (step.epoch > 0)
+        self.chosen = torch.where(opens, step.speeds.argmax(), self.chosen)
+        self.left = torch.where(opens, self.settings.window, (self.left - 1).clamp(min=0))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The open window."""
@@ -53,6 +75,6 @@ class Balanced(Greedy):
         self.left, self.chosen = (state[name].to(self.device) for name in ("left", "chosen"))
 
 
-def build(settings: Settings, modalities: int, device: torch.device, draws: torch.Generator) -> Balanced:
+def build(settings: Settings) -> Balanced:
     """The method from its settings."""
-    return Balanced(modalities, device, draws, settings.tolerance, settings.window)
+    return Balanced(settings)

@@ -4,28 +4,44 @@ It shows what re-balancing does without the choice of when and for which modalit
 Wu et al., ICML 2022, and its authors' answer in issue 1 of their repository.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from greedymm.params import Random as Settings
-from greedymm.training.methods.greedy import Greedy
+from greedymm.models.network import Pass
+from greedymm.settings import MethodSettings
+from greedymm.training.methods.base import Method
+
+if TYPE_CHECKING:
+    from greedymm.training.step import Step
 
 
-class Random(Greedy):
+class Settings(MethodSettings):
+    """Method `random`: each step after the warm-up epoch is drawn from regular and re-balancing for each modality."""
+
+
+class Random(Method):
     """Every step of an epoch after the first is regular or re-balancing for one modality, all equally likely."""
 
-    def start_epoch(self, epoch: int, steps: int) -> None:
-        """Draw the modes of all steps of the epoch."""
-        drawn = torch.randint(self.modalities + 1, (steps,), generator=self.draws)
-        modes = drawn if epoch > 0 else torch.zeros_like(drawn)
-        self._modes = iter(modes.to(self.device))
+    modes: Iterator[Tensor]
 
-    def mode(self) -> Tensor:
-        """The mode that was drawn for the step."""
-        mode: Tensor = next(self._modes)
-        return mode
+    def passes(self) -> frozenset[str]:
+        """Re-balancing steps."""
+        return frozenset({"mode"})
+
+    def plan(self, step: Step) -> Pass:
+        """The mode that was drawn for the step; those of an epoch are drawn at once."""
+        if step.number == 0:
+            drawn = torch.randint(self.modalities + 1, (step.count,), generator=self.generator)
+            modes = drawn if step.epoch > 0 else torch.zeros_like(drawn)
+            self.modes = iter(modes.to(self.device))
+        return Pass(present=step.present, mode=next(self.modes))
 
 
-def build(_settings: Settings, modalities: int, device: torch.device, draws: torch.Generator) -> Random:
-    """The method; it has no settings."""
-    return Random(modalities, device, draws)
+def build(settings: Settings) -> Random:
+    """The method from its settings."""
+    return Random(settings)

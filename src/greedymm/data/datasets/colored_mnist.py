@@ -1,0 +1,157 @@
+"""Colored-and-gray MNIST: m0, the digit in colour, whose colour betrays the class in training only; m1, in gray."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from greedymm.data.samples import Facts, Samples, hold_out
+from greedymm.data.sources.download import RemoteFile, obtain
+from greedymm.errors import GreedymmError
+from greedymm.settings import DatasetSettings
+
+MODALITIES = ("color", "gray")
+CLASSES = tuple("0123456789")
+SOURCE = "MNIST (LeCun, Cortes and Burges), coloured as in Kim et al., CVPR 2019: Learning not to learn"
+LICENCE = "CC BY-SA 3.0 (MNIST)"
+
+# Mean colour of each class, 0 to 255: the named colours of Kim et al. 2019.
+COLOURS = {
+    "crimson": (220, 20, 60),
+    "teal": (0, 128, 128),
+    "lemon": (253, 233, 16),
+    "bondi blue": (0, 149, 182),
+    "carrot orange": (237, 145, 33),
+    "strong violet": (145, 30, 188),
+    "cyan": (70, 240, 240),
+    "your pink": (250, 197, 187),
+    "lime": (210, 245, 60),
+    "maroon": (128, 0, 0),
+}
+
+IDX_BYTES = b"\0\0\x08"  # how an IDX file of unsigned bytes begins
+BLOCK = 4096  # digits coloured at a time
+
+# Images and labels of each part, with the MD5 of the download and of its content.
+FILES = {
+    "train": (
+        RemoteFile(
+            "train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"
+        ),
+        RemoteFile(
+            "train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"
+        ),
+    ),
+    "test": (
+        RemoteFile("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+        RemoteFile("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
+    ),
+}
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+
+
+class Settings(DatasetSettings):
+    """Settings of Colored-and-gray MNIST."""
+
+    variance: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description="of the colours around their class's mean, per channel, channels in [0, 1];"
+        " smaller: a stronger shortcut",
+    )
+    validation: float = Field(default=0.2, gt=0, lt=1, description="share of the training digits held out, per class")
+    seed: int = Field(default=0, ge=0, description="of the colours and of the digits held out")
+
+
+class Digits(NamedTuple):
+    """Gray digits, uint8 (N, 28, 28), with their labels, int64 (N,), and ids."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    ids: list[str]
+
+
+def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], Facts]:
+    """Splits of the full MNIST: 60,000 training digits, some of them held out, and 10,000 test digits."""
+    train, test = (_digits(part, raw) for part in FILES)
+    hashes = {file.unpacked: file.content_md5 for files in FILES.values() for file in files}
+    return coloured(train, test, settings), Facts(CLASSES, SOURCE, LICENCE, generated=False, hashes=hashes)
+
+
+def _digits(part: str, raw: Path) -> Digits:
+    images, labels = (read_idx(obtain(file, raw, MIRRORS), file.unpacked) for file in FILES[part])
+    return Digits(images, labels.astype(np.int64), [f"{part}-{i:05d}" for i in range(len(labels))])
+
+
+def read_idx(content: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """Array of an IDX file of unsigned bytes.
+
+    Args:
+        content: big-endian: two zero bytes, 8 (unsigned byte), the number of axes, their lengths, the values.
+        name: of the file, for the error.
+
+    Raises:
+        GreedymmError: if the header is not that of such a file, or if the file is longer or shorter than it says.
+    """
+    axes = content[len(IDX_BYTES)] if content.startswith(IDX_BYTES) and len(content) > len(IDX_BYTES) else 0
+    start = 4 + 4 * axes
+    if not axes or len(content) < start:
+        raise GreedymmError(f"{name} is no IDX file of unsigned bytes: it begins with {content[:4]!r}")
+    shape = tuple(int(n) for n in np.frombuffer(content[4:start], dtype=">u4"))
+    expected = start + math.prod(shape)
+    if len(content) != expected:
+        raise GreedymmError(f"{name} has {len(content)} bytes; its header says {shape}, so {expected}")
+    return np.frombuffer(content[start:], dtype=np.uint8).reshape(shape)
+
+
+def coloured(train: Digits, test: Digits, settings: Settings) -> dict[str, Samples]:
+    """Cut validation out of training, and give every digit its colour.
+
+    A training or validation digit takes the mean colour of its class, a test digit that of a class drawn
+    uniformly. Each part has its own random stream: a change of one leaves the others as they are.
+    """
+    held, *streams = (np.random.default_rng([settings.seed, i]) for i in range(4))
+    validation = hold_out(train.labels, settings.validation, held)
+    parts: dict[str, tuple[Digits, Callable[[np.random.Generator, Digits], npt.NDArray[np.int64]]]] = {
+        "train": (_rows(train, ~validation), _own),
+        "val": (_rows(train, validation), _own),
+        "test": (test, _drawn),
+    }
+    return {
+        split: _samples(digits, colour_of(rng, digits), settings.variance, rng)
+        for (split, (digits, colour_of)), rng in zip(parts.items(), streams, strict=True)
+    }
+
+
+def _rows(digits: Digits, chosen: npt.NDArray[np.bool_]) -> Digits:
+    ids = [name for name, is_chosen in zip(digits.ids, chosen, strict=True) if is_chosen]
+    return Digits(digits.images[chosen], digits.labels[chosen], ids)
+
+
+def _own(_: np.random.Generator, digits: Digits) -> npt.NDArray[np.int64]:
+    return digits.labels
+
+
+def _drawn(rng: np.random.Generator, digits: Digits) -> npt.NDArray[np.int64]:
+    return rng.integers(len(CLASSES), size=len(digits.labels))
+
+
+def _samples(digits: Digits, colour_class: npt.NDArray[np.int64], variance: float, rng: np.random.Generator) -> Samples:
+    means = np.array(list(COLOURS.values()), dtype=np.float64) / 255
+    colours = means[colour_class] + rng.normal(0, np.sqrt(variance), size=(len(colour_class), 3))
+    colours = colours.clip(0, 1).astype(np.float32)
+    gray = digits.images[:, None]  # (N, 1, 28, 28)
+    color = np.empty((len(gray), 3, *gray.shape[2:]), dtype=np.uint8)
+    for start in range(0, len(gray), BLOCK):  # all at once, as floats, would take a gigabyte
+        block = slice(start, start + BLOCK)
+        color[block] = (gray[block] * colours[block, :, None, None]).round()
+    return Samples({"color": color, "gray": gray}, digits.labels, digits.ids)

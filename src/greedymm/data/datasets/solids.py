@@ -1,0 +1,79 @@
+"""Solids: procedural CAD objects, seen from the front and the rear by the renderer of ModelNet40 (generated data).
+
+Some classes are told from the front alone, some from the rear alone, and some by neither view: both are needed.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from greedymm.data.parallel import in_order
+from greedymm.data.samples import SPLITS, Facts, Samples, Stream
+from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS, render
+from greedymm.data.synthetic.cad import CLASSES
+from greedymm.settings import DatasetSettings
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
+
+STORED, MODALITIES = NAMES, FRONT_AND_REAR
+
+SOURCE = "generated here: procedural CAD objects of everyday things"
+LICENCE = "BSD-3-Clause, as the project"
+
+
+class Settings(DatasetSettings):
+    """Settings of Solids."""
+
+    size: int = Field(default=64, ge=16, le=1024, strict=True, description="height and width of a view, in pixels")
+    train: int = Field(default=80, ge=1, strict=True, description="training objects of each class")
+    val: int = Field(default=20, ge=1, strict=True, description="validation objects of each class")
+    test: int = Field(default=40, ge=1, strict=True, description="test objects of each class")
+    seed: int = Field(default=0, ge=0, strict=True, description="of the objects")
+
+
+class Item(NamedTuple):
+    """One object: it is drawn from a random stream of its own."""
+
+    split: str
+    label: str
+    number: int
+
+
+def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], Facts]:
+    """Splits of new objects; needs no network and no GPU."""
+    classes = tuple(CLASSES)
+    splits: dict[str, Samples | Stream] = {split: _stream(split, classes, settings, workers) for split in SPLITS}
+    return splits, Facts(classes, SOURCE, LICENCE, generated=True)
+
+
+def _stream(split: str, classes: tuple[str, ...], settings: Settings, workers: int) -> Stream:
+    items = items_of(split, classes, settings)
+    views = partial(_views, size=settings.size, seed=settings.seed)
+    return Stream(
+        shapes=dict.fromkeys(STORED, (1, settings.size, settings.size)),
+        rows=in_order(views, items, workers, f"{split}, {VIEWS} views of {len(items)} objects"),
+        labels=np.array([classes.index(item.label) for item in items], dtype=np.int64),
+        ids=[f"{item.label}/{split}/{item.number:04d}" for item in items],
+    )
+
+
+def items_of(split: str, classes: tuple[str, ...], settings: Settings) -> list[Item]:
+    """Objects of one split, class by class."""
+    return [Item(split, label, i) for label in classes for i in range(getattr(settings, split))]
+
+
+def _views(item: Item, size: int, seed: int) -> npt.NDArray[np.uint8]:
+    """Pictures of one object: (VIEWS, 1, size, size)."""
+    mesh = mesh_of(item, seed)
+    return render(mesh.vertices, mesh.faces, size)
+
+
+def mesh_of(item: Item, seed: int) -> "Trimesh":
+    """One object: the same in whichever process and order."""
+    stream = [seed, list(CLASSES).index(item.label), SPLITS.index(item.split), item.number]
+    return CLASSES[item.label](np.random.default_rng(stream))

@@ -1,0 +1,1 @@
+"""What is generated: CAD objects and hand gestures."""

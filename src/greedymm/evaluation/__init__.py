@@ -1,0 +1,1 @@
+"""Trained network + batches -> one table of predictions -> measures; is handed its batches."""

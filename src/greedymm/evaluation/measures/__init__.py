@@ -1,0 +1,1 @@
+"""Measures: a plug-in each, with `passes(settings, modalities)` and `compute(settings, table, modalities)`."""

@@ -1,0 +1,87 @@
+"""Shapley values: the share of the network's accuracy that each modality brings.
+
+    phi_m = sum over S without m of |S|! (M - |S| - 1)! / M! * (v(S + m) - v(S))
+
+v(S): accuracy of the network with the modalities S present; absent ones are cut from the others' fusion and have no
+vote. v of none: chance, 1 / classes. The values sum to v(all) - chance. Source: Shapley 1953; of modalities: SHAPE
+(Hu et al., IJCAI 2022), there with zeroed inputs in place of absent modalities.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import chain, combinations
+from math import factorial
+
+import pandas as pd
+import torch
+
+from greedymm.evaluation.predictions import FULL, NETWORK, correct
+from greedymm.models.network import Pass
+from greedymm.settings import MeasureSettings
+
+TWO_MODALITIES = 2
+Subset = tuple[int, ...]
+
+
+class Settings(MeasureSettings):
+    """Measure `shapley`: Shapley values of the modalities for the network's accuracy."""
+
+
+def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:
+    """One for each set of modalities but none and all."""
+    everyone = range(len(modalities))
+    return {
+        _name(subset, modalities): Pass(present=torch.tensor([k in subset for k in everyone]))
+        for subset in _subsets(len(modalities))
+        if 0 < len(subset) < len(modalities)
+    }
+
+
+def compute(_settings: Settings, table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, float | None]:
+    """Values of one split.
+
+    Returns:
+        `shapley_<m>` of each modality, in [-1, 1]; `shapley_gap`, the mean of |phi_i - phi_j| over all pairs, our own
+        choice; for two modalities `interaction`, v(both) - v(m0) - v(m1) + chance: positive where they complement each
+        other, negative where they are redundant.
+    """
+    count = len(modalities)
+    accuracy = {
+        subset: float(correct(table, NETWORK, _name(subset, modalities)).mean()) for subset in _subsets(count) if subset
+    }
+    accuracy[()] = 1 / table["label"].nunique()
+    values = shapley_values(accuracy.__getitem__, count)
+    result: dict[str, float | None] = {f"shapley_{m}": v for m, v in zip(modalities, values, strict=True)}
+    gaps = [abs(a - b) for a, b in combinations(values, 2)]
+    result["shapley_gap"] = sum(gaps) / len(gaps)
+    if count == TWO_MODALITIES:
+        result["interaction"] = accuracy[0, 1] - accuracy[0,] - accuracy[1,] + accuracy[()]
+    return result
+
+
+def shapley_values(value: Callable[[Subset], float], players: int) -> list[float]:
+    """Shapley values of a game.
+
+    Args:
+        value: of a set of players, their numbers in rising order.
+        players: M.
+
+    Example:
+        >>> shapley_values({(): 0.0, (0,): 0.5, (1,): 0.25, (0, 1): 1.0}.__getitem__, 2)
+        [0.625, 0.375]
+    """
+    values = []
+    for m in range(players):
+        others = [subset for subset in _subsets(players) if m not in subset]
+        weights = [factorial(len(s)) * factorial(players - len(s) - 1) / factorial(players) for s in others]
+        gains = [value(tuple(sorted((*s, m)))) - value(s) for s in others]
+        values.append(sum(w * gain for w, gain in zip(weights, gains, strict=True)))
+    return values
+
+
+def _subsets(count: int) -> list[Subset]:
+    return list(chain.from_iterable(combinations(range(count), size) for size in range(count + 1)))
+
+
+def _name(subset: Subset, modalities: Sequence[str]) -> str:
+    """Name of the pass with some modalities."""
+    return FULL if len(subset) == len(modalities) else "only_" + "_".join(modalities[k] for k in subset)

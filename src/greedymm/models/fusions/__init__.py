@@ -1,0 +1,1 @@
+"""Fusions: a plug-in each, with `build(settings, widths) -> Fusion | LateFusion`."""

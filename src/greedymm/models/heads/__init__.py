@@ -1,0 +1,1 @@
+"""Heads: a plug-in each, with `build(settings, classes) -> Head`."""

@@ -1,0 +1,44 @@
+"""One linear head over what a late fusion joins, as in most work on modality imbalance since Peng et al., CVPR 2022."""
+
+# B samples; D_k features of branch k; M branches.
+
+import torch
+from torch import Tensor, nn
+
+from greedymm.models.network import Head, LateFusion
+from greedymm.settings import HeadSettings
+
+
+class Settings(HeadSettings):
+    """Head `joint`: a linear one over the features that a fusion such as `concat` joins."""
+
+    joint = True
+
+
+class Joint(Head):
+    """A linear head for all branches together.
+
+    A branch's logits are its share: what the head gives when no other modality is there, with 1 / M of the bias. With
+    `concat` the shares add up to the network's logits.
+    """
+
+    fusion: LateFusion
+    linear: nn.Linear
+
+    def finish(self, fusion: LateFusion | None) -> None:
+        """Make the head for what the fusion gives."""
+        assert fusion is not None
+        self.fusion, self.linear = fusion, nn.Linear(fusion.width, self.classes)
+
+    def forward(self, features: list[Tensor], present: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Logits of the network, and the share of each branch: (B, classes)."""
+        features = [h if h.dim() == 2 else h.mean(dim=1) for h in features]  # noqa: PLR2004  mean over time steps
+        alone = torch.eye(len(features), dtype=torch.bool, device=features[0].device)
+        others = (1 - 1 / len(features)) * self.linear.bias
+        shares = [self.linear(self.fusion(features, only)) - others for only in alone]
+        return self.linear(self.fusion(features, present)), shares
+
+
+def build(settings: Settings, classes: int) -> Joint:  # noqa: ARG001
+    """The head from its settings."""
+    return Joint(classes)

@@ -1,0 +1,141 @@
+"""AGM: adaptive gradient modulation by the Shapley values of each modality's logits.
+
+    phi_k = sum over S without k of |S|! (M - |S| - 1)! / M! * (f(S + k) - f(S)),  f(none) = 0;  loss CE(sum_k phi_k)
+    s_k = mean CE(phi_k);  r_k = exp(mean over j != k of s_j - s_k);  tau_k: the same of the means of s_k so far
+    c_k = exp(alpha * min(tau_k - r_k, cap)) scales the gradient that enters phi_k
+
+A branch that does better, relative to the others, than it used to is slowed. Source: Li et al., ICCV 2023, and code.
+f(S): |S| / M times the network's logits with the modalities S present, where the code zeroes inputs [our choice]. The
+passes with absent modalities are in evaluation mode and have gradients, as there. Unlike there, gradients are not
+clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from math import factorial
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from greedymm.models.network import MultimodalNetwork, Pass
+from greedymm.settings import MethodSettings, Window
+from greedymm.training.methods.base import Method, branch_losses
+
+if TYPE_CHECKING:
+    from greedymm.training.step import Step
+
+WORST = 18.42  # -log(1e-8), the loss of one sample at most in a score
+
+
+class Settings(MethodSettings):
+    """Method `agm` (Li et al. 2023)."""
+
+    objective: Literal["joint", "multi"] = Field(
+        default="joint", description="joint: cross-entropy of the sum of phi; multi: and that of each branch"
+    )
+    alpha: float = Field(default=1.5, ge=0, description="strength; published: 1.5 on CREMA-D, 2.5 on AV-MNIST")
+    cap: float = Field(default=10.0, ge=0, description="of tau - r")
+    additive: bool = Field(
+        default=False, description="phi_k = y_k / M, without more passes: exact where branches do not hear each other"
+    )
+    active: Window = Window()
+
+
+class Agm(Method):
+    """Splits the logits among the modalities, and scales the gradient that enters each share."""
+
+    settings: Settings
+
+    def passes(self) -> frozenset[str]:
+        """Absent modalities."""
+        return frozenset(() if self.settings.additive else {"present"})
+
+    def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
+        """Begin the running means."""
+        super().setup(network, generator)
+        self.sums = torch.zeros(self.modalities, dtype=torch.float64, device=self.device)
+        self.steps = torch.zeros((), dtype=torch.float64, device=self.device)
+        self.scales = torch.ones(self.modalities, device=self.device)
+
+    def loss(self, step: Step) -> Tensor:
+        """Cross-entropy of the sum of the shares, through which scaled gradients flow."""
+        shares = self.shares(step)
+        with torch.no_grad():
+            self.scales = self.update([losses.mean() for losses in sample_losses(shares, step.labels)], step)
+        total = torch.stack([scale_gradient(phi, c) for phi, c in zip(shares, self.scales, strict=True)]).sum(dim=0)
+        loss = cross_entropy(total, step.labels)
+        if self.settings.objective == "multi":
+            loss = loss + torch.stack(branch_losses(step.output, step.labels)).sum()
+        return loss
+
+    def shares(self, step: Step) -> list[Tensor]:
+        """phi_k of each modality: (B, classes)."""
+        count = self.modalities
+        if self.settings.additive:
+            return [y / count for y in step.output.branches]
+        value = {(): torch.zeros_like(step.output.logits), tuple(range(count)): step.output.logits}
+        for size in range(1, count):
+            for subset in combinations(range(count), size):
+                present = torch.tensor([k in subset for k in range(count)], device=self.device)
+                value[subset] = size / count * step.extra_pass(Pass(present=present)).logits
+        return shapley_shares(value, count)
+
+    def update(self, scores: list[Tensor], step: Step) -> Tensor:
+        """Take in a step's scores, and give c_k of each modality: (M,)."""
+        now = torch.stack(scores).double()
+        self.sums, self.steps = self.sums + now, self.steps + 1
+        if not self.settings.active.contains(step.epoch, step.number):
+            return torch.ones_like(self.scales)
+        gap = advantages(self.sums / self.steps) - advantages(now)
+        return torch.exp(self.settings.alpha * gap.clamp(max=self.settings.cap)).to(self.scales.dtype)
+
+    def log(self) -> Mapping[str, Tensor]:
+        """Scale of each modality's gradient."""
+        return {f"scale_{k}": scale for k, scale in enumerate(self.scales)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Sums of the scores, and their number."""
+        return {"sums": self.sums, "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with the sums."""
+        self.sums, self.steps = (state[name].to(self.device) for name in ("sums", "steps"))
+
+
+def shapley_shares(value: Mapping[tuple[int, ...], Tensor], count: int) -> list[Tensor]:
+    """Phi of each modality from f of each set of them; they add up to f of all."""
+    shares = []
+    for k in range(count):
+        phi = torch.zeros_like(value[()])
+        others = [m for m in range(count) if m != k]
+        for subset in (s for size in range(count) for s in combinations(others, size)):
+            weight = factorial(len(subset)) * factorial(count - len(subset) - 1) / factorial(count)
+            phi = phi + weight * (value[tuple(sorted((*subset, k)))] - value[subset])
+        shares.append(phi)
+    return shares
+
+
+def sample_losses(shares: list[Tensor], labels: Tensor) -> list[Tensor]:
+    """Cross-entropy of each sample by each share alone: (B,), capped."""
+    return [cross_entropy(phi, labels, reduction="none").clamp(max=WORST) for phi in shares]
+
+
+def advantages(scores: Tensor) -> Tensor:
+    """r_k: how much better, larger than 1, each modality is than the others on average: (M,)."""
+    others = (scores.sum() - scores) / (len(scores) - 1)
+    return torch.exp(others - scores)
+
+
+def scale_gradient(values: Tensor, scale: Tensor) -> Tensor:
+    """The same values, through which `scale` times the gradient flows."""
+    return scale * values + (1 - scale) * values.detach()
+
+
+def build(settings: Settings) -> Agm:
+    """The method from its settings."""
+    return Agm(settings)

@@ -1,0 +1,122 @@
+"""G-Blend: weights of the losses by how much each head generalizes for how much it overfits.
+
+    G_k = L_val(N) - L_val(N + n),  O_k = (L_val - L_train)(N + n) - (L_val - L_train)(N),  w_k ~ G_k / O_k^2, sum 1
+    loss: sum_k w_k CE(y_k) + w_joint CE(network)
+
+Source: Wang, Tran and Feiszli, CVPR 2020; how its authors estimate was never released. For each head a copy of the
+network is trained for n epochs: of branch k alone, cut from the others, and of the network's own logits. Our choices:
+G_k below 0 counts as 0, |O_k| is at least 1e-4, and the weights are equal where no head generalizes. Losses of both
+splits are means in evaluation mode, after training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from greedymm.models.network import MultimodalNetwork, Output, Pass
+from greedymm.settings import MethodSettings
+from greedymm.training.methods.base import Method, branch_losses
+
+if TYPE_CHECKING:
+    from greedymm.training.services import Services
+    from greedymm.training.step import Scores, Step
+
+LEAST_OVERFITTING = 1e-4
+
+
+class Settings(MethodSettings):
+    """Method `g_blend` (Wang et al. 2020)."""
+
+    objective: Literal["multi"] = Field(default="multi", description="losses of all heads, weighted")
+    online: bool = Field(default=True, description="estimate in each super-epoch; false: once, at the start")
+    super_epoch: int = Field(default=10, ge=1, strict=True, description="epochs between two estimates")
+    probe: int | None = Field(
+        default=None, ge=1, strict=True, description="n, epochs that each copy is trained; null: a super-epoch"
+    )
+
+
+class Losses(NamedTuple):
+    """Mean cross-entropy of one head."""
+
+    train: float
+    val: float
+
+
+class GBlend(Method):
+    """Weighted sum of the losses of all heads."""
+
+    settings: Settings
+
+    def passes(self) -> frozenset[str]:
+        """Branches that are cut from the others."""
+        return frozenset({"hears"})
+
+    def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
+        """Begin with equal weights."""
+        super().setup(network, generator)
+        self.weights = torch.full((self.modalities + 1,), 1 / (self.modalities + 1), device=self.device)
+
+    def start_epoch(self, epoch: int, services: Services) -> None:
+        """Estimate the weights where a super-epoch begins."""
+        if epoch == 0 or (self.settings.online and epoch % self.settings.super_epoch == 0):
+            heads = range(self.modalities + 1)
+            before, after = zip(*(self.probed(head, services) for head in heads), strict=True)
+            self.weights = torch.tensor(blend(before, after), device=self.device)
+
+    def probed(self, head: int, services: Services) -> tuple[Losses, Losses]:
+        """Losses of a head now, and after training it alone; the last head is the network's own."""
+        joint = head == self.modalities
+        how = Pass() if joint else Pass(hears=torch.eye(self.modalities, dtype=torch.bool, device=self.device))
+
+        def loss(output: Output, labels: Tensor) -> Tensor:
+            return cross_entropy(output.logits if joint else output.branches[head], labels)
+
+        trained = services.probe(loss, self.settings.probe or self.settings.super_epoch, self.generator, how)
+        place = 0 if joint else 1 + head
+        now, then = (_losses(services.scores(network, how), place) for network in (services.network, trained))
+        return now, then
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """The weighted losses, by their heads."""
+        losses = [*branch_losses(step.output, step.labels), cross_entropy(step.output.logits, step.labels)]
+        return {f"head_{k}": w * loss for k, (w, loss) in enumerate(zip(self.weights, losses, strict=True))}
+
+    def log(self) -> Mapping[str, Tensor]:
+        """Weight of each branch's loss, and of the network's own."""
+        *branches, joint = self.weights
+        return {f"weight_{k}": w for k, w in enumerate(branches)} | {"weight_joint": joint}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights."""
+        return {"weights": self.weights}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on with the weights."""
+        self.weights = state["weights"].to(self.device)
+
+
+def _losses(scores: tuple[Scores, Scores], place: int) -> Losses:
+    train, val = scores
+    return Losses(train.losses[place], val.losses[place])
+
+
+def blend(before: Sequence[Losses], after: Sequence[Losses]) -> list[float]:
+    """Weight of each head from its losses before and after its probe: in [0, 1], sum 1."""
+    ratios = []
+    for old, new in zip(before, after, strict=True):
+        generalized = max(old.val - new.val, 0)
+        overfitted = max(abs((new.val - new.train) - (old.val - old.train)), LEAST_OVERFITTING)
+        ratios.append(generalized / overfitted**2)
+    total = sum(ratios)
+    return [r / total for r in ratios] if total > 0 else [1 / len(ratios)] * len(ratios)
+
+
+def build(settings: Settings) -> GBlend:
+    """The method from its settings."""
+    return GBlend(settings)

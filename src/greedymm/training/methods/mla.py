@@ -1,0 +1,143 @@
+"""MLA: branches take turns in learning through one shared head, whose gradient avoids what earlier turns relied on.
+
+Turn k of a step: loss CE(h(z_k)) with branch k cut from the others, backward, grad W <- grad W P, update. Then
+    r = mean of z_k over the batch,  q = P r,  P <- P - q q^T / (a + r^T q),  a = 0.1^(1 + step / steps of the epoch)
+Prediction: sum_k w_k y_k, w_k ~ exp(max_j e_j - e_k), e_k the entropy of branch k in that sample.
+
+Source: Zhang et al., CVPR 2024. In its code the projection never runs (it looks for another name), divides by an
+outer product, and takes the entropy over the batch: here it runs, with the formulas of orthogonal weight modification
+(Zeng et al. 2019), and per sample. A turn uses P of the turns before it; the source leaves open whether its own
+features count already [our choice]. A step costs M forward passes and one backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from greedymm.errors import GreedymmError
+from greedymm.models.network import Branch, Head, MultimodalNetwork, Output, Pass, votes
+from greedymm.settings import MethodSettings
+from greedymm.training.methods.base import Method
+
+if TYPE_CHECKING:
+    from greedymm.training.step import Step
+
+
+class Settings(MethodSettings):
+    """Method `mla` (Zhang et al. 2024)."""
+
+    objective: Literal["branch"] = Field(default="branch", description="each branch's own loss, in its turn")
+    projection: bool = Field(default=True, description="project the gradient of the shared head")
+    entropy: bool = Field(default=True, description="weight the branches of each sample by entropy; false: their mean")
+    flow: Literal["cut", "detach"] = Field(
+        default="cut", description="cut: a branch does not hear the others; detach: it does, without gradient to them"
+    )
+
+
+class SharedHead(Head):
+    """One linear head for all branches; the network's logits are their mean."""
+
+    projection: Tensor
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__(classes)
+        self.linear = nn.Linear(width, classes)
+        self.register_buffer("projection", torch.eye(width))
+
+    def forward(self, features: list[Tensor], present: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """The mean over the branches that are present, and the logits of each: (B, classes)."""
+        logits = [self.linear(h if h.dim() == 2 else h.mean(dim=1)) for h in features]  # noqa: PLR2004  time steps
+        return weighted_mean(logits, [torch.ones_like(y[:, :1]) for y in logits], present), logits
+
+    def shared_parameters(self) -> Iterable[nn.Parameter]:
+        """All: it serves every branch."""
+        return self.linear.parameters()
+
+
+class Mla(Method):
+    """One update of each branch in each step, through a shared head."""
+
+    settings: Settings
+
+    def passes(self) -> frozenset[str]:
+        """A branch cut from the others, or without gradient to them."""
+        return frozenset({"hears" if self.settings.flow == "cut" else "detach"})
+
+    def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
+        """Put one head in the place of the network's own."""
+        super().setup(network, generator)
+        widths = {cast(Branch, branch).width for branch in network.branches}
+        if len(widths) > 1:
+            raise GreedymmError(f"method 'mla' has one head for all branches: their widths {sorted(widths)} must agree")
+        with torch.random.fork_rng():
+            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+            self.head = SharedHead(widths.pop(), network.head.classes).to(self.device)
+        network.head = self.head
+        if self.settings.entropy:
+            self.predict = predict
+
+    def training_step(self, step: Step) -> None:
+        """A turn of each branch."""
+        turns = [self.turn(k, step) for k in range(self.modalities)]
+        logits = [output.branches[k].detach() for k, output in enumerate(turns)]
+        features = [output.features[k].detach() for k, output in enumerate(turns)]
+        step.output = Output(torch.stack(logits).mean(dim=0), logits, features)
+        step.losses = {f"branch_{k}": loss for k, loss in enumerate(self.losses)}
+
+    def turn(self, k: int, step: Step) -> Output:
+        """Forward, backward and update of one branch."""
+        if k == 0:
+            self.losses: list[Tensor] = []
+        cut = torch.eye(self.modalities, dtype=torch.bool, device=self.device)
+        how = Pass(hears=cut) if self.settings.flow == "cut" else Pass(detach=True)
+        output: Output = self.network(step.inputs, how)
+        loss = cross_entropy(output.branches[k], step.labels)
+        step.backward(loss)
+        self.losses.append(loss.detach())
+        if self.settings.projection:
+            weight = self.head.linear.weight
+            assert weight.grad is not None
+            weight.grad = weight.grad @ self.head.projection
+            alpha = 0.1 ** (1 + step.number / step.count)
+            self.head.projection.copy_(projected(self.head.projection, output.features[k].detach().mean(dim=0), alpha))
+        step.optimizer.step()
+        return output
+
+
+def projected(projection: Tensor, r: Tensor, alpha: float) -> Tensor:
+    """P after features with the mean r, (D,): of a direction that P leaves to others, hardly anything is left."""
+    q = projection @ r
+    return projection - torch.outer(q, q) / (alpha + r @ q)
+
+
+def predict(output: Output) -> Tensor:
+    """Logits weighted by the certainty of each branch in each sample: (B, classes)."""
+    entropies = torch.stack([entropy(y) for y in output.branches])  # (M, B)
+    weights = torch.exp(entropies.amax(dim=0) - entropies)
+    return weighted_mean(output.branches, list(weights[:, :, None]), output.present)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy of the prediction of each sample, in nats: (B,)."""
+    return -(logits.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1)
+
+
+def weighted_mean(logits: list[Tensor], weights: list[Tensor], present: Tensor | None) -> Tensor:
+    """Mean of logits (B, classes) with weights (B, 1), over the modalities that are present."""
+    for k in range(len(logits)):
+        vote = votes(present, k)
+        if vote is not None:
+            weights[k] = weights[k] * vote[:, None]
+    total = torch.stack(weights).sum(dim=0).clamp(min=torch.finfo(logits[0].dtype).tiny)
+    return torch.stack([w * y for w, y in zip(weights, logits, strict=True)]).sum(dim=0) / total
+
+
+def build(settings: Settings) -> Mla:
+    """The method from its settings."""
+    return Mla(settings)

@@ -1,0 +1,66 @@
+"""Modality dropout: in training, each modality of each sample is absent with probability p, never all of them.
+
+Source: ModDrop, Neverova et al., TPAMI 2016, there with zeroed inputs (`mask: input`). With `mask: cut` an absent
+modality is cut from the others' fusion, has no vote, and its branch's loss leaves the sample out. Evaluation drops
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from greedymm.models.network import Pass
+from greedymm.settings import MethodSettings, Window
+from greedymm.training.methods.base import Method
+
+if TYPE_CHECKING:
+    from greedymm.training.step import Step
+
+
+class Settings(MethodSettings):
+    """Method `modality_dropout` (Neverova et al. 2016)."""
+
+    p: float = Field(default=0.2, ge=0, lt=1, description="probability that a modality of a sample is absent")
+    mask: Literal["cut", "input"] = Field(
+        default="cut", description="cut: absent for the fusion, the vote and the loss; input: its input is zeros"
+    )
+    active: Window = Window()
+
+
+class ModalityDropout(Method):
+    """Draws which modalities are present in each sample of a step."""
+
+    settings: Settings
+
+    def passes(self) -> frozenset[str]:
+        """Absent modalities, unless inputs are zeroed."""
+        return frozenset({"present"} if self.settings.mask == "cut" else ())
+
+    def plan(self, step: Step) -> Pass:
+        """Absent modalities of each sample."""
+        if self.settings.p == 0 or not self.settings.active.contains(step.epoch, step.number):
+            return super().plan(step)
+        present = draw_present(len(step.labels), self.modalities, self.settings.p, self.generator).to(self.device)
+        if self.settings.mask == "cut":
+            return Pass(present=present)
+        columns = zip(step.inputs, present.T, strict=True)
+        step.inputs = [x * kept.view(-1, *(1 for _ in x.shape[1:])) for x, kept in columns]
+        return super().plan(step)
+
+
+def draw_present(samples: int, modalities: int, p: float, generator: torch.Generator) -> Tensor:
+    """Which modalities are present: bool (B, M), at least one of each sample."""
+    present = torch.rand(samples, modalities, generator=generator) >= p
+    while not (whole := present.any(dim=1)).all():
+        again = torch.rand(int((~whole).sum()), modalities, generator=generator) >= p
+        present[~whole] = again
+    return present
+
+
+def build(settings: Settings) -> ModalityDropout:
+    """The method from its settings."""
+    return ModalityDropout(settings)

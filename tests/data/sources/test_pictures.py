@@ -1,0 +1,316 @@
+"""Pictures in all kinds of PNG files, whole and broken."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from greedymm.data.samples import UnreadableError
+from greedymm.data.sources.pictures import grouped, in_line, read
+
+Bytes = npt.NDArray[np.uint8]
+
+MVCNN = [f"chair_0001.obj.shaded_v{k:03d}.png" for k in range(1, 13)]
+WHITE = [f"chair_0001.obj_whiteshaded_v{k:04d}.png" for k in range(12)]
+
+
+def noise(*shape: int, seed: int = 0) -> Bytes:
+    return np.random.default_rng(seed).integers(256, size=shape, dtype=np.uint8)
+
+
+def save(path: Path, array: npt.NDArray[np.generic], **options: object) -> Path:
+    Image.fromarray(array).save(path, format="PNG", **options)
+    return path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / WHITE[0]
+
+
+# -- Names --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [MVCNN, WHITE], ids=["MVCNN's", "from 0"])
+def test_views_are_in_the_order_of_their_numbers_in_either_pattern(names: list[str]) -> None:
+    objects, strangers = grouped(Path("chair", name) for name in reversed(names))
+
+    assert strangers == []
+    assert list(objects) == ["chair_0001"]
+    assert in_line(objects["chair_0001"]) == tuple(Path("chair", name) for name in names)
+
+
+def test_pictures_are_told_apart_by_their_object() -> None:
+    others = [name.replace("chair_0001", "chair_0001.old") for name in WHITE]
+
+    objects, _ = grouped(map(Path, [*WHITE, *others]))
+
+    assert {name: in_line(views) for name, views in objects.items()} == {
+        "chair_0001": tuple(map(Path, WHITE)),
+        "chair_0001.old": tuple(map(Path, others)),
+    }
+
+
+STRANGERS = [
+    "chair.png",
+    "chair.obj.png",
+    "chair.obj.shaded_v1.png",
+    "chair.obj.shaded_v0001.png",
+    "chair.obj_whiteshaded_v001.png",
+    "chair.obj.shaded_v001.png.bak",
+    "chair.obj.shaded_v001.jpg",
+    ".obj.shaded_v001.png",
+]
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_file_whose_name_fits_no_pattern_is_handed_back(name: str) -> None:
+    objects, strangers = grouped([Path(name)])
+
+    assert objects == {}
+    assert strangers == [Path(name)]
+
+
+@pytest.mark.parametrize("names", [MVCNN, WHITE], ids=["MVCNN's", "from 0"])
+@pytest.mark.parametrize("view", range(12))
+def test_a_missing_view_is_named(view: int, names: list[str]) -> None:
+    objects, _ = grouped(Path(name) for k, name in enumerate(names) if k != view)
+
+    with pytest.raises(UnreadableError, match=rf"1 of its 12 views are missing, the first is view {view}$"):
+        in_line(objects["chair_0001"])
+
+
+SPOILT = {
+    "MVCNN's from 0": ([f"a.obj.shaded_v{k:03d}.png" for k in range(12)], "1 of its 12 views are missing.* 11"),
+    "the others from 1": ([f"a.obj_v{k:04d}.png" for k in range(1, 13)], "1 of its 12 views are missing.* 0"),
+    "a thirteenth": ([f"a.obj_v{k:04d}.png" for k in range(13)], "it has 13 views, not 12"),
+    "one before the first": ([f"a.obj.shaded_v{k:03d}.png" for k in range(13)], "it has 13 views, not 12"),
+    "eighty": ([f"a.obj.shaded_v{k:03d}.png" for k in range(1, 81)], "it has 80 views, not 12"),
+    "both patterns": ([*MVCNN, *WHITE], "it has 24 views, not 12"),
+    "a view in both patterns": ([*MVCNN, WHITE[3]], "it has 13 views, not 12"),
+    "six in each pattern": ([*MVCNN[:6], *WHITE[:6]], "6 of its 12 views are missing.* 6"),
+}
+
+
+@pytest.mark.parametrize(("names", "reason"), SPOILT.values(), ids=SPOILT)
+def test_another_set_of_views_than_the_twelve_is_refused(names: list[str], reason: str) -> None:
+    objects, _ = grouped(map(Path, names))
+
+    with pytest.raises(UnreadableError, match=reason):
+        in_line(*objects.values())
+
+
+# -- Kinds of pixels ----------------------------------------------------------------------------------------
+
+
+def luminance(colors: Bytes) -> Bytes:
+    """Of ITU-R 601-2, as floats: (..., 3) -> (...)."""
+    gray: Bytes = (colors @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)
+    return gray
+
+
+def nearly(one: Bytes, other: Bytes) -> bool:
+    return one.shape == other.shape and bool((np.abs(one.astype(int) - other.astype(int)) <= 1).all())
+
+
+def test_gray_pictures_are_read_as_they_are(tmp_path: Path) -> None:
+    gray = noise(3, 8, 8)
+    files = [save(tmp_path / f"{k}.png", picture) for k, picture in enumerate(gray)]
+
+    np.testing.assert_array_equal(read(files), gray[:, None], strict=True)
+    np.testing.assert_array_equal(read(files, color=True), gray[:, None].repeat(3, axis=1), strict=True)
+
+
+def test_colours_are_kept_or_become_gray_by_luminance(file: Path) -> None:
+    colors = noise(8, 8, 3)
+    save(file, colors)
+
+    np.testing.assert_array_equal(read([file], color=True), colors.transpose(2, 0, 1)[None], strict=True)
+    assert nearly(read([file]), luminance(colors)[None, None])
+
+
+def test_a_palette_is_looked_up(file: Path) -> None:
+    picture = Image.fromarray(noise(8, 8, 3)).quantize(16)
+    picture.save(file)
+
+    expected = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)[None]
+    np.testing.assert_array_equal(read([file], color=True), expected)
+    assert len(np.unique(expected)) > 2
+
+
+def test_two_tones_are_black_and_white(file: Path) -> None:
+    tones = noise(8, 8) > 127
+    save(file, tones)
+
+    np.testing.assert_array_equal(read([file]), 255 * tones[None, None].astype(np.uint8), strict=True)
+
+
+HIDDEN = {"white": 255, "gray": 119, "black": 0}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN.values(), ids=HIDDEN)
+@pytest.mark.parametrize("channels", [1, 3], ids=["gray", "colours"])
+def test_a_transparent_background_is_black_whatever_colour_hides_there(hidden: int, channels: int, file: Path) -> None:
+    object_ = noise(8, 8, channels, seed=1)
+    opaque = noise(8, 8, 1) > 127
+    shown = np.where(opaque, object_, np.uint8(hidden))
+    save(file, np.concatenate([shown, np.where(opaque, np.uint8(255), np.uint8(0))], axis=2))
+
+    expected = np.where(opaque, object_, 0).repeat(3 // channels, axis=2).transpose(2, 0, 1)[None]
+    np.testing.assert_array_equal(read([file], color=True), expected)
+
+
+def test_half_transparent_pixels_are_mixed_with_black(file: Path) -> None:
+    save(file, np.full((8, 8, 4), (200, 100, 50, 128), dtype=np.uint8))
+
+    assert nearly(
+        read([file], color=True), np.array([100, 50, 25], dtype=np.uint8).reshape(1, 3, 1, 1).repeat(8, 2).repeat(8, 3)
+    )
+
+
+def test_a_transparent_colour_of_a_palette_or_of_a_gray_picture_is_black(tmp_path: Path) -> None:
+    gray = np.where(noise(8, 8) > 127, np.uint8(255), np.uint8(90))
+    one = save(tmp_path / "gray.png", gray, transparency=255)
+    two = tmp_path / "palette.png"
+    palette = Image.fromarray(gray).quantize(2)
+    palette.save(two, transparency=int(np.asarray(palette)[0, 0]))
+
+    np.testing.assert_array_equal(read([one])[0, 0], np.where(gray == 255, 0, 90))
+    np.testing.assert_array_equal(read([two])[0, 0], np.where(gray == gray[0, 0], 0, gray))
+
+
+def test_a_palette_with_many_transparencies_is_mixed_with_black(file: Path) -> None:
+    picture = Image.fromarray(np.repeat(np.arange(4, dtype=np.uint8), 4).reshape(4, 4)).convert("P")
+    picture.putpalette([200, 200, 200] * 4)
+    picture.save(file, transparency=bytes([0, 85, 170, 255]))
+
+    assert nearly(read([file])[0, 0], np.repeat(np.array([0, 67, 133, 200], dtype=np.uint8), 4).reshape(4, 4))
+
+
+def test_a_gray_picture_of_16_bits_is_refused(file: Path) -> None:
+    save(file, noise(8, 8).astype(np.uint16) * 257)
+
+    with pytest.raises(UnreadableError, match=rf"{WHITE[0]}: its pixels are of kind 'I;16'"):
+        read([file])
+
+
+# -- Sizes --------------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_resized_to_the_size_asked_for(tmp_path: Path) -> None:
+    files = [save(tmp_path / f"{n}.png", noise(n, n, 3)) for n in (5, 8, 12)]
+
+    assert read(files, 8).shape == (3, 1, 8, 8)
+    assert read(files, 8, color=True).shape == (3, 3, 8, 8)
+    np.testing.assert_array_equal(read(files, 8, color=True)[1], noise(8, 8, 3).transpose(2, 0, 1))
+    assert read(files).shape == (3, 1, 5, 5)
+
+
+def test_a_fine_checkerboard_becomes_even_gray(file: Path) -> None:
+    save(file, (255 * (np.indices((64, 64)).sum(axis=0) % 2)).astype(np.uint8))
+
+    small = read([file], 16)[0, 0]
+
+    assert (np.abs(small[2:-2, 2:-2].astype(int) - 127) <= 2).all()  # without antialiasing: 0 or 255
+
+
+def test_what_hides_behind_transparency_does_not_bleed_into_a_smaller_picture(file: Path) -> None:
+    picture = np.zeros((32, 32, 4), dtype=np.uint8)
+    picture[..., :3] = 255
+    picture[8:24, 8:24] = (100, 100, 100, 255)
+    save(file, picture)
+
+    assert read([file], 8).max() < 125  # LANCZOS overshoots a little; the hidden white would show
+
+
+@pytest.mark.parametrize("shape", [(8, 9), (1, 8), (16, 8)], ids=str)
+def test_a_picture_that_is_not_square_is_refused_by_name(shape: tuple[int, int], file: Path) -> None:
+    save(file, noise(*shape))
+
+    with pytest.raises(UnreadableError, match=f"{WHITE[0]}: {shape[1]} x {shape[0]} pixels; it takes a square"):
+        read([file])
+
+
+# -- Broken -------------------------------------------------------------------------------------------------
+
+
+def png(**options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(noise(6, 6, 4)).save(buffer, format="PNG", **options)
+    return buffer.getvalue()
+
+
+NOT_PNG = {
+    "empty": b"",
+    "an error page": b"<html>404</html>",
+    "zeros": bytes(200),
+    "the signature alone": b"\x89PNG\r\n\x1a\n",
+    "a mesh": b"OFF\n0 0 0\n",
+    "no pixels": png()[:33] + png()[-12:],
+    "of 0 pixels": b"\x89PNG\r\n\x1a\n"
+    + struct.pack(">I", 13)
+    + (header := b"IHDR" + struct.pack(">IIBBBBB", 0, 0, 8, 0, 0, 0, 0))
+    + struct.pack(">I", zlib.crc32(header)),
+}
+
+
+@pytest.mark.parametrize("content", NOT_PNG.values(), ids=NOT_PNG)
+def test_what_is_no_png_file_is_refused_by_name(content: bytes, file: Path) -> None:
+    file.write_bytes(content)
+
+    with pytest.raises(UnreadableError, match=f"^{WHITE[0]}: no whole PNG file"):
+        read([file])
+
+
+def test_a_jpeg_file_under_the_name_of_a_png_file_is_refused(file: Path) -> None:
+    Image.fromarray(noise(8, 8)).save(file, format="JPEG")
+
+    with pytest.raises(UnreadableError, match="no whole PNG file"):
+        read([file])
+
+
+def test_no_beginning_of_a_file_passes_for_the_whole(file: Path) -> None:
+    whole = png()
+
+    for length in range(len(whole) - 4):  # the last four are the checksum of its end, which holds nothing
+        file.write_bytes(whole[:length])
+        with pytest.raises(UnreadableError, match="no whole PNG file"):
+            read([file])
+
+
+def test_no_flipped_byte_changes_a_picture_in_silence(file: Path) -> None:
+    whole = png()
+    file.write_bytes(whole)
+    expected = read([file], color=True)
+
+    refused = 0
+    for at in range(len(whole)):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :])
+        try:
+            np.testing.assert_array_equal(read([file], color=True), expected)
+        except UnreadableError:
+            refused += 1
+
+    assert refused >= len(whole) - 8
+
+
+def test_the_broken_one_of_many_is_named(tmp_path: Path) -> None:
+    files = [save(tmp_path / name, noise(8, 8)) for name in WHITE]
+    files[7].write_bytes(files[7].read_bytes()[:-30])
+
+    with pytest.raises(UnreadableError, match=f"^{WHITE[7]}: "):
+        read(files)
+
+
+def test_the_reason_is_one_line(file: Path) -> None:
+    file.write_bytes(b"\n" * 100)
+
+    with pytest.raises(UnreadableError) as raised:
+        read([file])
+
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,240 @@
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import reference
+import tiny
+import torch
+from torch import Tensor
+
+from greedymm.errors import GreedymmError
+from greedymm.evaluation.evaluate import check, evaluate_snapshots, measured, passes_of
+from greedymm.evaluation.measures.shapley import Settings as Shapley
+from greedymm.evaluation.measures.utilization import Settings as Utilization
+from greedymm.evaluation.predictions import predict_split
+from greedymm.models.network import MultimodalNetwork, Pass
+
+NAMES = {1: ("m0",), 2: ("m0", "m1"), 3: ("m0", "m1", "m2")}
+MEASURES = (Utilization(name="utilization"),)
+CLARITY = {1: (1.0,), 2: (1.0, 0.3), 3: (1.0, 0.3, 0.6)}
+
+
+def rates(table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, float | None]:
+    return measured(table, MEASURES, modalities)
+
+
+def samples(model: MultimodalNetwork, split: tiny.Split, known: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return predict_split(model, split, known, names, passes_of(MEASURES, names))
+
+
+def frame(columns: dict[str, list[int]]) -> pd.DataFrame:
+    """Predictions of one split, as `predict_split` gives them."""
+    count = len(columns["label"])
+    known = pd.DataFrame({"split": "test", "id": [f"s{i}" for i in range(count)], "label": columns["label"]})
+    return pd.concat([known, pd.DataFrame({n: c for n, c in columns.items() if n != "label"})], axis=1)
+
+
+# Ten samples. Right, counted by hand: mean 6, m0 8, m1 5; cut: m0 2, m1 5.
+BY_HAND = {
+    "label":    [0, 1, 2, 0, 1, 2, 0, 1, 2, 0],
+    "mean":     [0, 1, 2, 0, 1, 2, 1, 2, 0, 1],
+    "m0":       [0, 1, 2, 0, 1, 2, 0, 1, 0, 1],
+    "m1":       [0, 1, 2, 0, 1, 0, 1, 2, 0, 1],
+    "mean_cut": [1, 2, 0, 1, 2, 0, 1, 2, 0, 1],
+    "m0_cut":   [0, 1, 0, 1, 2, 0, 1, 2, 0, 1],
+    "m1_cut":   [0, 1, 2, 0, 1, 1, 1, 2, 0, 1],
+}  # fmt: skip
+
+
+def test_rates_of_two_modalities_are_as_counted_by_hand() -> None:
+    found = rates(frame(BY_HAND), NAMES[2])
+
+    assert found == pytest.approx(
+        {
+            "accuracy": 0.6,
+            "accuracy_m0": 0.8,
+            "accuracy_m0_cut": 0.2,
+            "accuracy_m1": 0.5,
+            "accuracy_m1_cut": 0.5,
+            "utilization_m0": 0.75,  # u(m1 | m0)
+            "utilization_m1": 0.0,  # u(m0 | m1)
+            "d_util": 0.75,
+        }
+    )
+
+
+def test_d_util_is_negative_where_the_branch_of_m1_owes_more() -> None:
+    swapped = {n.translate(str.maketrans("01", "10")): c for n, c in BY_HAND.items()}
+
+    assert rates(frame({n: swapped[n] for n in BY_HAND}), NAMES[2])["d_util"] == pytest.approx(-0.75)
+
+
+def test_a_rate_is_negative_and_not_clipped_where_the_other_modality_misleads() -> None:
+    misled = BY_HAND | {"m1": [0, 1, 0, 1, 0, 1, 1, 2, 0, 1], "m1_cut": BY_HAND["label"]}  # right: the first two; all
+
+    found = rates(frame(misled), NAMES[2])
+
+    assert found["utilization_m1"] == pytest.approx((0.2 - 1.0) / 0.2)
+    assert found["d_util"] == pytest.approx(0.75 + 4.0)
+
+
+def test_a_rate_is_none_and_said_to_be_undefined_where_the_branch_is_right_on_no_sample(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    never_right = BY_HAND | {"m1": [(label + 1) % 3 for label in BY_HAND["label"]]}
+
+    with caplog.at_level(logging.WARNING):
+        found = rates(frame(never_right), NAMES[2])
+
+    assert found["utilization_m1"] is None
+    assert found["d_util"] is None
+    assert found["utilization_m0"] == pytest.approx(0.75)
+    assert "m1 is undefined" in caplog.text
+
+
+def test_rates_of_three_modalities_have_the_range_as_difference() -> None:
+    third = {"m2": BY_HAND["m0"], "m2_cut": BY_HAND["m0"][:4] + [0] * 6}  # 8 right; cut: 4 and those of class 0
+    cut_right = sum(a == b for a, b in zip(third["m2_cut"], BY_HAND["label"], strict=True))
+
+    found = rates(frame(BY_HAND | third), NAMES[3])
+
+    assert found["utilization_m2"] == pytest.approx((8 - cut_right) / 8)
+    assert 0 < (found["utilization_m2"] or 0) < 0.75
+    assert found["d_util"] == pytest.approx(0.75 - 0.0)
+
+
+def test_a_single_modality_has_an_accuracy_and_no_rates() -> None:
+    of_one = {n: BY_HAND[n] for n in ("label", "mean", "m0")}
+
+    assert rates(frame(of_one), NAMES[1]) == {"accuracy": pytest.approx(0.6)}
+
+
+CUT = {m: Pass(hears=torch.eye(m, dtype=torch.bool)) for m in NAMES}
+
+
+# -- Predictions of networks --------------------------------------------------------------------------------
+
+
+def trained(folder: Path, modalities: int) -> tuple[MultimodalNetwork, tiny.Split]:
+    """A trained network, its means recorded, and a split of 13 samples."""
+    run = tiny.run(folder / "resume.pt", clarity=CLARITY[modalities])
+    run.go()
+    model, clarity = run.fit.model, CLARITY[modalities]
+    with torch.no_grad():
+        for p in model.fusions.parameters():
+            p.mul_(5)  # so that cutting the flow changes predictions
+    model.record_means(tiny.split(26, clarity, 6))
+    return model, tiny.split(13, clarity, 4, seed=5)
+
+
+def known(split: tiny.Split) -> pd.DataFrame:
+    count = len(split.labels)
+    return pd.DataFrame({"split": "val", "id": [f"s{i}" for i in range(count)], "label": split.labels.numpy()})
+
+
+def classes(logits: Sequence[Tensor]) -> list[list[int]]:
+    """Predicted classes of the mean and of each branch, sample by sample."""
+    arrays = [y.double().numpy() for y in logits]
+    return [[int(np.argmax(y)) for y in of] for of in (np.mean(arrays, axis=0), *arrays)]
+
+
+@pytest.mark.parametrize("modalities", [2, 3], ids=["two modalities", "three modalities"])
+def test_rates_of_a_trained_network_are_those_of_the_plain_loops(tmp_path: Path, modalities: int) -> None:
+    model, split = trained(tmp_path, modalities)
+    names, labels = NAMES[modalities], split.labels.tolist()
+    with torch.no_grad():
+        whole, cut = (classes(model.eval()(split.inputs, how).branches) for how in (Pass(), CUT[modalities]))
+    assert whole != cut  # or the rates are all 0
+
+    found = rates(samples(model, split, known(split), names), names)
+
+    assert found["accuracy"] == pytest.approx(reference.accuracy(labels, whole[0]))
+    utilization = []
+    for k, name in enumerate(names, start=1):
+        assert found[f"accuracy_{name}"] == pytest.approx(reference.accuracy(labels, whole[k]))
+        assert found[f"accuracy_{name}_cut"] == pytest.approx(reference.accuracy(labels, cut[k]))
+        utilization.append(reference.utilization(labels, whole[k], cut[k]))
+        assert found[f"utilization_{name}"] == pytest.approx(utilization[-1])
+    assert found["d_util"] == pytest.approx(reference.difference([u for u in utilization if u is not None]))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 13], ids="batches of {}".format)
+def test_predictions_do_not_depend_on_the_batch_size(tmp_path: Path, size: int) -> None:
+    model, split = trained(tmp_path, 2)
+    with torch.no_grad():
+        expected = [classes(model.eval()(split.inputs, how).branches) for how in (Pass(), CUT[2])]
+
+    found = samples(model, tiny.Split(split.inputs, split.labels, size), known(split), NAMES[2])
+
+    for name, of_columns in zip(("", "_cut"), expected, strict=True):
+        assert [found[c + name].tolist() for c in ("mean", "m0", "m1")] == of_columns
+
+
+def test_samples_keep_what_is_known_of_them_beside_every_prediction(tmp_path: Path) -> None:
+    model, split = trained(tmp_path, 2)
+
+    found = samples(model, split, known(split), NAMES[2])
+
+    assert list(found) == ["split", "id", "label", "mean", "m0", "m1", "mean_cut", "m0_cut", "m1_cut"]
+    assert found["id"].tolist() == [f"s{i}" for i in range(13)]
+    assert found["label"].tolist() == split.labels.tolist()
+
+
+def test_samples_of_a_single_modality_are_not_cut(tmp_path: Path) -> None:
+    model, split = trained(tmp_path, 1)
+
+    found = samples(model, split, known(split), NAMES[1])
+
+    assert list(found) == ["split", "id", "label", "mean", "m0"]
+    assert found["mean"].tolist() == found["m0"].tolist()
+    assert rates(found, NAMES[1]).keys() == {"accuracy"}
+
+
+def test_predicting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
+    model, split = trained(tmp_path, 2)
+    before = {name: value.clone() for name, value in model.train().state_dict().items()}
+
+    samples(model, split, known(split), NAMES[2])
+
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_measure_whose_pass_the_fusion_cannot_make_is_refused_by_name() -> None:
+    with pytest.raises(GreedymmError, match=r"measure 'utilization' needs the pass 'cut' with hears.*can: present"):
+        check(tiny.network(joint=True), MEASURES, NAMES[2])
+
+    check(tiny.network(joint=True), (Shapley(name="shapley"),), NAMES[2])
+    check(tiny.network(), (*MEASURES, Shapley(name="shapley")), NAMES[2])
+
+
+# -- During training ----------------------------------------------------------------------------------------
+
+
+def test_rates_at_each_snapshot_are_those_of_a_network_with_its_weights_and_means() -> None:
+    train, val = (tiny.split(20, CLARITY[2], 6, seed=s) for s in (0, 1))
+    known = pd.DataFrame({"split": "val", "id": range(20), "label": val.labels.numpy()})
+    networks = {}
+    for epoch in (1, 3):
+        torch.manual_seed(epoch)
+        networks[epoch] = tiny.network()
+    snapshots = {epoch: dict(networks[epoch].state_dict()) for epoch in (3, 1)}
+
+    found = evaluate_snapshots(tiny.network(), snapshots, train, val, known, MEASURES, NAMES[2])
+
+    assert found["epoch"].tolist() == [1, 3]
+    for row, model in zip(found.to_dict("records"), networks.values(), strict=True):
+        model.record_means(train)
+        wanted = rates(samples(model, val, known, NAMES[2]), NAMES[2])
+        assert {name: row[name] for name in wanted} == pytest.approx(wanted, nan_ok=True)
+    assert found["accuracy"].nunique() + found["accuracy_m0"].nunique() > 2  # the two networks differ
+
+
+def test_without_snapshots_nothing_is_measured_during_training() -> None:
+    split = tiny.split(6, CLARITY[2], 6)
+    found = evaluate_snapshots(tiny.network(), {}, split, split, pd.DataFrame(), MEASURES, NAMES[2])
+
+    assert found.columns.tolist() == ["epoch"]
+    assert found.empty

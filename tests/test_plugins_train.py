@@ -1,0 +1,139 @@
+"""Every plug-in of the project on genuine digits, from the dataset's file to its measures."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+import greedymm
+from greedymm import tracking
+from greedymm.data import hdf5
+from greedymm.data.datasets.colored_mnist_5k import Settings, make
+from greedymm.files import read_json
+from greedymm.params.load import validate
+from greedymm.params.schema import Tracking
+from greedymm.plan import planned
+from greedymm.run import Run
+from greedymm.settings import Execution
+from greedymm.steps.evaluate import evaluate
+from greedymm.steps.train import train
+
+CPU, UNTRACKED = Execution(device="cpu"), Tracking(enabled=False)
+BRANCH = {"name": "cnn", "widths": [4, 8]}
+MMTM = {"branch": BRANCH, "fusion": "mmtm", "fuse_after": [1, 2]}
+CONCAT = {"branch": BRANCH, "fusion": "concat", "head": "joint"}
+OWN = {"branch": BRANCH, "branches": {"gray": {"name": "cnn", "widths": [4, 6, 8]}}}
+OWN |= {"fusion": "mmtm", "fuse_after": {"color": [1, 2], "gray": [1, 3]}}
+CASES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "greedy": (MMTM, "greedy", {}),
+    "balanced": (MMTM, "balanced", {}),
+    "random": (MMTM, "random", {}),
+    "ogm_ge": (MMTM, "ogm_ge", {"objective": "joint"}),
+    "ogm_ge cut": (MMTM, "ogm_ge", {"evidence": "cut"}),
+    "agm": (MMTM, "agm", {}),
+    "g_blend": (MMTM, "g_blend", {"super_epoch": 2, "probe": 1}),
+    "mla": (MMTM, "mla", {}),
+    "modality_dropout": (MMTM, "modality_dropout", {}),
+    "concat, greedy": (CONCAT, "greedy", {"objective": "joint"}),
+    "concat, ogm_ge": (CONCAT, "ogm_ge", {"objective": "joint"}),
+    "concat, agm": (CONCAT, "agm", {}),
+    "concat, modality_dropout": (CONCAT, "modality_dropout", {"objective": "joint"}),
+    "branches that differ": (OWN, "balanced", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of few digits."""
+    path = tmp_path_factory.mktemp("data") / "digits.h5"
+    hdf5.write(path, *make(Settings(per_class=20), path.parent))
+    return path
+
+
+def run_of(model: dict[str, Any], method: str, settings: dict[str, Any], data: Path) -> Run:
+    section = {
+        "model": model,
+        "training": {"epochs": 3, "batch_size": 32, "learning_rate": 0.1, "snapshots": [1, 3]},
+        "inputs": {"flip": True},
+        "methods": {method: settings},
+        "unimodal": False,
+        "measures": ["shapley"] if model is CONCAT else ["utilization", "shapley"],
+    }
+    (run,) = planned(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
+    run.data_path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(data, run.data_path)
+    return run
+
+
+class KilledError(Exception):
+    """Stands for whatever ends a process."""
+
+
+@pytest.mark.parametrize(("model", "method", "settings"), CASES.values(), ids=CASES)
+def test_it_trains_is_measured_and_resumes(
+    model: dict[str, Any],
+    method: str,
+    settings: dict[str, Any],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = run_of(model, method, settings, data)
+    train(run, CPU, UNTRACKED)
+    evaluate(run, CPU)
+    history, steps = pd.read_csv(run.folder / "history.csv"), pd.read_parquet(run.folder / "steps.parquet")
+    whole = {name: (run.folder / name).read_bytes() for name in ("checkpoint.pt", "snapshots.pt", "steps.parquet")}
+    rates = read_json(run.evaluation_folder / "rates.json")
+
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+    assert len(steps) == 3 * 5
+    assert steps.notna().all(axis=None) or model is CONCAT
+    assert {"shapley_color", "shapley_gray", "shapley_gap", "interaction"} <= rates["test"].keys()
+    assert ("utilization_color" in rates["val"]) == (model is not CONCAT)
+    predictions = pd.read_parquet(run.evaluation_folder / "predictions.parquet")
+    assert {"mean", "color", "gray", "mean_only_color", "mean_only_gray"} <= set(predictions)
+
+    network = greedymm.load(run.folder / "checkpoint.pt")  # needs no data file
+    inputs = [torch.zeros(2, channels, 28, 28) for channels in (3, 1)]
+    assert network(inputs).logits.shape == (2, 10)
+    assert (network.modalities, network.classes) == (("color", "gray"), tuple("0123456789"))
+
+    shutil.rmtree(run.folder)
+    with monkeypatch.context() as killing:
+        killing.setattr(tracking.Tracker, "epoch", _die)
+        for _ in range(2):
+            with pytest.raises(KilledError):
+                train(run, CPU, UNTRACKED)
+    train(run, CPU, UNTRACKED)
+    assert whole == {name: (run.folder / name).read_bytes() for name in whole}
+
+
+def _die(*_: Any) -> None:
+    raise KilledError
+
+
+def test_a_loaded_network_predicts_as_the_evaluation_did(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = run_of(MMTM, "mla", {}, data)  # which brings a head and a decision rule of its own
+    train(run, CPU, UNTRACKED)
+    evaluate(run, CPU)
+    predictions = pd.read_parquet(run.evaluation_folder / "predictions.parquet").query("split == 'test'")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+
+    network = greedymm.load(run.folder / "checkpoint.pt")
+
+    assert torch.equal(torch.rand(3), expected)  # torch's generator is whoever's it was
+    with hdf5.DataFile(data) as file:
+        images = [torch.from_numpy(file.images("test", m)[:]).float() / 127.5 - 1 for m in ("color", "gray")]
+    with torch.no_grad():
+        output = network(images)
+    assert output.logits.argmax(dim=1).tolist() == predictions["mean"].tolist()
+    assert output.branches[1].argmax(dim=1).tolist() == predictions["gray"].tolist()

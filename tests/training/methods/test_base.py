@@ -1,0 +1,153 @@
+"""The hooks that no method of the project overrides yet, and what is refused before training."""
+
+from collections.abc import Collection
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from torch import Tensor, nn
+
+from greedymm.errors import GreedymmError
+from greedymm.models.network import MultimodalNetwork
+from greedymm.settings import MethodSettings
+from greedymm.training import fit
+from greedymm.training.methods.agm import Settings as Agm
+from greedymm.training.methods.balanced import Settings as Balanced
+from greedymm.training.methods.base import Method, Order
+from greedymm.training.methods.g_blend import Settings as GBlend
+from greedymm.training.methods.mla import Settings as Mla
+from greedymm.training.methods.modality_dropout import Settings as Dropout
+from greedymm.training.methods.random import Settings as Random
+
+
+def run_of(method: type[Method], state: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tiny.Run:
+    """A run with a method that is no plug-in."""
+
+    class Plugin:
+        build: Any = staticmethod(method)
+
+    monkeypatch.setattr(fit, "module_of", lambda _: Plugin)
+    return tiny.run(state, "own", MethodSettings(), **options)
+
+
+class Alternating(Method):
+    """The branches learn in turns of an epoch."""
+
+    def active(self, epoch: int) -> Collection[int]:
+        return {epoch % 2}
+
+
+def test_branches_that_are_not_active_do_not_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(Alternating, tmp_path / "r.pt", monkeypatch)
+    seen: list[dict[str, Tensor]] = []
+
+    def copy(*_: Any) -> None:
+        seen.append({name: p.detach().clone() for name, p in run.fit.model.named_parameters()})
+
+    copy()
+    run.fit.run(run.train, run.val, copy)
+
+    for epoch, (before, after) in enumerate(pairwise(seen)):
+        for k in range(2):
+            own = [n for n in before if n.startswith((f"branches.{k}.", f"head.linears.{k}.")) or f".excite.{k}." in n]
+            moved = [not torch.equal(before[n], after[n]) for n in own]
+            assert all(moved) if k == epoch % 2 else not any(moved)
+    assert all(p.requires_grad for p in run.fit.model.parameters())
+
+
+class Chosen(Method):
+    """Few samples, from the last to the first, each with one of its modalities."""
+
+    def order(self, epoch: int, samples: int) -> Order:
+        rows = torch.arange(samples).flip(0)[: 8 + epoch]
+        return Order(rows, torch.stack([rows % 2 == 0, rows % 2 == 1], dim=1))
+
+
+def test_an_epoch_trains_on_the_samples_and_modalities_of_the_methods_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(Chosen, tmp_path / "r.pt", monkeypatch)
+    seen: list[tuple[Tensor, Any]] = []
+    plan = run.fit.method.plan
+
+    def watched(step: Any) -> Any:
+        seen.append((step.labels, plan(step).present))
+        return plan(step)
+
+    monkeypatch.setattr(run.fit.method, "plan", watched)
+    progress = run.go()
+
+    assert [steps.samples.tolist() for steps in progress.steps] == [[6, 2], [6, 3], [6, 4], [6, 5]]
+    rows = torch.arange(26).flip(0)[:6]
+    assert torch.equal(seen[0][0], run.train.labels[rows])
+    assert torch.equal(seen[0][1], torch.stack([rows % 2 == 0, rows % 2 == 1], dim=1))
+
+
+class Adding(Method):
+    """Has a layer of its own, and several losses."""
+
+    def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> nn.Module:
+        super().setup(network, generator)
+        self.own_head = nn.Linear(8, 3)
+        return self.own_head
+
+    def loss(self, step: Any) -> dict[str, Tensor]:
+        own = self.own_head(step.output.features[0])
+        return {
+            "own": nn.functional.cross_entropy(own, step.labels),
+            "branch": self.objective(step.output, step.labels),
+        }
+
+
+def test_modules_of_a_method_learn_and_are_kept_with_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = run_of(Adding, tmp_path / "r.pt", monkeypatch)
+    before = run.fit.model.state_dict()["method.weight"].clone()
+
+    progress = run.go()
+
+    assert progress.best is not None
+    assert not torch.equal(progress.best["model"]["method.weight"], before)
+
+
+MMTM_NEEDED: dict[str, MethodSettings] = {
+    "balanced": Balanced(),
+    "g_blend": GBlend(),
+    "mla": Mla(),
+}
+
+
+@pytest.mark.parametrize("name", MMTM_NEEDED)
+def test_a_method_that_needs_what_the_fusion_lacks_is_refused_by_name(name: str) -> None:
+    with pytest.raises(GreedymmError, match=rf"method '{name}'.*(it has|it can): "):
+        fit.make_method(MMTM_NEEDED[name], tiny.network(joint=True), torch.Generator())
+
+
+@pytest.mark.parametrize("settings", [Agm(), Dropout()], ids=["agm", "modality_dropout"])
+@pytest.mark.parametrize("modalities", [2, 3])
+def test_methods_that_fit_a_joint_head_train_with_it(tmp_path: Path, settings: MethodSettings, modalities: int) -> None:
+    settings = settings.model_copy(update={"objective": "joint"})
+    clarity = (2.0, 0.5, 1.0)[:modalities]
+
+    history = tiny.run(tmp_path / "r.pt", "own", settings, clarity=clarity, joint=True).go().history
+
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    assert "d_speed" not in history[0]  # no fusion has parameters to compare
+
+
+@pytest.mark.parametrize("method", [m for m in tiny.METHODS if m != "greedy"])
+def test_every_method_trains_three_modalities(tmp_path: Path, method: str) -> None:
+    run = tiny.run(tmp_path / "r.pt", method, clarity=(2.0, 2.0, 2.0))
+
+    history = run.go().history
+
+    assert history[-1]["train_accuracy"] > history[0]["train_accuracy"]
+
+
+def test_random_is_refused_without_gates() -> None:
+    with pytest.raises(GreedymmError, match=r"method 'random' needs passes with mode.*it can: present"):
+        fit.make_method(Random(), tiny.network(joint=True), torch.Generator())
