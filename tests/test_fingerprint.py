@@ -168,8 +168,9 @@ def imported(everything: Params) -> dict[str, set[str]]:
         asked[f"run {run.dataset} {run.method}"] = [*data, "greedymm.steps.train", *(type(p).__module__ for p in parts)]
         measures = [type(m).__module__ for m in run.evaluation.measures]
         asked[f"evaluation {run.dataset}"] = ["greedymm.steps.evaluate", *measures]
+    story = WITH_ALL.format(first="torch, torchvision, pandas", excluded=fingerprint.EXCLUDED_FROM_KEYS, asked=asked)
     done = subprocess.run(
-        [sys.executable, "-c", WITH_ALL.format(first="torch, torchvision, pandas", excluded=fingerprint.EXCLUDED_FROM_KEYS, asked=asked)],
+        [sys.executable, "-c", story],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return {name: set(modules) for name, modules in map(json.loads, done.stdout.splitlines())}
