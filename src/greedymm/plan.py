@@ -28,6 +28,25 @@ def _listed(params: Params, settings: Iterable[Strict]) -> tuple[str, ...]:
     return tuple(sorted(modules - found)) if params.plugins else ()
 
 
+def figures_of(params: Params) -> dict[str, list[str]]:
+    """The kinds of figures, each with the datasets that have something to show in it."""
+    every, fused = list(params.datasets), params.multimodal
+    speeds = [name for name in fused if not params.datasets[name].model.fusion.late]
+    measures = {name: {m.name for m in params.datasets[name].measures} for name in fused}
+    rates = [name for name in fused if "utilization" in measures[name]]
+    return {
+        "utilization": rates,
+        "measures": [name for name in fused if measures[name] - {"utilization"}],
+        "proxy": [name for name in rates if name in speeds],
+        "d_speed": speeds,
+        "steps": speeds,
+        "branches": fused,
+        "confusion": every,
+        "samples": every,
+        "told_by_one": every,
+    }
+
+
 def planned(params: Params) -> list[Run]:
     """All runs that params ask for: of each dataset, of each method and reference, of each seed."""
     return [run for name, section in params.datasets.items() for run in _planned(params, name, section)]

@@ -6,11 +6,13 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from greedymm.analysis import figures
 
 NAMES = {"digits": "digits (generated data)"}
 METHODS = ("greedy", "balanced", "unimodal_color")
+MANY = ("greedy", "balanced", "random", *(f"method_{k}" for k in range(21)))
 
 
 def tables(seeds: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -49,26 +51,34 @@ def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(see
 
     (ax,) = figure.axes
     assert ax.get_title() == "digits (generated data)"
-    dots = [line for line in ax.get_lines() if line.get_marker() == "o"]
-    bars = [c for c in ax.containers if c.has_yerr]  # type: ignore[attr-defined]
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o" and line.get_alpha() == 0.5]
+    bars = [c for c in ax.containers if c.has_xerr]  # type: ignore[attr-defined]
     assert [len(np.atleast_1d(line.get_xdata())) for line in dots] == [seeds] * len(METHODS)
     assert len(bars) == drawn
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["greedy", "balanced", "color alone"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["greedy", "balanced", "color alone"]
     plt.close(figure)
 
 
-def test_a_method_has_the_same_colour_whatever_stands_beside_it() -> None:
-    assert figures.looks(["random", "balanced"])["balanced"] == figures.looks(METHODS)["balanced"]
-    drawn = figures.looks([*METHODS, "random", "unimodal_gray", "mine", "other"])
-    assert len({look.colour for look in drawn.values()}) == len({look.marker for look in drawn.values()}) == len(drawn)
+def test_a_method_has_the_same_style_whatever_stands_beside_it() -> None:
+    assert figures.styles(["random", "balanced"])["balanced"] == figures.styles(METHODS)["balanced"]
+
+
+def test_two_dozen_methods_and_their_references_differ_also_without_color() -> None:
+    drawn = figures.styles([*MANY, *(f"unimodal_{k}" for k in range(4))])
+
+    assert len({(style.marker, style.filled) for style in drawn.values()}) == len(drawn) == 28
+
+
+def test_of_very_many_methods_color_marker_and_fill_together_differ() -> None:
+    assert len(set(figures.styles(f"m{k}" for k in range(150)).values())) == 150
 
 
 def test_methods_of_ones_own_look_the_same_on_each_dataset() -> None:
     every = ["greedy", "mine", "unimodal_color", "greedy", "other", "unimodal_depth"]
 
-    first, second = figures.looks(every[:3], every), figures.looks(every[3:], every)
+    first, second = figures.styles(every[:3], every), figures.styles(every[3:], every)
 
-    assert first["mine"] != second["other"] == figures.looks(["other", "mine"], every)["other"]
+    assert first["mine"] != second["other"] == figures.styles(["other", "mine"], every)["other"]
     assert first["unimodal_color"] == second["unimodal_depth"]  # m0 of each
 
 
@@ -130,12 +140,13 @@ def test_d_util_stands_against_d_speed_a_dot_for_each_run_of_several_modalities(
 
     figure = figures.proxy(runs, "digits", "title")
 
-    for ax, above in zip(figure.axes, (1, 2), strict=True):
-        dots = [line for line in ax.get_lines() if line.get_marker() not in {"None", ""}]
-        assert [line.get_label() for line in dots] == ["greedy", "balanced"]
-        x, y = (np.concatenate([line.get_data()[k] for line in dots]) for k in (0, 1))
-        np.testing.assert_allclose(x, runs.loc[fused, "d_speed"])
-        np.testing.assert_allclose(y, x + above)
+    assert [ax.get_title() for ax in figure.axes] == ["greedy", "balanced"]
+    for ax in figure.axes:
+        own = runs[runs["method"] == ax.get_title()]
+        of_splits = [line for line in ax.get_lines() if line.get_marker() in {"o", "s"} and len(line.get_xdata())]  # type: ignore[arg-type]
+        for line, above in zip(of_splits, (1, 2), strict=True):
+            np.testing.assert_allclose(np.asarray(line.get_xdata()), own["d_speed"])
+            np.testing.assert_allclose(np.asarray(line.get_ydata()), own["d_speed"] + above)
     plt.close(figure)
 
 
@@ -148,7 +159,7 @@ def test_of_each_branch_the_curves_of_all_methods_are_shown_and_that_of_its_moda
 
     shown = {ax.get_title(): [line.get_label() for line in ax.get_lines()] for ax in figure.axes}
     assert shown == {
-        "mean of the branches": ["greedy", "balanced"],
+        "network": ["greedy", "balanced"],
         "branch of color": ["greedy", "balanced", "color alone"],
         "branch of gray": ["greedy", "balanced"],
     }
@@ -232,15 +243,15 @@ def test_a_method_without_steps_keeps_a_row_that_says_so() -> None:
     plt.close(figures.steps(table.iloc[:0], "digits", ["greedy"], ["color", "gray"], "title"))
 
 
-def test_the_shades_of_windows_are_no_methods_colours() -> None:
+def test_the_shades_of_windows_are_no_methods_colors() -> None:
     alone = [f"unimodal_{k}" for k in range(4)]
-    methods = {look.colour for look in figures.looks([*METHODS, "random", *"abc", *alone]).values()}
+    methods = {look.color for look in figures.styles([*METHODS, "random", *"abc", *alone]).values()}
 
     figure = figures.steps(stepped({"random": [0, 1, 2, 3]}), "digits", ["random"], ["x", "y", "z"], "title")
 
     shades = {tuple(np.asarray(c.get_facecolor())[0, :3]) for c in figure.axes[0].collections}
     assert len(shades) == 3
-    assert not shades & {to_rgb(colour) for colour in methods}
+    assert not shades & {to_rgb(color) for color in methods}
     plt.close(figure)
 
 
@@ -255,7 +266,7 @@ def test_d_util_at_chosen_epochs_stands_beside_d_speed() -> None:
 
     left, right = figure.axes
     assert np.asarray(left.get_lines()[0].get_ydata()).tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
-    dots, means = right.get_lines()[:2]
+    means, dots = right.get_lines()[:2]
     assert np.asarray(dots.get_ydata()).tolist() == [0.25, 0.75, 1.0]
     assert np.asarray(means.get_xdata()).tolist() == [1, 4]
     assert np.asarray(means.get_ydata()).tolist() == [0.5, 1.0]
@@ -265,14 +276,14 @@ def test_d_util_at_chosen_epochs_stands_beside_d_speed() -> None:
 def test_where_nothing_was_measured_over_training_the_figure_says_so() -> None:
     figure = figures.d_speed(history(4).assign(dataset="digits", method="greedy"), pd.DataFrame(), "digits", "title")
 
-    assert [text.get_text() for text in figure.axes[1].texts] == ["not measured: no snapshots"]
+    assert "d_util: not measured, no snapshots" in [text.get_text() for text in figure.texts]
     plt.close(figure)
 
 
 # -- Utilization, single samples, costs ---------------------------------------------------------------------
 
 
-def test_utilization_shows_rates_above_and_accuracies_cut_and_uncut_below() -> None:
+def test_utilization_shows_rates_and_accuracies_full_and_cut_of_both_splits() -> None:
     values = {
         "val_d_util": 0.0, "val_utilization_color": 0.5, "val_accuracy_color": 0.8, "val_accuracy_color_cut": 0.4,
         "test_utilization_color": -0.25, "test_accuracy_color": 0.4, "test_accuracy_color_cut": 0.5,
@@ -282,14 +293,25 @@ def test_utilization_shows_rates_above_and_accuracies_cut_and_uncut_below() -> N
 
     figure = figures.utilization(summary, "digits", ["color"], "title")
 
-    drawn = [
-        [(float(y), line.get_markerfacecolor()) for line in ax.get_lines() for y in np.atleast_1d(line.get_ydata())]
-        for ax in figure.axes
-    ]
-    colour = figures.looks(["greedy"])["greedy"].colour
-    for ax, wanted in enumerate([[(0.5, colour)], [(-0.25, colour)], [(80.0, colour), (40.0, "white")],
-                                 [(40.0, colour), (50.0, "white")]]):  # fmt: skip
-        assert [d for d in drawn[ax] if d in wanted] == wanted
+    found = []
+    for ax in figure.axes[:4]:
+        lines = [line for line in ax.get_lines() if line.get_marker() == "^" and len(np.atleast_1d(line.get_xdata()))]
+        found.append([(float(np.atleast_1d(x.get_xdata())[0]), x.get_markerfacecolor() == "white") for x in lines])
+    assert found == [[(0.5, False)], [(80.0, False), (40.0, True)], [(-0.25, False)], [(40.0, False), (50.0, True)]]
+    plt.close(figure)
+
+
+def test_other_measures_have_a_panel_for_each_value() -> None:
+    values = {"val_shapley_a": 0.2, "test_shapley_a": 0.4, "val_interaction": -0.1, "test_accuracy_a": 0.9}
+    rows = [("digits", "greedy", name, 1, v, np.nan, np.nan, np.nan) for name, v in values.items()]
+    summary = pd.DataFrame(rows, columns=["dataset", "method", "measure", "n", "mean", "sd", "low", "high"])
+
+    figure = figures.measures(summary, "digits", "title")
+
+    assert [ax.get_xlabel() for ax in figure.axes] == ["shapley_a", "interaction"]
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["greedy"]
+    dots = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
+    assert [float(np.asarray(line.get_xdata())[0]) for line in dots] == [0.2, 0.4]
     plt.close(figure)
 
 
@@ -373,4 +395,47 @@ def test_no_figure_is_wider_than_a_page() -> None:
 
     assert max(figure.get_figwidth() for figure in drawn) <= 9
     assert max(figure.get_figheight() for figure in drawn) <= 20
+    plt.close("all")
+
+
+def test_two_dozen_methods_are_all_named_in_every_figure_that_fits_a_page() -> None:
+    every = [*MANY, "unimodal_a", "unimodal_b"]
+    numbers = {
+        "val_d_util": 0.1,
+        "test_d_util": 0.2,
+        "d_speed": 0.3,
+        "test_accuracy": 0.5,
+        "epoch": 1,
+        "val_accuracy": 0.4,
+    }
+    runs = pd.DataFrame({"dataset": "digits", "method": every, "seed": 0} | numbers)
+    curves = pd.concat([runs, runs.assign(epoch=2)]).assign(val_accuracy=0.4, val_accuracy_a=0.3, val_accuracy_b=0.2)
+    names = ("test_accuracy", "val_d_util", "val_utilization_a", "val_accuracy_a", "val_shapley_a")
+    summary = pd.DataFrame(
+        [("digits", m, name, 2, 0.5, 0.1, 0.4, 0.6) for m in every for name in names],
+        columns=["dataset", "method", "measure", "n", "mean", "sd", "low", "high"],
+    )
+    counts = pd.DataFrame({"dataset": "digits", "label": 0, "predicted": 0, "count": 1, "method": every})
+    costs = pd.DataFrame({"dataset": "digits", "method": every, "seconds": 1.0, "peak_memory_mb": 300.0})
+    told = pd.DataFrame({"method": every, "label": 0, "right": 1.0, "others": 0.0})
+    steps = stepped({m: [0, 1] for m in MANY})
+
+    drawn = {
+        "accuracy": figures.accuracy(runs, summary, NAMES),
+        "utilization": figures.utilization(summary[~summary["method"].str.startswith("uni")], "digits", "ab", "title"),
+        "measures": figures.measures(summary, "digits", "title"),
+        "proxy": figures.proxy(runs[~runs["method"].str.startswith("uni")], "digits", "title"),
+        "d_speed": figures.d_speed(curves, runs.rename(columns={"val_d_util": "d_util"}), "digits", "title"),
+        "steps": figures.steps(steps, "digits", MANY, list("ab"), "title"),
+        "branches": figures.branches(curves, "digits", list("ab"), "title"),
+        "confusion": figures.confusion(counts, "digits", [f"class{k}" for k in range(40)], "title"),
+        "costs": figures.costs(costs.assign(peak_gpu_memory_mb=0.0), NAMES),
+        "told_by_one": figures.told_by_one(told, {"a": [np.zeros((1, 4, 4), np.uint8)] * 26}, ["zero"], "title"),
+    }
+
+    for kind, figure in drawn.items():
+        texts = " ".join(text.get_text() for text in figure.findobj(Text))
+        assert [m for m in MANY if m not in texts] == [], kind
+        assert figure.get_figwidth() <= 9, kind
+        assert figure.get_figheight() <= 15, kind
     plt.close("all")

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from greedymm.analysis.report import CAPTIONS, OF_EACH, OF_MULTIMODAL
+from greedymm.analysis.report import CAPTIONS
+from greedymm.params.load import load
+from greedymm.plan import figures_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -15,4 +17,4 @@ def test_a_figure_has_the_same_caption_in_snakemakes_report(kind: str) -> None:
 
 
 def test_every_figure_has_a_caption() -> None:
-    assert {*OF_EACH, *OF_MULTIMODAL, "accuracy", "costs"} == set(CAPTIONS)
+    assert {*figures_of(load(ROOT / "params.yaml")), "accuracy", "costs"} == set(CAPTIONS)

@@ -80,9 +80,9 @@ def _shows_the_experiment(project: Project, plots: Path) -> None:
         values = pd.DataFrame(spec["data"]["values"])
         assert {"HEAD", "narrow"} == set(values["rev"])
         assert {"greedy", "balanced", "random"} == set(values["method"])
-        colour = spec["encoding"]["color"]["scale"]
-        assert dict(zip(colour["domain"]["unionWith"], colour["range"], strict=False)) == {
-            method: look.colour for method, look in METHODS.items()
+        scale = spec["encoding"]["color"]["scale"]
+        assert dict(zip(scale["domain"]["unionWith"], scale["range"], strict=False)) == {
+            method: look.color for method, look in METHODS.items()
         }
     assert {path.name.split("_")[0] for path in (plots / "static").glob("*accuracy.png")} == {"HEAD", "narrow"}
 

@@ -19,6 +19,7 @@ from greedymm.params.load import validate
 from greedymm.plan import (
     analysis_key,
     data_settings,
+    figures_of,
     planned,
     points,
     report_key,
@@ -36,6 +37,7 @@ try:
     RUNS = planned(PARAMS)
     SWEEPS = {name: sweep_place(PARAMS, name) for name in PARAMS.sweeps}
     SWEPT = {name: [p.run for p in points(PARAMS, name)] for name in PARAMS.sweeps}
+    FIGURES = figures_of(PARAMS)
     ANALYSIS = analysis_key(PARAMS)
     SWEEPS_KEY = sweeps_key(PARAMS)
     SWEEPS_STAMP = sweeps_stamp(PARAMS)

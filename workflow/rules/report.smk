@@ -9,56 +9,60 @@ rule figures:
             category="Accuracy",
         ),
         report(
-            expand("results/figures/utilization-{name}.png", name=PARAMS.multimodal),
+            expand(
+                "results/figures/utilization-{name}.png", name=FIGURES["utilization"]
+            ),
             caption="../report/utilization.rst",
             category="Utilization",
         ),
         report(
-            expand("results/figures/proxy-{name}.png", name=PARAMS.multimodal),
+            expand("results/figures/measures-{name}.png", name=FIGURES["measures"]),
+            caption="../report/measures.rst",
+            category="Utilization",
+        ),
+        report(
+            expand("results/figures/proxy-{name}.png", name=FIGURES["proxy"]),
             caption="../report/proxy.rst",
             category="Utilization",
         ),
         report(
-            expand("results/figures/d_speed-{name}.png", name=PARAMS.multimodal),
+            expand("results/figures/d_speed-{name}.png", name=FIGURES["d_speed"]),
             caption="../report/d_speed.rst",
             category="Learning speed",
         ),
         report(
-            expand("results/figures/steps-{name}.png", name=PARAMS.multimodal),
+            expand("results/figures/steps-{name}.png", name=FIGURES["steps"]),
             caption="../report/steps.rst",
             category="Learning speed",
         ),
         report(
-            expand("results/figures/branches-{name}.png", name=PARAMS.multimodal),
+            expand("results/figures/branches-{name}.png", name=FIGURES["branches"]),
             caption="../report/branches.rst",
             category="Learning curves",
         ),
         report(
-            expand("results/figures/confusion-{name}.png", name=PARAMS.datasets),
+            expand("results/figures/confusion-{name}.png", name=FIGURES["confusion"]),
             caption="../report/confusion.rst",
             category="Accuracy",
         ),
         report(
-            expand("results/figures/samples-{name}.png", name=PARAMS.datasets),
+            expand("results/figures/samples-{name}.png", name=FIGURES["samples"]),
             caption="../report/samples.rst",
             category="Data",
         ),
         report(
-            expand("results/figures/told_by_one-{name}.png", name=PARAMS.datasets),
+            expand(
+                "results/figures/told_by_one-{name}.png", name=FIGURES["told_by_one"]
+            ),
             caption="../report/told_by_one.rst",
             category="Accuracy",
         ),
         "results/figures/accuracy.svg",
-        expand(
-            "results/figures/{kind}-{name}.svg",
-            kind=["utilization", "proxy", "d_speed", "steps", "branches"],
-            name=PARAMS.multimodal,
-        ),
-        expand(
-            "results/figures/{kind}-{name}.svg",
-            kind=["confusion", "samples", "told_by_one"],
-            name=PARAMS.datasets,
-        ),
+        [
+            f"results/figures/{kind}-{name}.svg"
+            for kind in FIGURES
+            for name in FIGURES[kind]
+        ],
         stamp=f"results/figures/{ANALYSIS}.key",
     log:
         f"results/logs/figures/{ANALYSIS}.log",

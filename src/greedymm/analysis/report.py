@@ -17,37 +17,40 @@ from greedymm.analysis.provenance import settings_table
 from greedymm.analysis.published import published
 from greedymm.analysis.sweeps import Section
 from greedymm.params.schema import Dataset, Params, Sweep
-from greedymm.plan import planned
+from greedymm.plan import figures_of, planned
 from greedymm.settings import flat
 
 # What to see in the figures.
 CAPTIONS = {
-    "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Squares: mean"
-    " over seeds, with its 95 % interval. A multi-modal network that makes good use of its sources is above each of"
-    " them alone.",
-    "utilization": "above, share of each branch's accuracy that it owes to the other modality, on both splits, with"
-    " 95 % intervals over seeds; below, that accuracy un-cut and with the cross-modal flow cut. Unequal rates: the"
-    " network uses its modalities unequally. Below zero: the other modality misleads the branch.",
-    "d_speed": "left, difference of the conditional learning speeds at the end of each epoch, mean over the seeds that"
-    " reached it; far from zero: the network learns from one modality faster than from the other. Right, d_util on"
-    " validation with the weights of chosen epochs; dots: runs. If d_speed is a proxy, both have the same sign.",
-    "steps": "d_speed at every step of one run of each method; shaded, the re-balancing steps of each modality."
-    " Right: a part in which single windows can be seen.",
-    "proxy": "d_util of each run, at its best epoch, against its d_speed at the end of training,"
-    " on both splits. If d_speed is a proxy of"
-    " d_util, the dots rise from the lower left to the upper right, through the middle.",
-    "branches": "validation accuracy of the mean and of each branch, mean over seeds. A branch that learns much later"
-    " than its modality alone (dashed) is neglected.",
+    "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Large"
+    " markers: means over seeds, with 95 % intervals. A multi-modal network that makes good use of its"
+    " sources is above each of them alone.",
+    "utilization": "share of each branch's accuracy that it owes to the other modalities, u(others | m), on both"
+    " splits, with 95 % intervals over seeds; and that accuracy, full and with the cross-modal flow cut."
+    " Unequal rates: the network uses its modalities unequally. Below zero: the other modalities mislead"
+    " the branch.",
+    "measures": "further measures of how modalities are used, on both splits: means over seeds with 95 % intervals.",
+    "proxy": "d_util of each run at its best epoch against its d_speed at the end of training, on both splits;"
+    " in gray, the runs of the other methods. If d_speed is a proxy of d_util, the dots rise from the"
+    " lower left to the upper right, through the middle.",
+    "d_speed": "difference of the conditional learning speeds at the end of each epoch, mean over the seeds that"
+    " reached it. Far from zero: the network learns from one modality faster than from the other. And"
+    " d_util on validation with the weights of chosen epochs; dots: runs. If d_speed is a proxy, both"
+    " have the same sign.",
+    "steps": "d_speed at every step of one run of each method. Shaded: the re-balancing steps of each modality."
+    " The share is that of re-balancing steps. Of few methods also a part in which single windows can be"
+    " seen.",
+    "branches": "validation accuracy of the network and of each branch, mean over seeds. A branch that learns much"
+    " later than its modality alone is neglected.",
     "confusion": "of the test samples of each class, the share that is taken for each class; all seeds together. Off"
     " the diagonal: what a method mistakes, and for what.",
     "samples": "samples of each class, training and test; of clips, frames from the first to the last.",
-    "told_by_one": "test samples that one method gets right in a larger share of its runs than every other method does:"
-    " true class, share of its runs, and the largest share of another one. Modalities one below the other.",
-    "costs": "What a training run takes: time of all its epochs, while others may have shared the machine, and the"
-    " largest memory of its process. Dots: runs.",
+    "told_by_one": "test samples that one method gets right in a larger share of its runs than every other method"
+    " does: true class, share of its runs, and the largest share of another one. Modalities one below"
+    " the other.",
+    "costs": "What a training run takes: time of all its epochs, while others may have shared the machine, and"
+    " the largest memory of its process. Dots: runs.",
 }
-OF_MULTIMODAL = ("utilization", "proxy", "d_speed", "steps", "branches")
-OF_EACH = ("confusion", "samples", "told_by_one")
 
 
 class Picture(NamedTuple):
@@ -140,11 +143,18 @@ def _pictures(
     params: Params, drawn: Collection[str], folder: Path, costs: Path, names: Mapping[str, str]
 ) -> Iterator[Picture]:
     yield Picture(folder / "accuracy.png", CAPTIONS["accuracy"])
-    wanted = [(kind, name) for name in params.multimodal for kind in OF_MULTIMODAL]
-    wanted += [(kind, name) for kind in OF_EACH for name in params.datasets]
-    for kind, name in ((kind, name) for kind, name in wanted if name in drawn):
-        yield Picture(folder / f"{kind}-{name}.png", f"{names[name]}: {CAPTIONS[kind]}")
+    for kind, of in figures_of(params).items():
+        for name in filter(drawn.__contains__, of):
+            yield Picture(
+                folder / f"{kind}-{name}.png", f"{names[name]}: {CAPTIONS[kind]}{_defined(params, kind, name)}"
+            )
     yield Picture(costs / "costs.png", CAPTIONS["costs"])
+
+
+def _defined(params: Params, kind: str, dataset: str) -> str:
+    """What the measures in a figure of them are, as their settings say."""
+    measures = params.datasets[dataset].measures if kind == "measures" else ()
+    return "".join(f" {(type(m).__doc__ or m.name).splitlines()[0]}" for m in measures if m.name != "utilization")
 
 
 def _facts(params: Params, names: set[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from greedymm.analysis.aggregate import HEADLINE, as_text, out_of, summary_table
 from greedymm.analysis.collect import LEFT_OUT, collect
-from greedymm.analysis.figures.style import WIDEST, label, looks
+from greedymm.analysis.figures.style import MOST_LINES, WIDEST, Style, label, line_panels, styles
 from greedymm.analysis.page import address, write_page
 from greedymm.params.schema import Sweep
 from greedymm.plan import Point
@@ -72,28 +72,42 @@ def sweep_figure(results: Results, setting: str, title: str, methods: Iterable[s
         methods: of all datasets, so that each looks as in the report.
     """
     values = list(dict.fromkeys(results.table["value"]))
-    size = (WIDEST, 3)
-    figure, axes = plt.subplots(1, len(MEASURES), figsize=size, layout="constrained")
-    every = looks(results.table["method"], methods)
+    drawn = styles(results.table["method"], methods)
+    if len(drawn) > MOST_LINES:
+        return _panels(results, drawn, values, setting, title)
+    figure, axes = plt.subplots(1, len(MEASURES), figsize=(WIDEST, 3), layout="constrained")
     for ax, (measure, text) in zip(axes, MEASURES.items(), strict=True):
         factor = 100 if measure.endswith("accuracy") else 1
-        for k, (method, (colour, marker)) in enumerate(every.items()):
-            aside = 0.08 * (k - (len(every) - 1) / 2)
+        for k, (method, style) in enumerate(drawn.items()):
+            aside = 0.08 * (k - (len(drawn) - 1) / 2)
             runs = results.runs[results.runs["method"] == method]
             of = results.table[(results.table["measure"] == measure) & (results.table["method"] == method)]
             x = [values.index(v) + aside for v in of["value"]]
-            ax.plot(x, factor * of["mean"], color=colour, marker=marker, markersize=5, label=label(method))
+            ax.plot(x, factor * of["mean"], markersize=5, label=label(method), **style.line)
             x_of_runs = [values.index(v) + aside for v in runs["value"]]
-            ax.plot(x_of_runs, factor * runs[measure], ".", color=colour, markersize=6, alpha=0.5)
+            ax.plot(x_of_runs, factor * runs[measure], ".", color=style.color, markersize=6, alpha=0.5)
             bounds = factor * of[["low", "high"]].to_numpy()
             ends = [[(a, low), (a, high)] for a, (low, high) in zip(x, bounds, strict=True)]
-            ax.add_collection(LineCollection(ends, colors=colour, linewidths=1), autolim=False)
+            ax.add_collection(LineCollection(ends, colors=style.color, linewidths=1), autolim=False)
         if factor == 1:
             ax.axhline(0, color="black", linewidth=0.8)
         ax.set_xticks(range(len(values)), values, rotation=20 if max(map(len, values)) > 6 else 0)  # noqa: PLR2004
         ax.set(xlabel=setting, ylabel=text)
     axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     figure.suptitle(title)
+    return figure
+
+
+def _panels(results: Results, drawn: Mapping[str, Style], values: list[str], setting: str, title: str) -> Figure:
+    """Means of many methods, a panel for each."""
+    tables = {}
+    for measure, text in MEASURES.items():
+        of = results.table[results.table["measure"] == measure]
+        of = of.assign(place=of["value"].map(values.index), mean=of["mean"] * (100 if "accuracy" in measure else 1))
+        tables[text] = of.pivot_table(index="place", columns="method", values="mean", sort=False)
+    figure, axes = line_panels(tables, drawn, title, setting)
+    for ax in (ax for of_measure in axes for ax in of_measure.values()):
+        ax.set_xticks(range(len(values)), values, fontsize="x-small", rotation=45)
     return figure
 
 

@@ -40,6 +40,7 @@ def build(
     for settings, own in zip(branches, channels, strict=True):
         made.append(module_of(settings).build(settings, own))
         made_head.add_branch(made[-1].width)
+        made[-1].initialize()
     if fusion is not None and fusion.late:
         made_head.finish(module_of(fusion).build(fusion, [b.width for b in made]))
         return channels_last(MultimodalNetwork(made, made_head))

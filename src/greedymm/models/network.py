@@ -63,16 +63,28 @@ class Branch(nn.Module):
         widths: channels after each stage.
         pool: what the last stage gives -> features (B, D), or (B, T, D) where logits are averaged over T time steps.
         width: D; None: widths[-1].
+        initialize: gives the branch its initial weights, where they are not those of its layers.
     """
 
     def __init__(
-        self, stages: Iterable[nn.Module], widths: Sequence[int], pool: nn.Module, width: int | None = None
+        self,
+        stages: Iterable[nn.Module],
+        widths: Sequence[int],
+        pool: nn.Module,
+        width: int | None = None,
+        initialize: "Callable[[Branch], None] | None" = None,
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.widths = tuple(widths)
         self.pool = pool
         self.width = width or widths[-1]
+        self._initialize = initialize
+
+    def initialize(self) -> None:
+        """Draw or load the initial weights; called once all layers of the branch and its head are made."""
+        if self._initialize is not None:
+            self._initialize(self)
 
     def forward(self, h: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """What stages `start` to `stop` make of (B, C, *s)."""

@@ -178,11 +178,6 @@ class Params(Strict):
         return code
 
     @property
-    def measured(self) -> list[str]:
-        """Datasets with other measures than utilization, which has a figure of its own."""
-        return [n for n in self.multimodal if any(m.name != "utilization" for m in self.datasets[n].measures)]
-
-    @property
     def multimodal(self) -> list[str]:
         """Datasets on which more is trained than unimodal references: those with speeds and rates."""
         return [name for name, section in self.datasets.items() if section.methods]

@@ -1,25 +1,26 @@
 """Steps `tables`, `figures`, `costs` and `report`: all runs -> one page; `preview`: of those that are finished."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from greedymm.analysis import aggregate, tables_text
 from greedymm.analysis import figures as draw
 from greedymm.analysis import report as html
 from greedymm.analysis.claims import claims_table
 from greedymm.analysis.collect import collect, costs_table, steps_table, used
-from greedymm.analysis.report import OF_EACH, OF_MULTIMODAL
 from greedymm.analysis.sweeps import sections
 from greedymm.data.hdf5 import DataFile, shown_name
+from greedymm.data.samples import Facts
 from greedymm.errors import GreedymmError
 from greedymm.files import sha256, whole, write_json, write_text
 from greedymm.params.modalities import modalities_of
 from greedymm.params.schema import Params
-from greedymm.plan import data_settings, planned, points, report_key, sweep_place
+from greedymm.plan import data_settings, figures_of, planned, points, report_key, sweep_place
 from greedymm.steps.stamps import stamped
 from greedymm.steps.sweeps import sweep
 
@@ -65,35 +66,47 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     runs = used(runs)
     drawn = set(runs["dataset"])  # without a run that can be used there is nothing to draw
     names = {name: shown_name(name, data_settings(params, name).path) for name in params.datasets}
+    modalities = {n: modalities_of(n, params.datasets[n].modalities, params.plugins) for n in params.datasets}
+    kinds: dict[str, Callable[[str], Figure]] = {
+        "utilization": lambda n: draw.utilization(summary, n, list(modalities[n]), names[n]),
+        "measures": lambda n: draw.measures(summary, n, names[n]),
+        "proxy": lambda n: draw.proxy(runs, n, names[n]),
+        "d_speed": lambda n: draw.d_speed(curves, during, n, names[n]),
+        "steps": lambda n: draw.steps(steps, n, list(params.datasets[n].methods), list(modalities[n]), names[n]),
+        "branches": lambda n: draw.branches(curves, n, list(modalities[n]), names[n]),
+        "confusion": lambda n: draw.confusion(counts, n, _facts(params, n).classes, names[n]),
+        "samples": lambda n: _samples(params, n, modalities[n].values(), names[n]),
+        "told_by_one": lambda n: _told_by_one(params, n, modalities[n].values(), told, names[n]),
+    }
     with stamped(stamp):
         for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:  # of datasets that are no longer wanted, too
             old.unlink()
         draw.save(draw.accuracy(runs, summary, names), folder / "accuracy.png")
-        for name in params.datasets:
-            kinds = [*(OF_MULTIMODAL if name in params.multimodal else ()), *OF_EACH]
-            for kind in kinds if name not in drawn else ():
-                draw.save(draw.nothing(names[name]), folder / f"{kind}-{name}.png")
-        for name in filter(drawn.__contains__, params.multimodal):
-            modalities = list(modalities_of(name, params.datasets[name].modalities))
-            utilization = draw.utilization(summary, name, modalities, names[name])
-            draw.save(utilization, folder / f"utilization-{name}.png")
-            draw.save(draw.d_speed(curves, during, name, names[name]), folder / f"d_speed-{name}.png")
-            methods = list(params.datasets[name].methods)
-            draw.save(draw.steps(steps, name, methods, modalities, names[name]), folder / f"steps-{name}.png")
-            draw.save(draw.proxy(runs, name, names[name]), folder / f"proxy-{name}.png")
-            draw.save(draw.branches(curves, name, modalities, names[name]), folder / f"branches-{name}.png")
-        for name in filter(drawn.__contains__, params.datasets):
-            with DataFile(data_settings(params, name).path) as file:
-                shown = dict.fromkeys(modalities_of(name, params.datasets[name].modalities).values())
-                rows = [(split, m) for split in ("train", "test") for m in shown]
-                examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in rows}
-                classes = file.facts.classes
-                draw.save(draw.samples(examples, classes, names[name]), folder / f"samples-{name}.png")
-                own = told[told["dataset"] == name]
-                pictures = {m: [file.images("test", m)[row] for row in own["row"]] for m in shown}
-                figure = draw.told_by_one(own, pictures, classes, names[name])
-                draw.save(figure, folder / f"told_by_one-{name}.png")
-            draw.save(draw.confusion(counts, name, classes, names[name]), folder / f"confusion-{name}.png")
+        for kind, of in figures_of(params).items():
+            for name in of:
+                figure = kinds[kind](name) if name in drawn else draw.nothing(names[name])
+                draw.save(figure, folder / f"{kind}-{name}.png")
+
+
+def _facts(params: Params, dataset: str) -> Facts:
+    with DataFile(data_settings(params, dataset).path) as file:
+        return file.facts
+
+
+def _samples(params: Params, dataset: str, stored: Iterable[str], title: str) -> Figure:
+    """Figure of samples of a dataset's file."""
+    with DataFile(data_settings(params, dataset).path) as file:
+        lines = [(split, m) for split in ("train", "test") for m in dict.fromkeys(stored)]
+        examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in lines}
+        return draw.samples(examples, file.facts.classes, title)
+
+
+def _told_by_one(params: Params, dataset: str, stored: Iterable[str], told: pd.DataFrame, title: str) -> Figure:
+    """Figure of the test samples that one method gets right more often than others."""
+    own = told[told["dataset"] == dataset]
+    with DataFile(data_settings(params, dataset).path) as file:
+        pictures = {m: [file.images("test", m)[row] for row in own["row"]] for m in dict.fromkeys(stored)}
+        return draw.told_by_one(own, pictures, file.facts.classes, title)
 
 
 def costs(params: Params, folder: Path, stamp: Path) -> None:
@@ -124,7 +137,7 @@ def report(
         if not path.exists():
             continue
         with DataFile(path) as file:
-            modalities = list(modalities_of(name, params.datasets[name].modalities))
+            modalities = list(modalities_of(name, params.datasets[name].modalities, params.plugins))
             of_file = {"name": name, "shown": shown_name(name, path), "modalities": modalities, "file": path}
             own = getattr(params.datasets[name].data, "folder", None) is not None  # a user's, whatever is in it
             datasets.append(asdict(file.facts) | of_file | {"sha256": sha256(path), "own": own})

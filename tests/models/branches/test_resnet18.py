@@ -7,7 +7,8 @@ from torchvision.models import resnet18
 
 from greedymm.errors import GreedymmError
 from greedymm.models.branches.resnet18 import Settings as Resnet18
-from greedymm.models.branches.resnet18 import build, torchvision_name
+from greedymm.models.branches.resnet18 import build as make
+from greedymm.models.branches.resnet18 import torchvision_name
 from greedymm.models.network import Branch
 
 FULL = Resnet18(name="resnet18")
@@ -23,6 +24,13 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor],
     path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(network.state_dict(), path)
     return network.state_dict(), path
+
+
+def build(settings: Resnet18, channels: int) -> Branch:
+    """A branch with its initial weights."""
+    branch = make(settings, channels)
+    branch.initialize()
+    return branch
 
 
 def features(branch: Branch, images: Tensor) -> Tensor:

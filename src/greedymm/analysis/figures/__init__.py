@@ -1,8 +1,8 @@
 """Tables and samples -> figures, the same bytes for the same content."""
 
 from greedymm.analysis.figures.examples import samples, told_by_one
-from greedymm.analysis.figures.results import accuracy, confusion, costs, proxy, utilization
-from greedymm.analysis.figures.style import label, looks, nothing, save
+from greedymm.analysis.figures.results import accuracy, confusion, costs, measures, proxy, utilization
+from greedymm.analysis.figures.style import label, line_panels, nothing, save, styles
 from greedymm.analysis.figures.training import branches, d_speed, run_curves, steps
 
 __all__ = [
@@ -12,13 +12,15 @@ __all__ = [
     "costs",
     "d_speed",
     "label",
-    "looks",
+    "line_panels",
+    "measures",
     "nothing",
     "proxy",
     "run_curves",
     "samples",
     "save",
     "steps",
+    "styles",
     "told_by_one",
     "utilization",
 ]

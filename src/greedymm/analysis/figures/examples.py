@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from greedymm.analysis.figures.style import WIDEST, label
+from greedymm.analysis.figures.style import MOST_LINES, PANELS, WIDEST, label
+
+Item = TypeVar("Item")
 
 IMAGES = 4  # axes of a stack of pictures
 COLUMNS, WIDTH = 10, 1.2  # most classes side by side in a figure of samples, and inches of each
@@ -67,24 +70,28 @@ def told_by_one(
         title: of the figure.
     """
     methods = list(rows["method"].unique())
-    columns = max((int(n) for n in rows["method"].value_counts()), default=1)
+    rows = rows.assign(place=range(len(rows)))
+    lines = [of.to_dict("records") for _, of in rows.groupby("method", sort=False)]
+    if many := len(methods) > MOST_LINES:  # one sample of each, beside each other
+        lines = [list(some) for some in batched([of[0] for of in lines], PANELS)]
+    columns = max(map(len, lines), default=1)
     clips = any(p.ndim >= IMAGES for of_modality in pictures.values() for p in of_modality)
     width = min(CLIP_WIDTH if clips else 1.9, WIDEST / columns)
     tall = STRIP * width if clips else 0.55
-    size = (width * columns, 0.5 + max(1, len(methods)) * (0.6 + tall * len(pictures)))
-    shape = (max(1, len(methods)), columns)
-    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, layout="constrained")
+    size = (width * columns, 0.5 + max(1, len(lines)) * (0.6 + 0.15 * many + tall * len(pictures)))
+    figure, axes = plt.subplots(max(1, len(lines)), columns, figsize=size, squeeze=False, layout="constrained")
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(False)
-    for line, method in zip(axes, methods, strict=False):
-        of = rows[rows["method"] == method]
-        places = np.flatnonzero(rows["method"] == method)
-        for ax, place, row in zip(line, places, of.to_dict("records"), strict=False):
-            ax.imshow(_stacked([p[int(place)] for p in pictures.values()]), interpolation="nearest")
+    for line, of in zip(axes, lines, strict=False):
+        for ax, row in zip(line, of, strict=False):
+            ax.imshow(_stacked([p[row["place"]] for p in pictures.values()]), interpolation="nearest")
             name = classes[row["label"]].replace("_", " ")
-            ax.set_title(f"{name}\n{row['right']:.0%}, others {row['others']:.0%}", fontsize="small")
-        line[0].set_ylabel(label(method))
+            above = f"{label(row['method'])}\n" if many else ""
+            title_of = f"{above}{name}\n{row['right']:.0%}, others {row['others']:.0%}"
+            ax.set_title(title_of, fontsize="x-small" if many else "small")
+        if not many:
+            line[0].set_ylabel(label(of[0]["method"]))
     if not methods:
         axes[0, 0].text(0.5, 0.5, "none", ha="center")
     figure.suptitle(title)
@@ -92,14 +99,14 @@ def told_by_one(
 
 
 def _stacked(pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    """One sample in all modalities, one below the other, in colour: (H', W', 3)."""
+    """One sample in all modalities, one below the other, in color: (H', W', 3)."""
     strips = [_strip(p[None]) for p in pictures]
-    coloured = [s if s.ndim > 2 else np.repeat(s[..., None], 3, axis=2) for s in strips]  # noqa: PLR2004 (H, W)
-    width = max(s.shape[1] for s in coloured)
-    return np.concatenate([np.pad(s, ((0, 2), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in coloured])
+    colored = [s if s.ndim > 2 else np.repeat(s[..., None], 3, axis=2) for s in strips]  # noqa: PLR2004 (H, W)
+    width = max(s.shape[1] for s in colored)
+    return np.concatenate([np.pad(s, ((0, 2), (0, width - s.shape[1]), (0, 0)), constant_values=255) for s in colored])
 
 
-def batched(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """The items, so many at a time."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
@@ -109,7 +116,7 @@ def _strip(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     if pictures.ndim > IMAGES:
         chosen = np.linspace(0, pictures.shape[2] - 1, CLIP_FRAMES).round().astype(int)
         pictures = pictures[0, :, chosen]
-    if pictures.shape[1] not in {1, 3}:  # no colours: what the channels have in common
+    if pictures.shape[1] not in {1, 3}:  # no colors: what the channels have in common
         pictures = pictures.mean(axis=1, keepdims=True).astype(np.uint8)
     strip = np.concatenate(list(pictures.transpose(0, 2, 3, 1)), axis=1)
     return strip[..., 0] if strip.shape[2] == 1 else strip

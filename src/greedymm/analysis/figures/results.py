@@ -11,29 +11,45 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from greedymm.analysis.aggregate import SPLITS
-from greedymm.analysis.figures.style import WIDEST, Look, label, looks, looks_of, with_measure
+from greedymm.analysis.figures.style import (
+    ROW,
+    WIDEST,
+    Style,
+    draw_interval,
+    estimates,
+    label,
+    label_rows,
+    rows,
+    styles,
+    styles_of,
+    with_measure,
+)
 
 
 def accuracy(runs: pd.DataFrame, summary: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Test accuracy: a dot per run, the mean over seeds and its 95 % interval; a panel per dataset, under its name."""
+    """Test accuracy: a dot per run, the mean over seeds and its 95 % interval.
+
+    A panel for each dataset, under its name, and a row in it for each method.
+    """
     datasets = list(runs["dataset"].unique())
-    figure, axes = _panels(len(datasets), 4.2, 3)
+    most = max(runs.groupby("dataset")["method"].nunique(), default=1)
+    width = WIDEST / 3 if len(datasets) > 1 else WIDEST / 2
+    figure, axes = _panels(len(datasets), width, 0.9 + ROW * max(3, most))
     for ax, dataset in zip(axes, datasets, strict=True):
         part = runs[runs["dataset"] == dataset]
-        every = looks_of(runs, dataset)
-        for x, (method, look) in enumerate(every.items()):
+        every = styles_of(runs, dataset)
+        for y, (method, style) in enumerate(every.items()):
             values = 100 * part.loc[part["method"] == method, "test_accuracy"]
-            ax.plot(np.full(len(values), x - 0.18), values, "o", color=look.colour, alpha=0.5, markersize=4)
-            of = {"dataset": dataset, "method": method, "measure": "test_accuracy"}
-            _interval(ax, x, summary, of, look=look._replace(marker="s"), factor=100)
-        ax.set_xticks(range(len(every)), [label(m) for m in every], rotation=20, ha="right")
-        ax.set(title=names[dataset], ylabel="test accuracy (%)", xlim=(-0.6, len(every) - 0.4))
+            ax.plot(values, np.full(len(values), y + 0.2), "o", color=style.color, alpha=0.5, markersize=3)
+            draw_interval(ax, y - 0.1, estimates(summary, dataset, method, "test_accuracy"), style, 100)
+        label_rows(ax, list(every))
+        ax.set(title=names[dataset], xlabel="test accuracy (%)")
     return figure
 
 
 def _panels(count: int, width: float, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
-    """So many panels of this size in inches, in rows of as many as fit a page."""
-    columns = max(1, min(count, int(WIDEST / width)))
+    """So many panels of a size, as many beside each other as fit the page."""
+    columns = max(1, min(count, round(WIDEST / width - 0.3)))
     rows = -(-count // columns)
     size = (columns * width, rows * height)
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
@@ -45,74 +61,87 @@ def _panels(count: int, width: float, height: float, **options: Any) -> tuple[Fi
     return figure, panels
 
 
-def _interval(
-    ax: Axes,
-    x: float,
-    summary: pd.DataFrame,
-    of: dict[str, str],
-    *,
-    look: Look,
-    factor: float = 1,
-    fill: str = "",
-) -> None:
-    """Draw one estimate of the summary: that whose columns have the values in `of`."""
-    chosen = summary[(summary[list(of)] == pd.Series(of)).all(axis=1)]
-    for mean, low, high in factor * chosen[["mean", "low", "high"]].to_numpy():
-        error = None if np.isnan(low) else [[mean - low], [high - mean]]
-        style: dict[str, Any] = {"fmt": look.marker, "color": look.colour, "mfc": fill or look.colour}
-        ax.errorbar(x, mean, yerr=error, capsize=4, markersize=6, **style)
+MODALITIES = (Style("#CC79A7", "^"), Style("#E69F00", "v"), Style("#56B4E9", "s"), Style("#332288", "D"))
 
 
 def utilization(summary: pd.DataFrame, dataset: str, modalities: Sequence[str], title: str) -> Figure:
-    """Above, utilization rate of each modality's branch; below, its accuracy un-cut (filled) and cut (open).
+    """Utilization rate of each modality's branch, and its accuracy full (filled) and cut (open).
 
-    A column for each split, a colour for each method, 95 % intervals over seeds.
+    A row for each method, both for each split, 95 % intervals over seeds.
     """
     methods = with_measure(summary, dataset, "val_d_util")
-    width = 0.7 / max(1, len(methods))
-    size = (min(WIDEST, 3 + 2.4 * len(modalities)), 5.4)
-    figure, axes = plt.subplots(2, 2, figsize=size, sharex=True, sharey="row", layout="constrained")
-    for (rates, accuracies), (split, name) in zip(axes.T, SPLITS.items(), strict=True):
-        for i, (method, look) in enumerate(looks(methods, summary["method"]).items()):
-            for k, modality in enumerate(modalities):
-                x = k + (i - (len(methods) - 1) / 2) * width
-                of = {"dataset": dataset, "method": method, "measure": f"{split}_utilization_{modality}"}
-                _interval(rates, x, summary, of, look=look)
-                for cut, fill, aside in (("", look.colour, -0.05), ("_cut", "white", 0.05)):
-                    of["measure"] = f"{split}_accuracy_{modality}{cut}"
-                    _interval(accuracies, x + aside, summary, of, look=look, factor=100, fill=fill)
-            rates.plot([], [], look.marker, color=look.colour, label=label(method))
-        rates.axhline(0, color="black", linewidth=0.8)
-        rates.set(title=f"{title},\n{name}")
-        accuracies.set_xticks(range(len(modalities)), [f"branch of {m}\nu(others | {m})" for m in modalities])
-        accuracies.set(xlim=(-0.5, len(modalities) - 0.5))
-    axes[0, 0].set_ylabel("conditional utilization rate")
-    axes[1, 0].set_ylabel("accuracy of the branch (%)")
-    for fill, way in (("black", "un-cut"), ("white", "cut")):
-        axes[1, 1].plot([], [], "s", color="black", markerfacecolor=fill, label=way)
-    for ax in axes[0 if methods else 1 :, 1]:
-        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    figure, axes = rows(methods, 4, title)
+    for k, m in enumerate(modalities):
+        style = MODALITIES[k % len(MODALITIES)]
+        aside = 0.5 * ((k + 0.5) / len(modalities) - 0.5)
+        for (rates, accuracies), split in zip((axes[:2], axes[2:]), SPLITS, strict=True):
+            for y, method in enumerate(methods):
+                draw_interval(rates, y + aside, estimates(summary, dataset, method, f"{split}_utilization_{m}"), style)
+                for cut in ("", "_cut"):
+                    of = estimates(summary, dataset, method, f"{split}_accuracy_{m}{cut}")
+                    draw_interval(accuracies, y + aside, of, style._replace(filled=not cut), 100)
+        axes[0].plot([], [], linestyle="", label=f"branch of {m}", **style.line)
+    axes[0].plot([], [], "s", color="black", label="accuracy: full")
+    axes[0].plot([], [], "s", color="black", markerfacecolor="white", label="accuracy: cut")
+    for (rates, accuracies), name in zip((axes[:2], axes[2:]), SPLITS.values(), strict=True):
+        rates.axvline(0, color="black", linewidth=0.8)
+        rates.set(title=name, xlabel="utilization rate u(others | m)")
+        accuracies.set(title=name, xlabel="accuracy of the branch (%)")
+    figure.legend(loc="outside lower center", ncols=len(modalities) + 2)
+    return figure
+
+
+OF_UTILIZATION = r"accuracy|utilization_|d_util"  # values that the figure of utilization shows
+
+
+def measures(summary: pd.DataFrame, dataset: str, title: str) -> Figure:
+    """What measures other than utilization give: a panel for each value, a row in it for each method.
+
+    Mean and 95 % interval on validation (open) and on test (filled).
+    """
+    part = summary[(summary["dataset"] == dataset) & summary["measure"].str.match("(val|test)_")]
+    part = part[~part["measure"].str.replace(r"^[^_]+_", "", regex=True).str.match(OF_UTILIZATION)]
+    names = list(part["measure"].str.replace(r"^[^_]+_", "", regex=True).unique())
+    methods = list(part["method"].unique())
+    figure, axes = rows(methods, max(1, len(names)), title)
+    for ax, name in zip(axes, names, strict=False):
+        for y, (method, style) in enumerate(styles(methods, summary["method"]).items()):
+            for split, aside in zip(SPLITS, (-0.15, 0.15), strict=True):
+                of = estimates(part, dataset, method, f"{split}_{name}")
+                draw_interval(ax, y + aside, of, style._replace(filled=split == "test"))
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.set_xlabel(name)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+    for name, face in (("validation", "white"), ("test", "black")):
+        axes[0].plot([], [], "o", color="black", markerfacecolor=face, label=name)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
 def proxy(runs: pd.DataFrame, dataset: str, title: str) -> Figure:
-    """d_util, on validation and on test, against d_speed: a dot per run."""
+    """d_util, on validation (filled) and on test (open), against d_speed: a panel per method, a dot per run."""
     columns = ["d_speed", *(f"{split}_d_util" for split in SPLITS)]  # missing where no run has several modalities
     part = runs.reindex(columns=[*runs, *(c for c in columns if c not in runs)])
     part = part[part["dataset"] == dataset].dropna(subset=["d_speed"])
-    figure, axes = plt.subplots(1, 2, figsize=(7.5, 3), sharex=True, sharey=True)
-    for ax, (split, name) in zip(axes, SPLITS.items(), strict=True):
-        for method, look in looks(part["method"], runs["method"]).items():
-            of = part[part["method"] == method]
-            style = {"color": look.colour, "marker": look.marker, "linestyle": "", "alpha": 0.8}
-            ax.plot(of["d_speed"], of[f"{split}_d_util"], label=label(method), **style)
+    drawn = styles(part["method"], runs["method"])
+    width = max(1.4, min(2.6, WIDEST / max(1, len(drawn))))
+    figure, axes = _panels(max(1, len(drawn)), width, width, sharex=True, sharey=True)
+    for ax, (method, style) in zip(axes, drawn.items(), strict=False):
+        of = part[part["method"] == method]
+        for split, filled in zip(SPLITS, (True, False), strict=True):
+            ax.plot(part["d_speed"], part[f"{split}_d_util"], ".", color="#D0D0D0", markersize=3)
+            line = style._replace(filled=filled).line
+            ax.plot(of["d_speed"], of[f"{split}_d_util"], linestyle="", markersize=5, alpha=0.8, **line)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.axvline(0, color="black", linewidth=0.8)
-        ax.xaxis.set_major_locator(MaxNLocator(4))  # more would run into each other
-        ax.set(title=f"{name},\n{title}", xlabel="d_speed (units of log10)")
-    axes[0].set_ylabel("d_util")
-    if len(part):
-        axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        ax.xaxis.set_major_locator(MaxNLocator(3))  # more would run into each other
+        ax.set_title(label(method), fontsize="medium")
+    for split, face in zip(SPLITS.values(), ("black", "white"), strict=True):
+        axes[0].plot([], [], "o", color="black", markerfacecolor=face, label=split)
+    figure.legend(loc="outside lower right", ncols=2)
+    figure.supxlabel("d_speed (units of log10)", fontsize="medium")
+    figure.supylabel("d_util", fontsize="medium")
+    figure.suptitle(title)
     return figure
 
 
@@ -128,7 +157,8 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
     part = counts[counts["dataset"] == dataset]
     methods = list(part["method"].unique())
     side = 1.0 + min(max(1.6, 0.2 * len(classes)), 3.5)  # of many classes still two beside each other
-    print_size = min(7.0, 72 * 3.5 / len(classes) * 0.85)  # points, of names that do not run into each other
+    side = min(side, max(1.4, WIDEST / max(1, len(methods)) ** 0.5))  # of many methods as many rows as columns
+    print_size = min(7.0, 72 * (side - 0.6) / len(classes) * 0.85)  # points, of names that do not run into each other
     figure, axes = _panels(len(methods), side, side, sharex=True, sharey=True)
     for ax, method in zip(axes, methods, strict=True):
         matrix = np.zeros((len(classes), len(classes)))
@@ -165,18 +195,19 @@ def costs(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """
     datasets = list(table["dataset"].unique())
     taken = [cost for cost in COSTS if table[cost].max() > 0]
-    size = (min(WIDEST, 3.2 * len(taken)), 0.8 + 1.7 * len(datasets))
+    most = max(table.groupby("dataset")["method"].nunique(), default=1)
+    size = (min(WIDEST, 3.2 * len(taken)), 0.8 + (0.6 + ROW * 0.8 * max(4, most)) * len(datasets))
     shape = (len(datasets), len(taken))
     figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex="col", layout="constrained")
     for row, dataset in zip(axes, datasets, strict=True):
         part = table[table["dataset"] == dataset]
-        every = looks_of(table, dataset)
+        every = styles_of(table, dataset)
         for ax, cost in zip(row, taken, strict=True):
-            for y, (method, look) in enumerate(every.items()):
+            for y, (method, style) in enumerate(every.items()):
                 values = part.loc[part["method"] == method, cost]
-                ax.plot(values, np.full(len(values), y), "o", color=look.colour, alpha=0.6, markersize=5)
-            ax.set_yticks(range(len(every)), [label(m) for m in every] if cost == taken[0] else [""] * len(every))
-            ax.set(ylim=(len(every) - 0.4, -0.6))
+                ax.plot(values, np.full(len(values), y), "o", color=style.color, alpha=0.6, markersize=4)
+            label_rows(ax, list(every))
+            ax.tick_params(labelleft=cost == taken[0], labelsize="small")
         row[0].set_title(names[dataset], loc="left", fontsize="medium")
     for ax, cost in zip(axes[-1], taken, strict=True):
         ax.set(xlabel=COSTS[cost], xlim=(0, 1.1 * table[cost].max()))

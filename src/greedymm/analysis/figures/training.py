@@ -9,13 +9,12 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
-from greedymm.analysis.figures.style import SHADES, WIDEST, label, looks, looks_of
+from greedymm.analysis.figures.style import MOST_LINES, SHADES, WIDEST, label, line_panels, styles, styles_of
 
 
 def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str) -> Figure:
-    """Left, d_speed at the end of each epoch, mean over seeds; right, d_util on validation at chosen epochs.
+    """d_speed at the end of each epoch, and d_util on validation at chosen epochs: means over seeds.
 
     Args:
         curves: means over seeds per dataset, method and epoch.
@@ -23,37 +22,36 @@ def d_speed(curves: pd.DataFrame, during: pd.DataFrame, dataset: str, title: str
         dataset: of which.
         title: of the figure.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3), sharex=True, layout="constrained")
     part = curves.reindex(columns=[*curves, *({"d_speed"} - set(curves))])
     part = part[part["dataset"] == dataset].dropna(subset=["d_speed"])
     measured = during.reindex(columns=["dataset", "method", "epoch", "d_util"])
     measured = measured[measured["dataset"] == dataset].dropna(subset=["d_util"])
-    thinned = _epochs_a_marker(part)
-    for method, (colour, marker) in looks(part["method"], curves["method"]).items():
-        line = part[part["method"] == method]
-        style = {"color": colour, "marker": marker, "markersize": 4, "label": label(method)}
-        left.plot(line["epoch"], line["d_speed"], markevery=thinned, **style)
+    drawn = styles(part["method"], curves["method"])
+    tables = {
+        "d_speed (units of log10)": _wide(part, "d_speed"),
+        "d_util, validation": _wide(measured, "d_util"),
+    }
+    figure, (speeds, utils) = line_panels(tables, drawn, title, "epoch", markersize=4, markevery=_epochs_a_marker(part))
+    for method, ax in utils.items():
         of = measured[measured["method"] == method]
-        mean = of.groupby("epoch")["d_util"].mean()
-        right.plot(of["epoch"], of["d_util"], ".", color=colour, alpha=0.5)
-        right.plot(mean.index, mean, **style)
-    for ax, name in ((left, "d_speed (units of log10)"), (right, "d_util, validation")):
+        ax.plot(of["epoch"], of["d_util"], ".", color=drawn[method].color, alpha=0.5)
+    for ax in {*speeds.values(), *utils.values()}:
         ax.axhline(0, color="black", linewidth=0.8)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(xlabel="epoch", ylabel=name)
     if measured.empty:
-        right.text(0.5, 0.5, "not measured: no snapshots", transform=right.transAxes, ha="center", va="bottom")
-    if len(part):
-        right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.suptitle(title)
+        figure.text(0.75, 0.5, "d_util: not measured, no snapshots", ha="center")
     return figure
+
+
+def _wide(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Means over the rows of each method and epoch: a column for each method over the epochs."""
+    return table.pivot_table(index="epoch", columns="method", values=column, sort=False).sort_index()
 
 
 MOST_MARKERS = 12  # on one line: more run into each other
 
 
 def _epochs_a_marker(curves: pd.DataFrame) -> int:
-    return -(-curves["epoch"].nunique() // MOST_MARKERS)
+    return max(1, -(-curves["epoch"].nunique() // MOST_MARKERS))
 
 
 MOST_POINTS = 2000  # of one line: more cannot be seen
@@ -61,50 +59,68 @@ ZOOM = 60  # steps in which single windows can be seen
 
 
 def steps(table: pd.DataFrame, dataset: str, methods: Sequence[str], modalities: Sequence[str], title: str) -> Figure:
-    """d_speed step by step, re-balancing steps shaded, a row per method; right, from the first re-balancing on.
+    """d_speed step by step, re-balancing steps shaded: of few methods a row for each, its right from the first one on.
 
     Args:
         table: columns dataset, method, seed, step, mode and d_speed, of one run of each method.
         dataset: of which.
-        methods: that train its modalities together; one without steps here gets a row that says so.
+        methods: that train its modalities together; one without steps here gets a panel that says so.
         modalities: M names, m0 first.
         title: of the figure.
     """
     part = table[table["dataset"] == dataset]
-    every = looks(methods, table["method"])
-    rows = len(every)
-    size = (WIDEST, 0.9 + 1.5 * rows)
-    figure, axes = plt.subplots(rows, 2, figsize=size, squeeze=False, sharey="row", layout="constrained")
-    for (whole, zoom), (method, (colour, _)) in zip(axes, every.items(), strict=True):
+    every = styles(methods, table["method"])
+    many = len(every) > MOST_LINES
+    shape = (-(-len(every) // 4), 4) if many else (len(every), 2)
+    size = (WIDEST, 0.9 + (1.3 if many else 1.5) * shape[0])
+    figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharey="row", layout="constrained")
+    panels = [[ax] for ax in axes.flat] if many else list(axes)
+    for of_method, (method, style) in zip(panels, every.items(), strict=False):
         of = part[part["method"] == method]
-        if of.empty:
-            whole.set_title(f"{label(method)}: steps.parquet of no run can be read", fontsize="medium", loc="left")
-            continue
-        first = int(of["mode"].ne(0).to_numpy().argmax()) if of["mode"].any() else len(of) // 2
-        start = max(0, first - 5)
-        _windows(whole, of, modalities, colour)
-        _windows(zoom, of.iloc[start : start + ZOOM], modalities, colour)
-        share = f"{of['mode'].ne(0).mean():.0%} of its steps re-balance"
-        whole.set_title(f"{label(method)}, seed {of['seed'].iloc[0]}: {share}", fontsize="medium", loc="left")
-        whole.set_ylabel("d_speed (log10)")
+        heading = _heading(label(method), of, short=many)
+        of_method[0].set_title(heading, fontsize="small" if many else "medium", loc="left")
+        _draw_steps(of_method, of, modalities, style.color)
+    for ax in axes.flat[len(every) * (1 if many else 2) :]:
+        ax.set_axis_off()
     for ax in axes[-1]:
         ax.set_xlabel("step")
+    for line in axes:
+        line[0].set_ylabel("d_speed (log10)")
+    if not many:
+        axes[0, 1].set_title(f"{ZOOM} of these steps", fontsize="medium", loc="left")
     handles = [Patch(color=c, alpha=SHADE, label=f"re-balancing for {m}") for m, c in _shades(modalities).items()]
-    axes[0, 1].set_title(f"{ZOOM} of these steps", fontsize="medium", loc="left")
     figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
     figure.suptitle(title)
     return figure
+
+
+def _heading(name: str, of: pd.DataFrame, *, short: bool) -> str:
+    if of.empty:
+        return f"{name}: steps.parquet of no run can be read"
+    share = f"{of['mode'].ne(0).mean():.0%}"
+    return f"{name}: {share}" if short else f"{name}, seed {of['seed'].iloc[0]}: {share} of its steps re-balance"
+
+
+def _draw_steps(axes: Sequence[Axes], of: pd.DataFrame, modalities: Sequence[str], color: str) -> None:
+    """All steps of a run, and in the second of two axes some of them, from the first re-balancing on."""
+    if of.empty:
+        return
+    _windows(axes[0], of, modalities, color)
+    if len(axes) > 1:
+        first = int(of["mode"].ne(0).to_numpy().argmax()) if of["mode"].any() else len(of) // 2
+        start = max(0, first - 5)
+        _windows(axes[1], of.iloc[start : start + ZOOM], modalities, color)
 
 
 SHADE = 0.55
 
 
 def _shades(modalities: Sequence[str]) -> dict[str, str]:
-    """A colour for the re-balancing steps of each modality, none of them a method's."""
+    """A color for the re-balancing steps of each modality, none of them a method's."""
     return dict(zip(modalities, cycle(SHADES), strict=False))
 
 
-def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], colour: str) -> None:
+def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], color: str) -> None:
     step, mode = of["step"].to_numpy(), of["mode"].to_numpy()
     for k, shade in enumerate(_shades(modalities).values()):
         edges = np.diff(mode == k + 1, prepend=False, append=False).nonzero()[0]  # first of a window, first after it
@@ -112,7 +128,7 @@ def _windows(ax: Axes, of: pd.DataFrame, modalities: Sequence[str], colour: str)
         box = ax.get_xaxis_transform()
         ax.broken_barh(windows, (0, 1), transform=box, facecolor=shade, alpha=SHADE, linewidth=0, rasterized=True)
     thinned = of.iloc[:: -(-len(of) // MOST_POINTS)]
-    ax.plot(thinned["step"], thinned["d_speed"], color=colour, linewidth=1.2)
+    ax.plot(thinned["step"], thinned["d_speed"], color=color, linewidth=1.2)
     ax.axhline(0, color="black", linewidth=0.8)
 
 
@@ -134,24 +150,17 @@ def run_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 def branches(curves: pd.DataFrame, dataset: str, modalities: Sequence[str], title: str) -> Figure:
-    """Validation accuracy of the mean and of each branch over the epochs, mean over seeds; dashed: modalities alone."""
+    """Validation accuracy of the network and of each branch over epochs, mean over seeds; dashed: modalities alone."""
     part = curves[curves["dataset"] == dataset]
-    columns = {"mean": "val_accuracy"} | {m: f"val_accuracy_{m}" for m in modalities}
-    figure, axes = plt.subplots(1, len(columns), figsize=(min(WIDEST, 3.2 * len(columns)), 3), sharey=True)
-    every, thinned = looks_of(curves, dataset), _epochs_a_marker(part)
-    for ax, (head, column) in zip(axes, columns.items(), strict=True):
-        for method, (colour, marker) in every.items():
-            line = part[part["method"] == method]
-            alone = method == f"unimodal_{head}"
-            if alone or not method.startswith("unimodal_"):
-                values = 100 * line["val_accuracy" if alone else column]
-                style = {"color": colour, "marker": marker, "markersize": 4, "markevery": thinned}
-                ax.plot(line["epoch"], values, "--" if alone else "-", label=label(method), **style)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set(title=f"branch of {head}" if head != "mean" else "mean of the branches", xlabel="epoch")
-    axes[0].set_ylabel("validation accuracy (%)")
-    handles = {text: line for ax in axes for line, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-    axes[-1].legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.suptitle(title)
-    figure.tight_layout()
+    every = styles_of(curves, dataset)
+    tables = {}
+    for head in ("mean", *modalities):
+        own = part[[m == f"unimodal_{head}" or not m.startswith("unimodal_") for m in part["method"]]]
+        alone = own["method"] == f"unimodal_{head}"
+        column = "val_accuracy" if head == "mean" else f"val_accuracy_{head}"
+        values = 100 * own["val_accuracy"].where(alone, own[column])
+        name = f"branch of {head}" if head != "mean" else "network"
+        tables[name] = _wide(own.assign(value=values), "value")
+    figure, _ = line_panels(tables, every, title, "epoch", markersize=4, markevery=_epochs_a_marker(part))
+    figure.supylabel("validation accuracy (%)", fontsize="medium")
     return figure

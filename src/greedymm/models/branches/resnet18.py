@@ -1,6 +1,7 @@
 """ResNet-18, split at its stages. Source: He et al., CVPR 2016; blocks, names and initial weights as in torchvision."""
 
 from collections import OrderedDict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,19 +33,23 @@ class Settings(BranchSettings):
 
 
 def build(settings: Settings, channels: int) -> Branch:
-    """A branch for images (B, channels, H, W): stages (B, width, H/4, W/4) to (B, 8 width, H/32, W/32), then features.
+    """A branch for images (B, channels, H, W): stages (B, width, H/4, W/4) to (B, 8 width, H/32, W/32)."""
+    widths = [settings.width * 2**k for k in range(settings.stages)]
+    stages = [stage(i, o, stride=2) for i, o in pairwise(widths)]
+    first = nn.Sequential(OrderedDict(stem(channels, widths[0]) | {"layer1": stage(widths[0], widths[0], stride=1)}))
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return Branch([first, *stages], widths, pool, initialize=partial(initialize, settings=settings))
+
+
+def initialize(branch: Branch, settings: Settings) -> None:
+    """Initial weights as torchvision draws them, or those of a file.
 
     Raises:
         GreedymmError: if `weights` is no file of weights of such a network.
     """
-    widths = [settings.width * 2**k for k in range(settings.stages)]
-    stages = [stage(i, o, stride=2) for i, o in pairwise(widths)]
-    first = nn.Sequential(OrderedDict(stem(channels, widths[0]) | {"layer1": stage(widths[0], widths[0], stride=1)}))
-    branch = Branch([first, *stages], widths, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
-    branch.apply(initialise)
+    branch.apply(draw_kernel)
     if settings.weights is not None:
         weights.load(branch, Path(settings.weights), torchvision_name, "a ResNet-18 in torchvision's names")
-    return branch
 
 
 def stem(channels: int, width: int) -> dict[str, nn.Module]:
@@ -66,8 +71,8 @@ def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(first, *(BasicBlock(outputs, outputs) for _ in range(BLOCKS - 1)))
 
 
-def initialise(module: nn.Module) -> None:
-    """Initial weights of convolutions; norm layers begin as torch has them."""
+def draw_kernel(module: nn.Module) -> None:
+    """Draw the weights of a convolution; norm layers begin as torch has them."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
