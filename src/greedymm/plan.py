@@ -23,9 +23,10 @@ def data_settings(params: Params, dataset: str) -> DataSettings:
 
 def _listed(params: Params, settings: Iterable[Strict]) -> tuple[str, ...]:
     """Modules of the plug-ins of some settings that are found by the params' list alone."""
-    modules = {type(of).__module__ for of in settings}
+    if not params.plugins:
+        return ()
     found = {plugin.module for kind in KINDS for plugin in plugins(kind).values()}
-    return tuple(sorted(modules - found)) if params.plugins else ()
+    return tuple(sorted({type(of).__module__ for of in settings} - found))
 
 
 def figures_of(params: Params) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 DATASET = "colored_mnist_5k"
 TINY: dict[str, Any] = {
+    "plugins": [],
     "seeds": [0],
     "datasets": {
         DATASET: {

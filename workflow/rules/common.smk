@@ -98,7 +98,12 @@ def data_of(wildcards):
 
 def check_parts():
     """Stop before the first job where a plug-in fails or does not fit its network; jobs see it, too, one by one."""
-    if find_spec("torch") is None:  # jobs have an environment of their own
+    computes = any(
+        job.rule.name in {"train", "evaluate"} for job in workflow.dag.needrun_jobs()
+    )
+    if (
+        not computes or find_spec("torch") is None
+    ):  # without torch here, jobs have an environment of their own
         return
     command = [
         "python",

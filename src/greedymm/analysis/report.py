@@ -24,7 +24,7 @@ from greedymm.settings import flat
 CAPTIONS = {
     "accuracy": "Test accuracy of the checkpoint with the best validation accuracy. Dots: single runs. Large"
     " markers: means over seeds, with 95 % intervals. A multi-modal network that makes good use of its"
-    " sources is above each of them alone.",
+    " sources is to the right of each of them alone.",
     "utilization": "share of each branch's accuracy that it owes to the other modalities, u(others | m), on both"
     " splits, with 95 % intervals over seeds; and that accuracy, full and with the cross-modal flow cut."
     " Unequal rates: the network uses its modalities unequally. Below zero: the other modalities mislead"
@@ -41,7 +41,7 @@ CAPTIONS = {
     " The share is that of re-balancing steps. Of few methods also a part in which single windows can be"
     " seen.",
     "branches": "validation accuracy of the network and of each branch, mean over seeds. A branch that learns much"
-    " later than its modality alone is neglected.",
+    " later than its modality alone (dashed) is neglected.",
     "confusion": "of the test samples of each class, the share that is taken for each class; all seeds together. Off"
     " the diagonal: what a method mistakes, and for what.",
     "samples": "samples of each class, training and test; of clips, frames from the first to the last.",

@@ -98,9 +98,11 @@ class Fusion(nn.Module):
 
     Attributes:
         makes: fields of `Pass` that it can follow.
+        tracks_means: whether, in training, running means are kept of what cut branches hear; for methods that cut.
     """
 
     makes: ClassVar[frozenset[str]] = frozenset()
+    tracks_means = False
 
     def forward(
         self, features: list[Tensor], heard: Tensor | None = None, mode: Tensor | None = None, *, detach: bool = False

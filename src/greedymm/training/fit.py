@@ -71,6 +71,8 @@ def make_method(settings: MethodSettings, network: MultimodalNetwork, generator:
             f"method '{name}' needs passes with {', '.join(sorted(missing))}, which the fusion cannot make; it can:"
             f" {', '.join(sorted(network.makes))}"
         )
+    for fusion in network.fusions:
+        fusion.tracks_means = bool(method.passes() & {"hears", "present"})  # type: ignore[assignment]
     own = method.setup(network, generator)
     if own is not None:
         network.add_module("method", own)

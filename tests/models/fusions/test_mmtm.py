@@ -113,6 +113,7 @@ def test_a_cut_before_the_means_are_recorded_gives_nan() -> None:
 
 def test_in_training_a_cut_branch_hears_running_means_that_begin_with_the_first_batch() -> None:
     mmtm = fresh((8, 4)).train()
+    mmtm.tracks_means = True
     expected: Any = None
     for seed in range(3):
         given = features((8, 4), seed=seed)

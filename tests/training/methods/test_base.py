@@ -61,6 +61,9 @@ def test_branches_that_are_not_active_do_not_learn(tmp_path: Path, monkeypatch: 
 class Chosen(Method):
     """Few samples, from the last to the first, each with one of its modalities."""
 
+    def passes(self) -> frozenset[str]:
+        return frozenset({"present"})
+
     def order(self, epoch: int, samples: int) -> Order:
         rows = torch.arange(samples).flip(0)[: 8 + epoch]
         return Order(rows, torch.stack([rows % 2 == 0, rows % 2 == 1], dim=1))

@@ -1,5 +1,6 @@
 """What came of the runs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from greedymm.analysis.aggregate import SPLITS
 from greedymm.analysis.figures.style import (
     ROW,
+    TALLEST,
     WIDEST,
     Style,
     draw_interval,
     estimates,
     label,
     label_rows,
+    nothing,
     rows,
     styles,
     styles_of,
@@ -100,11 +103,14 @@ def measures(summary: pd.DataFrame, dataset: str, title: str) -> Figure:
     Mean and 95 % interval on validation (open) and on test (filled).
     """
     part = summary[(summary["dataset"] == dataset) & summary["measure"].str.match("(val|test)_")]
-    part = part[~part["measure"].str.replace(r"^[^_]+_", "", regex=True).str.match(OF_UTILIZATION)]
-    names = list(part["measure"].str.replace(r"^[^_]+_", "", regex=True).unique())
+    values = part["measure"].str.replace(r"^[^_]+_", "", regex=True)
+    shown = ~values.str.match(OF_UTILIZATION)
+    part, names = part[shown], list(values[shown].unique())
+    if not names:
+        return nothing(title, "no measure other than utilization")
     methods = list(part["method"].unique())
-    figure, axes = rows(methods, max(1, len(names)), title)
-    for ax, name in zip(axes, names, strict=False):
+    figure, axes = rows(methods, len(names), title)
+    for ax, name in zip(axes, names, strict=True):
         for y, (method, style) in enumerate(styles(methods, summary["method"]).items()):
             for split, aside in zip(SPLITS, (-0.15, 0.15), strict=True):
                 of = estimates(part, dataset, method, f"{split}_{name}")
@@ -145,6 +151,9 @@ def proxy(runs: pd.DataFrame, dataset: str, title: str) -> Figure:
     return figure
 
 
+SMALLEST = 4.5  # points: smaller names cannot be read; then not all classes are named
+
+
 def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title: str) -> Figure:
     """Share of the test samples of each class that are taken for each class; a panel per method, all seeds together.
 
@@ -158,7 +167,9 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
     methods = list(part["method"].unique())
     side = 1.0 + min(max(1.6, 0.2 * len(classes)), 3.5)  # of many classes still two beside each other
     side = min(side, max(1.4, WIDEST / max(1, len(methods)) ** 0.5))  # of many methods as many rows as columns
-    print_size = min(7.0, 72 * (side - 0.6) / len(classes) * 0.85)  # points, of names that do not run into each other
+    print_size = 72 * (side - 0.6) / len(classes) * 0.85  # points, of names that do not run into each other
+    named = range(0, len(classes), math.ceil(SMALLEST / print_size))
+    print_size = min(7.0, max(SMALLEST, print_size))
     figure, axes = _panels(len(methods), side, side, sharex=True, sharey=True)
     for ax, method in zip(axes, methods, strict=True):
         matrix = np.zeros((len(classes), len(classes)))
@@ -167,9 +178,9 @@ def confusion(counts: pd.DataFrame, dataset: str, classes: Sequence[str], title:
         shown = ax.imshow(
             100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="cividis", vmin=0, vmax=100
         )
-        names = [name.replace("_", " ") for name in classes]
-        ax.set_xticks(range(len(classes)), names, rotation=90, fontsize=print_size)
-        ax.set_yticks(range(len(classes)), names, fontsize=print_size)
+        names = [classes[k].replace("_", " ") for k in named]
+        ax.set_xticks(named, names, rotation=90, fontsize=print_size)
+        ax.set_yticks(named, names, fontsize=print_size)
         ax.grid(visible=False)
         ax.set_title(label(method))
     figure.supxlabel("predicted class")
@@ -196,7 +207,8 @@ def costs(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     datasets = list(table["dataset"].unique())
     taken = [cost for cost in COSTS if table[cost].max() > 0]
     most = max(table.groupby("dataset")["method"].nunique(), default=1)
-    size = (min(WIDEST, 3.2 * len(taken)), 0.8 + (0.6 + ROW * 0.8 * max(4, most)) * len(datasets))
+    height = min(0.6 + ROW * 0.8 * max(4, most), (TALLEST - 0.8) / len(datasets))
+    size = (min(WIDEST, 3.2 * len(taken)), 0.8 + height * len(datasets))
     shape = (len(datasets), len(taken))
     figure, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex="col", layout="constrained")
     for row, dataset in zip(axes, datasets, strict=True):

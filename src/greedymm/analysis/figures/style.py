@@ -89,11 +89,11 @@ def label(method: str) -> str:
     return f"{method.removeprefix('unimodal_')} alone" if _alone(method) else method
 
 
-def nothing(title: str) -> Figure:
-    """Stands for a figure of which there is nothing to show."""
+def nothing(title: str, text: str = "no run can be used") -> Figure:
+    """Figure of a title and one line, in place of one without data."""
     figure, ax = plt.subplots(figsize=(4, 1))
     ax.set_axis_off()
-    ax.text(0.5, 0.5, "no run can be used", ha="center", va="center")
+    ax.text(0.5, 0.5, text, ha="center", va="center")
     ax.set_title(title)
     return figure
 
@@ -113,13 +113,14 @@ def save(figure: Figure, path: Path) -> None:
 # -- Rows: one for each method ------------------------------------------------------------------------------
 
 ROW = 0.24  # inches
+TALLEST = 14.0  # inches of a figure
 
 
 def rows(
     methods: Sequence[str], columns: int, title: str, *, width: float = WIDEST, **options: Any
 ) -> tuple[Figure, list[Axes]]:
     """Axes beside each other with a row for each method, its name on the left."""
-    size = (width, 1.1 + ROW * max(3, len(methods)))
+    size = (width, 1.1 + max(1.4, ROW * len(methods)))
     figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, sharey=True, layout="constrained", **options)
     label_rows(axes[0, 0], methods)
     figure.suptitle(title)
@@ -156,7 +157,7 @@ def line_panels(
 ) -> tuple[Figure, list[dict[str, Axes]]]:
     """Curves of methods: in one panel for each of `curves`, or, of many methods, in a panel for each method.
 
-    In the panel of a method, the curves of the others stand behind it in gray.
+    In the panel of a method, the curves of the others are gray. Unimodal references are dashed, in every panel.
 
     Args:
         curves: what is drawn: a column for each method, over the index.
@@ -198,20 +199,27 @@ def _together(
 
 
 def _apart(curves: Mapping[str, pd.DataFrame], drawn: Mapping[str, Style]) -> tuple[Figure, list[dict[str, Axes]]]:
-    lines = -(-len(drawn) // PANELS)
+    alone = [method for method in drawn if _alone(method)]
+    lines = -(-(len(drawn) - len(alone)) // PANELS)
     figure = plt.figure(figsize=(WIDEST, len(curves) * (0.35 + 0.85 * lines) + 0.6), layout="constrained")
     axes, blocks = [], figure.subfigures(len(curves), 1, squeeze=False)[:, 0]
     for block, (name, table) in zip(blocks, curves.items(), strict=True):
         block.suptitle(name, fontsize="medium", fontweight="bold")
-        own = [method for method in drawn if method in table]
+        own = [method for method in drawn if method in table and method not in alone]
         grid = block.subplots(max(1, -(-len(own) // PANELS)), PANELS, sharex=True, sharey=True, squeeze=False)
         panels = dict(zip(own, grid.flat, strict=False))
         for ax in grid.flat[len(own) :]:
             ax.set_axis_off()
         for method, ax in panels.items():
-            ax.plot(table.index, table, color="#D0D0D0", linewidth=0.6)
+            ax.plot(table.index, table[own], color="#D0D0D0", linewidth=0.6)
+            for reference in filter(table.__contains__, alone):
+                line = {"color": drawn[reference].color, "label": label(reference), "linewidth": 1.2}
+                ax.plot(table.index, table[reference], "--", **line)
             ax.plot(table.index, table[method], color=drawn[method].color, linewidth=1.8)
             ax.set_title(label(method), fontsize="small")
+        references = [line for line in grid.flat[0].get_lines() if line.get_linestyle() == "--"]
+        if references:
+            block.legend(handles=references, loc="upper right", borderpad=0)
         axes.append(panels)
     return figure, axes
 

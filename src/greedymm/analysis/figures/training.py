@@ -161,6 +161,10 @@ def branches(curves: pd.DataFrame, dataset: str, modalities: Sequence[str], titl
         values = 100 * own["val_accuracy"].where(alone, own[column])
         name = f"branch of {head}" if head != "mean" else "network"
         tables[name] = _wide(own.assign(value=values), "value")
-    figure, _ = line_panels(tables, every, title, "epoch", markersize=4, markevery=_epochs_a_marker(part))
+    figure, axes = line_panels(tables, every, title, "epoch", markersize=4, markevery=_epochs_a_marker(part))
+    panels = {ax for of_head in axes for ax in of_head.values()}
+    bounds = [y for ax in panels for y in ax.get_ylim()]
+    for ax in panels:  # the same axis, so that branches can be compared
+        ax.set_ylim(min(bounds), max(bounds))
     figure.supylabel("validation accuracy (%)", fontsize="medium")
     return figure

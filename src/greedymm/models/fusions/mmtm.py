@@ -58,8 +58,9 @@ class MMTM(Fusion):
         self.register_buffer("steps", torch.zeros((), dtype=torch.float64))  # training steps so far
         for k, c in enumerate(channels):
             self.register_buffer(f"gate_mean{k}", torch.zeros(c, dtype=torch.float64))
-            # What others hear of branch k when they are cut from it: a running mean in training, then the mean over
-            # the training set. NaN, so that a cut made before either cannot pass for a result.
+            # What others hear of branch k when they are cut from it: the mean over the training set, recorded after
+            # training; until then a running mean, where it is tracked. NaN, so that a cut made before cannot pass for
+            # a result.
             self.register_buffer(f"squeeze_mean{k}", torch.full((c,), torch.nan))
         self._recording: list[list[Tensor]] | None = None
 
@@ -77,7 +78,7 @@ class MMTM(Fusion):
         squeezed = [h.flatten(2).mean(dim=2) for h in features]  # (B, C_k)
         if self._recording is not None:
             self._recording.append([z.double().sum(dim=0) for z in squeezed] + [torch.tensor(len(squeezed[0]))])
-        if self.training:
+        if self.training and self.tracks_means:
             self.update_squeeze_means(squeezed)
         gates = [self.gate(k, self.squeezed_for(k, squeezed, heard, detach=detach)) for k in range(len(squeezed))]
         if self.training:

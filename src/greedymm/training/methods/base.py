@@ -49,7 +49,7 @@ class Method:
         self.settings = settings
 
     def passes(self) -> frozenset[str]:
-        """Fields of `Pass` that it uses; a fusion that cannot follow them is refused before training."""
+        """Fields of `Pass` that it uses, also by its order; a fusion that cannot follow them is refused before training."""
         return frozenset({"hears"}) if getattr(self.settings, "evidence", "full") == "cut" else frozenset()
 
     def groups(self, modalities: int) -> Sequence[str]:  # noqa: ARG002
