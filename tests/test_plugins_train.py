@@ -40,6 +40,8 @@ CASES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "concat, greedy": (CONCAT, "greedy", {"objective": "joint"}),
     "concat, ogm_ge": (CONCAT, "ogm_ge", {"objective": "joint"}),
     "concat, agm": (CONCAT, "agm", {}),
+    "concat, g_blend": (CONCAT, "g_blend", {"super_epoch": 2, "probe": 1}),
+    "concat, mla": (CONCAT, "mla", {}),
     "concat, modality_dropout": (CONCAT, "modality_dropout", {"objective": "joint"}),
     "branches that differ": (OWN, "balanced", {}),
 }
@@ -91,7 +93,7 @@ def test_it_trains_is_measured_and_resumes(
 
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
     assert len(steps) == 3 * 5
-    assert steps.notna().all(axis=None) or model is CONCAT
+    assert steps.notna().all(axis=None) or model is CONCAT or method == "mla"
     assert {"shapley_color", "shapley_gray", "shapley_gap", "interaction"} <= rates["test"].keys()
     assert ("utilization_color" in rates["val"]) == (model is not CONCAT)
     predictions = pd.read_parquet(run.evaluation_folder / "predictions.parquet")

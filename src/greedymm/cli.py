@@ -28,6 +28,7 @@ REMEDIES = {
 def main() -> None:
     """Run one subcommand; an error that a user can mend is shown without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    sys.path.append(str(Path.cwd()))  # plug-ins of a user's, beside the params
     try:
         arguments = vars(_parser().parse_args())
         module, function = arguments.pop("command")

@@ -9,8 +9,8 @@ import ast
 import hashlib
 import subprocess
 import sys
-import sysconfig
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from greedymm.errors import GreedymmError
@@ -19,6 +19,7 @@ from greedymm.params.plugins import file_of
 SOURCE = Path(__file__).resolve().parents[1]
 # It sends copies of results, and computes none.
 EXCLUDED_FROM_KEYS = {"greedymm.tracking"}
+INSTALLED = {"site-packages", "dist-packages"}  # folders of packages whose releases are recorded, and no part of a key
 
 
 @cache
@@ -69,9 +70,9 @@ def _is_own(top: str, tops: frozenset[str]) -> bool:
         return True
     if top in sys.stdlib_module_names:
         return False
-    file = file_of(top)
-    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
-    return file is not None and not any(file.is_relative_to(folder) for folder in installed)
+    spec = find_spec(top)
+    places = [*(spec.submodule_search_locations or [spec.origin or ""])] if spec else []
+    return any(place and not INSTALLED & set(Path(place).parts) for place in places)
 
 
 @cache
@@ -95,9 +96,10 @@ def _tree(name: str, commit: str | None) -> ast.Module | None:
 def _file(name: str, commit: str | None) -> Path | None:
     """File of a module; this project's stands in the folder of this file, whichever clone is installed."""
     if name.partition(".")[0] != "greedymm":
-        return file_of(name)
+        file = file_of(name)
+        return file if file is not None and file.suffix == ".py" else None
     path = SOURCE.joinpath(*name.split("."))
-    both = path.with_suffix(".py"), path / "__init__.py"
+    both = path / "__init__.py", path.with_suffix(".py")
     return next((file for file in both if _read(file, commit) is not None), None)
 
 

@@ -1,4 +1,5 @@
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,10 +17,23 @@ from greedymm.evaluation.measures.shapley import Settings as Shapley
 from greedymm.evaluation.measures.utilization import Settings as Utilization
 from greedymm.evaluation.predictions import predict_split
 from greedymm.models.network import MultimodalNetwork, Pass
+from greedymm.settings import MeasureSettings
 
 NAMES = {1: ("m0",), 2: ("m0", "m1"), 3: ("m0", "m1", "m2")}
 MEASURES = (Utilization(name="utilization"),)
 CLARITY = {1: (1.0,), 2: (1.0, 0.3), 3: (1.0, 0.3, 0.6)}
+
+
+class Gates(MeasureSettings):
+    """A measure whose functions stand below: this module is its plug-in."""
+
+
+def passes(_: Gates, __: Sequence[str]) -> dict[str, Pass]:
+    return {"averaged": Pass(mode=torch.tensor(1))}
+
+
+def compute(_: Gates, __: pd.DataFrame, ___: Sequence[str]) -> dict[str, float | None]:
+    return {"accuracy_m0": 0.0}
 
 
 def rates(table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, float | None]:
@@ -203,11 +217,21 @@ def test_predicting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_measure_whose_pass_the_fusion_cannot_make_is_refused_by_name() -> None:
-    with pytest.raises(GreedymmError, match=r"measure 'utilization' needs the pass 'cut' with hears.*can: present"):
-        check(tiny.network(joint=True), MEASURES, NAMES[2])
+    with pytest.raises(GreedymmError, match=r"measure 'gates' needs the pass 'averaged' with mode.*can: detach, hears"):
+        check(tiny.network(joint=True), (Gates(name="gates"),), NAMES[2])
 
-    check(tiny.network(joint=True), (Shapley(name="shapley"),), NAMES[2])
+    check(tiny.network(), (Gates(name="gates"),), NAMES[2])
     check(tiny.network(), (*MEASURES, Shapley(name="shapley")), NAMES[2])
+
+
+def test_two_measures_cannot_give_one_value_or_mean_two_things_by_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = (*MEASURES, Gates(name="gates"))
+
+    with pytest.raises(GreedymmError, match=r"measure 'gates': there are values accuracy_m0 already"):
+        measured(frame(BY_HAND), both, NAMES[2])
+    monkeypatch.setattr(sys.modules[__name__], "passes", lambda *_: {"cut": Pass(present=torch.tensor([True, False]))})
+    with pytest.raises(GreedymmError, match=r"measure 'gates': another measure has a different pass 'cut'"):
+        check(tiny.network(), both, NAMES[2])
 
 
 # -- During training ----------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Plug-ins of a user's own: found, read without torch, refused with the cure; their files are in the keys."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -84,7 +85,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
 
     def write(name: str, text: str, folder: str = "mylab") -> Path:
         file = tmp_path / folder / f"{name}.py"
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text))
         forget()
         return file
@@ -224,8 +225,29 @@ def refused(*modules: str, **section: Any) -> str:
         (METHOD.replace("HALF = 0.5", "HALF = 1 / 0"), "line 8: the plug-in fails on import: ZeroDivisionError"),
         (METHOD.replace("from pydantic", "from nowhere"), "line 3: the plug-in fails on import: ModuleNotFoundError"),
         (METHOD + "\n    def broken(:\n", "the plug-in fails on import: SyntaxError"),
+        (METHOD.replace("HALF = 0.5", "raise SystemExit(3)\n    HALF = 0.5"), "fails on import: SystemExit"),
+        (METHOD.replace("return Method(settings)", "return None"), "build must return a Method, not None"),
+        (
+            re.sub(
+                r"class Settings.*?gt=0\)",
+                "from greedymm.training.methods.balanced import Settings",
+                METHOD,
+                flags=re.DOTALL,
+            ),
+            "imports its Settings: define a class in the file",
+        ),
     ],
-    ids=["no function", "no settings", "settings of no kind", "settings fail", "import fails", "no Python"],
+    ids=[
+        "no function",
+        "no settings",
+        "settings of no kind",
+        "settings fail",
+        "import fails",
+        "no Python",
+        "exits",
+        "builds nothing",
+        "settings of another",
+    ],
 )
 def test_a_plugin_that_is_not_whole_is_refused_with_its_file(text: str, lacks: str, lab: Lab) -> None:
     file = lab("gentle", text)
@@ -258,6 +280,34 @@ def test_a_module_that_does_not_exist_is_named() -> None:
     assert "no module 'nowhere'" in refused("nowhere")
 
 
+def test_a_package_without_plugins_is_named(lab: Lab) -> None:
+    lab("tools", "FACTOR = 2\n")
+
+    assert "'mylab' has no plug-ins" in refused("mylab")
+
+
+def test_settings_may_be_imported_in_parts_and_where_a_module_is_optional(lab: Lab) -> None:
+    optional = "try:\n    from nowhere import HALF\nexcept ImportError:\n    from mylab.tools import HALF\n"
+    lab("gentle", textwrap.dedent(METHOD).replace("HALF = 0.5\n", optional))
+    lab("tools", "HALF = 0.25\n")
+
+    assert settings_class("method", "gentle", ("mylab",))().model_dump()["force"] == 0.25
+
+
+def test_what_is_not_installed_is_followed_also_without_an_init_file(lab: Lab) -> None:
+    lab("gentle", METHOD + "\n    import helpers.factors\n")
+    lab("factors", "FACTOR = 2\n", folder="helpers")
+    lab("__init__", "OFFSET = 1\n", folder="mylab/both")
+    lab("both", "OFFSET = 2\n")
+
+    found = fingerprint.reached(frozenset({"mylab.gentle", "mylab.both"}))
+
+    assert {"mylab", "mylab.gentle", "mylab.both", "helpers.factors"} <= found
+    file = fingerprint._file("mylab.both", None)
+    assert file is not None
+    assert file.name == "__init__.py"  # as Python does
+
+
 def test_an_unknown_name_is_refused_with_those_that_there_are(lab: Lab) -> None:
     lab("gentle", METHOD)
 
@@ -272,8 +322,12 @@ MISFITS: dict[str, tuple[dict[str, Any], str]] = {
         "method 'balanced': the network has no parameters fusion.side_0",
     ),
     "a pass that the fusion cannot make": (
-        {"model": CONCAT},
-        "measure 'utilization' needs the pass 'cut' with hears, which the fusion cannot make; it can: present",
+        {"model": CONCAT, "methods": {"random": {"objective": "joint"}}},
+        "method 'random' needs passes with mode, which the fusion cannot make; it can: detach, hears, present",
+    ),
+    "a joint head that is not trained": (
+        {"model": CONCAT, "methods": {"greedy": {}}},
+        "method 'greedy': with a joint head, objective branch trains shares",
     ),
     "a head that does not fit": ({"model": CONCAT | {"head": "own"}}, "fusion 'concat' joins the branches' last"),
     "a fusion that does not fit": (

@@ -12,7 +12,9 @@ from pathlib import Path
 # This clone's code, whichever clone is installed: the keys in the paths are those of the code beside the Snakefile.
 SOURCE = str(Path(workflow.basedir, "src"))
 sys.path.insert(0, SOURCE)
-shell.prefix(f"export PYTHONPATH={shlex.quote(SOURCE)}; ")
+sys.path.append(os.getcwd())  # plug-ins of a user's, beside the params
+PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)}; ")
 
 from greedymm.errors import GreedymmError
 from greedymm.params.load import validate
@@ -113,7 +115,7 @@ def check_parts():
         "--params",
         PARAMS.model_dump_json(),
     ]
-    environment = os.environ | {"PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise WorkflowError(done.stderr.strip())

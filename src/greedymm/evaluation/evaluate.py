@@ -16,11 +16,16 @@ from greedymm.settings import MeasureSettings
 def passes_of(measures: Sequence[MeasureSettings], modalities: Sequence[str]) -> dict[str, Pass]:
     """All passes that some measures ask for, by their names; none where there is one modality.
 
-    Passes of the same name are the same pass.
+    Raises:
+        GreedymmError: if two measures ask for different passes of one name.
     """
     passes: dict[str, Pass] = {}
     for measure in measures if len(modalities) > 1 else ():
-        passes |= module_of(measure).passes(measure, modalities)
+        for name, how in module_of(measure).passes(measure, modalities).items():
+            if not passes.setdefault(name, how).equals(how):
+                raise GreedymmError(
+                    f"measure '{measure.name}': another measure has a different pass '{name}'; rename it"
+                )
     return passes
 
 
@@ -30,6 +35,7 @@ def check(network: MultimodalNetwork, measures: Sequence[MeasureSettings], modal
     Raises:
         GreedymmError: if it cannot; the message names the measure and the pass.
     """
+    passes_of(measures, modalities)
     for measure in measures:
         for name, how in passes_of([measure], modalities).items():
             if missing := how.uses - network.makes:
@@ -54,7 +60,12 @@ def measured(
     """
     values: dict[str, Any] = by_head(table, modalities)
     for measure in measures if len(modalities) > 1 else ():
-        values |= module_of(measure).compute(measure, table, modalities)
+        own = module_of(measure).compute(measure, table, modalities)
+        if clash := sorted(values.keys() & own):
+            raise GreedymmError(
+                f"measure '{measure.name}': there are values {', '.join(clash)} already; rename its own"
+            )
+        values |= own
     return values
 
 

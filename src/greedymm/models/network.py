@@ -39,6 +39,11 @@ class Pass(NamedTuple):
         """Fields that are not at their defaults."""
         return frozenset(name for name, value in self._asdict().items() if value is not None and value is not False)
 
+    def equals(self, other: "Pass") -> bool:
+        """Whether two passes are the same."""
+        pairs = zip(self, other, strict=True)
+        return all(torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b for a, b in pairs)
+
     def to(self, device: torch.device) -> "Pass":
         """The same on a device."""
         moved: dict[str, Any] = {
@@ -142,7 +147,13 @@ class LateFusion(nn.Module):
 
 
 class Head(nn.Module):
-    """Base class of what gives logits. Its weights are drawn after those of the branch, or fusion, that it reads."""
+    """Base class of what gives logits. Its weights are drawn after those of the branch, or fusion, that it reads.
+
+    Attributes:
+        averages: the network's logits are the mean of the branches', instead of a joint layer's.
+    """
+
+    averages = False
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -200,6 +211,8 @@ class MultimodalNetwork(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor], how: Pass = Pass()) -> Output:  # noqa: B008  immutable
         """Logits of the network and of each branch; inputs (B, channels, *s_k) of each modality."""
+        if missing := how.uses - self.makes:
+            raise GreedymmError(f"the fusion cannot make a pass with {', '.join(sorted(missing))}")
         heard = how.heard()
         features, start = list(inputs), [0] * len(inputs)
         for place in range(len(self._stops[0])):

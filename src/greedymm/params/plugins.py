@@ -75,7 +75,11 @@ def plugins(kind: str, modules: tuple[str, ...] = ()) -> dict[str, PlugIn]:
     own = [KINDS[kind].package, *(point.value for point in entry_points(group=KINDS[kind].group))]
     found = [p for source in dict.fromkeys(own) for p in _within(kind, source, KINDS[kind].parts)]
     every = tuple(part for of in KINDS.values() for part in of.parts)
-    found += [p for source in modules for p in _within(kind, source, every) if _kind_of(p) == kind]
+    for source in modules:
+        listed = list(_within(kind, source, every))
+        if not listed:
+            raise ValueError(f"'{source}' has no plug-ins: none of its modules has a class Settings")
+        found += [p for p in listed if _kind_of(p) == kind]
     by_name: dict[str, PlugIn] = {}
     for plugin in found:
         other = by_name.setdefault(plugin.name, plugin)
@@ -93,7 +97,10 @@ def _within(kind: str, source: str, parts: tuple[str, ...]) -> Iterator[PlugIn]:
     """The plug-ins in a package, or the one that a module is."""
     file = file_of(source)
     if file is None:
-        raise ValueError(f"there is no module '{source}', which should have plug-ins ({kind}); install its package")
+        raise ValueError(
+            f"there is no module '{source}', which should have plug-ins: install its package, or put it beside the"
+            " params. A folder of plug-ins needs an __init__.py"
+        )
     if file.name != "__init__.py":
         yield PlugIn(kind, source.rpartition(".")[2], source, file)
         return
@@ -125,10 +132,10 @@ def file_of(module: str) -> Path | None:
     if spec is None:
         return None
     if not below:
-        return Path(spec.origin) if spec.origin and spec.has_location else None
+        return Path(spec.origin) if spec.origin and Path(spec.origin).is_file() else None
     for folder in spec.submodule_search_locations or ():
         path = Path(folder, *below)
-        for file in (path.with_suffix(".py"), path / "__init__.py"):
+        for file in (path / "__init__.py", path.with_suffix(".py")):
             if file.is_file():
                 return file
     return None
@@ -166,6 +173,8 @@ def read_settings(plugin: PlugIn) -> type[Strict]:
             raise ValueError(f"{plugin.file} is no whole plug-in ({plugin.kind}): it defines no {what}")
     found: type[Strict] = values_of(plugin, ("Settings",))["Settings"]
     base = KINDS[plugin.kind].base
+    if found.__module__ != plugin.module:
+        raise ValueError(f"{plugin.file} imports its Settings: define a class in the file, which may extend that one")
     if not issubclass(found, base):
         raise ValueError(f"{plugin.file}: class Settings must extend greedymm.settings.{base.__name__}")  # noqa: TRY004
     return found
@@ -186,7 +195,7 @@ def values_of(plugin: PlugIn, names: Iterable[str]) -> dict[str, Any]:
             if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == plugin.module:
                 # Postponed annotations: pydantic looks their names up in the imported module, which there is not.
                 value.model_rebuild(_types_namespace=vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(failure(plugin.file, error)) from error
     return {name: getattr(module, name) for name in names if hasattr(module, name)}
 
@@ -201,7 +210,8 @@ def _parsed(file: Path) -> ast.Module:
 def _needed(body: list[ast.stmt], names: Iterable[str]) -> list[ast.stmt]:
     """The statements that bind some names, and those that these need in turn."""
     binding = [(statement, _binds(statement)) for statement in body]
-    waiting, wanted = {"annotations", *names}, set[str]()  # annotations: the import from __future__
+    # Also the import of annotations from __future__, and of whatever `*` may bring.
+    waiting, wanted = {"annotations", "*", *names}, set[str]()
     while waiting:
         name = waiting.pop()
         wanted.add(name)
@@ -217,12 +227,18 @@ def _binds(statement: ast.stmt) -> set[str]:
     """Names that a statement of a module binds."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return {statement.name}
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
-    return {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    names = set()
+    for node in ast.walk(statement):  # of try and if, too
+        if isinstance(node, ast.alias):
+            names.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
 
 
-def failure(file: Path | str, error: Exception) -> str:
+def failure(file: Path | str, error: BaseException) -> str:
     """A plug-in that fails on import, in one line: its file, the line, and the traceback's last line."""
     last = traceback.format_exception_only(error)[-1].strip()
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
@@ -239,5 +255,5 @@ def module_of(of: Strict) -> Any:
     name = type(of).__module__
     try:
         return import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise GreedymmError(failure(file_of(name) or name, error)) from error

@@ -1,7 +1,10 @@
 """Do the parts of all planned runs fit each other: seen before anything is made or trained."""
 
+import traceback
+
 import torch
 
+from greedymm.errors import GreedymmError
 from greedymm.evaluation.evaluate import check as check_measures
 from greedymm.models.build import build
 from greedymm.params.plugins import module_of
@@ -26,7 +29,15 @@ def check(params: Params) -> None:
         text = settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()
         if text not in seen:
             seen.add(text)
-            _check(run)
+            try:
+                _check(run)
+            except GreedymmError:
+                raise
+            except Exception as error:  # of a plug-in: whatever its author has not foreseen
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                what = traceback.format_exception_only(error)[-1].strip()
+                message = f"{run.dataset}, {run.method}: {where.filename}, line {where.lineno}: {what}"
+                raise GreedymmError(f"a plug-in fails, of {message}") from error
 
 
 def _check(run: Run) -> None:

@@ -59,8 +59,10 @@ def make_method(settings: MethodSettings, network: MultimodalNetwork, generator:
     Raises:
         GreedymmError: if the network lacks a group of parameters, or a fusion cannot make a pass, that it needs.
     """
-    method: Method = module_of(settings).build(settings)
-    name = type(settings).__module__.rpartition(".")[2]
+    plugin = module_of(settings)
+    method, name = plugin.build(settings), type(settings).__module__.rpartition(".")[2]
+    if not isinstance(method, Method):
+        raise GreedymmError(f"{plugin.__file__}: build must return a Method, not {method!r}")
     try:
         for group in method.groups(len(network.branches)):
             network.group(group)
@@ -74,6 +76,11 @@ def make_method(settings: MethodSettings, network: MultimodalNetwork, generator:
     for fusion in network.fusions:
         fusion.tracks_means = bool(method.passes() & {"hears", "present"})  # type: ignore[assignment]
     own = method.setup(network, generator)
+    if not network.head.averages and settings.objective == "branch" and len(network.branches) > 1:
+        raise GreedymmError(
+            f"method '{name}': with a joint head, objective branch trains shares of its logits and not"
+            " these: set `objective: joint` or `multi`"
+        )
     if own is not None:
         network.add_module("method", own)
     network.decide = method.predict
@@ -105,7 +112,7 @@ class Fit:
     ) -> None:
         self.model, self.method, self.settings, self.modalities = network, method, settings, modalities
         self.streams, self.state, self.identity = streams, state, identity
-        measured = len(modalities) > 1 and side_parameters(network.groups(), 0)
+        measured = method.measures_speed and len(modalities) > 1 and side_parameters(network.groups(), 0)
         self.speed = ConditionalLearningSpeed(network) if measured else None
         self.optimizer = make_optimizer(network, settings)
         self.scheduler = make_scheduler(self.optimizer, settings)

@@ -54,7 +54,7 @@ class Step:
             self.speed.add(regular=None if self.mode is None else self.mode == 0)
             self.speeds = self.speed.speeds()
         else:
-            self.speeds = torch.full((len(self.inputs),), torch.nan, dtype=torch.float64)
+            self.speeds = self.labels.new_full((len(self.inputs),), torch.nan, dtype=torch.float64)
 
     def extra_pass(self, how: Pass) -> Output:
         """One more forward pass, which leaves the statistics of all layers and the random streams as they were."""

@@ -27,7 +27,7 @@ def table(modalities: int, seed: int = 0, samples: int = 60) -> pd.DataFrame:
 def accuracy(of: pd.DataFrame, subset: tuple[int, ...], modalities: int) -> float:
     if not subset:
         return 1 / 3  # chance
-    name = "mean" if len(subset) == modalities else "mean_only_" + "_".join(NAMES[k] for k in subset)
+    name = "mean" if len(subset) == modalities else "mean_only_" + "+".join(NAMES[k] for k in subset)
     return float((of[name] == of["label"]).mean())
 
 
@@ -108,9 +108,9 @@ def test_passes_are_all_sets_of_modalities_but_none_and_all() -> None:
         "only_m0": [True, False, False],
         "only_m1": [False, True, False],
         "only_m2": [False, False, True],
-        "only_m0_m1": [True, True, False],
-        "only_m0_m2": [True, False, True],
-        "only_m1_m2": [False, True, True],
+        "only_m0+m1": [True, True, False],
+        "only_m0+m2": [True, False, True],
+        "only_m1+m2": [False, True, True],
     }
 
 

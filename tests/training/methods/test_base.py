@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from greedymm.errors import GreedymmError
-from greedymm.models.network import MultimodalNetwork
+from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MethodSettings
 from greedymm.training import fit
 from greedymm.training.methods.agm import Settings as Agm
@@ -20,6 +20,7 @@ from greedymm.training.methods.base import Method, Order
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as Dropout
+from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
 
 
@@ -28,6 +29,7 @@ def run_of(method: type[Method], state: Path, monkeypatch: pytest.MonkeyPatch, *
 
     class Plugin:
         build: Any = staticmethod(method)
+        __file__ = "own.py"
 
     monkeypatch.setattr(fit, "module_of", lambda _: Plugin)
     return tiny.run(state, "own", MethodSettings(), **options)
@@ -117,23 +119,30 @@ def test_modules_of_a_method_learn_and_are_kept_with_the_network(
     assert not torch.equal(progress.best["model"]["method.weight"], before)
 
 
-MMTM_NEEDED: dict[str, MethodSettings] = {
-    "balanced": Balanced(),
-    "g_blend": GBlend(),
-    "mla": Mla(),
+NOT_JOINT: dict[str, tuple[MethodSettings, str]] = {
+    "balanced": (Balanced(), r"no parameters fusion\.side_0; it has: branch_0\.body"),
+    "random": (Random(), "needs passes with mode.*it can: detach, hears, present"),
+    "ogm_ge": (OgmGe(), "with a joint head, objective branch"),
 }
 
 
-@pytest.mark.parametrize("name", MMTM_NEEDED)
-def test_a_method_that_needs_what_the_fusion_lacks_is_refused_by_name(name: str) -> None:
-    with pytest.raises(GreedymmError, match=rf"method '{name}'.*(it has|it can): "):
-        fit.make_method(MMTM_NEEDED[name], tiny.network(joint=True), torch.Generator())
+@pytest.mark.parametrize("name", NOT_JOINT)
+def test_a_method_that_does_not_fit_the_network_is_refused_by_name(name: str) -> None:
+    settings, message = NOT_JOINT[name]
+
+    with pytest.raises(GreedymmError, match=rf"method '{name}'.*{message}"):
+        fit.make_method(settings, tiny.network(joint=True), torch.Generator())
 
 
-@pytest.mark.parametrize("settings", [Agm(), Dropout()], ids=["agm", "modality_dropout"])
+@pytest.mark.parametrize(
+    "settings",
+    [Agm(), Dropout(), OgmGe(), GBlend(super_epoch=2, probe=1), Mla()],
+    ids=["agm", "modality_dropout", "ogm_ge", "g_blend", "mla"],
+)
 @pytest.mark.parametrize("modalities", [2, 3])
 def test_methods_that_fit_a_joint_head_train_with_it(tmp_path: Path, settings: MethodSettings, modalities: int) -> None:
-    settings = settings.model_copy(update={"objective": "joint"})
+    if settings.objective == "branch" and not isinstance(settings, Mla):  # which brings a head of its own
+        settings = settings.model_copy(update={"objective": "joint"})
     clarity = (2.0, 0.5, 1.0)[:modalities]
 
     history = tiny.run(tmp_path / "r.pt", "own", settings, clarity=clarity, joint=True).go().history
@@ -151,6 +160,8 @@ def test_every_method_trains_three_modalities(tmp_path: Path, method: str) -> No
     assert history[-1]["train_accuracy"] > history[0]["train_accuracy"]
 
 
-def test_random_is_refused_without_gates() -> None:
-    with pytest.raises(GreedymmError, match=r"method 'random' needs passes with mode.*it can: present"):
-        fit.make_method(Random(), tiny.network(joint=True), torch.Generator())
+def test_a_pass_that_the_fusion_cannot_make_is_an_error_and_not_ignored() -> None:
+    network = tiny.network(joint=True)
+
+    with pytest.raises(GreedymmError, match="cannot make a pass with mode"):
+        network(tiny.split(4, (1.0, 0.3), 4).inputs, Pass(mode=torch.tensor(1)))

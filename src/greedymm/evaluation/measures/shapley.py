@@ -84,4 +84,4 @@ def _subsets(count: int) -> list[Subset]:
 
 def _name(subset: Subset, modalities: Sequence[str]) -> str:
     """Name of the pass with some modalities."""
-    return FULL if len(subset) == len(modalities) else "only_" + "_".join(modalities[k] for k in subset)
+    return FULL if len(subset) == len(modalities) else "only_" + "+".join(modalities[k] for k in subset)

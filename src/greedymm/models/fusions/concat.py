@@ -18,7 +18,9 @@ class Settings(FusionSettings):
 
 
 class Concat(LateFusion):
-    """Features side by side; those of an absent modality are zeros."""
+    """Features side by side; those of an absent modality are zeros. No branch hears another, whatever the pass."""
+
+    makes = frozenset({"present", "hears", "detach"})
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()

@@ -18,6 +18,8 @@ class Settings(HeadSettings):
 class Own(Head):
     """M linear heads."""
 
+    averages = True
+
     def __init__(self, classes: int) -> None:
         super().__init__(classes)
         self.linears = nn.ModuleList()

@@ -5,9 +5,9 @@
     c_k = exp(alpha * min(tau_k - r_k, cap)) scales the gradient that enters phi_k
 
 A branch that does better, relative to the others, than it used to is slowed. Source: Li et al., ICCV 2023, and code.
-f(S): |S| / M times the network's logits with the modalities S present, where the code zeroes inputs [our choice]. The
-passes with absent modalities are in evaluation mode and have gradients, as there. Unlike there, gradients are not
-clipped.
+f(S): the logits with the modalities S present, where the code zeroes inputs; where logits are averaged, times |S| / M,
+so that absent branches count as zeros [our choice]. The passes with absent modalities are in evaluation mode and have
+gradients, as there. Unlike there, gradients are not clipped.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Settings(MethodSettings):
     alpha: float = Field(default=1.5, ge=0, description="strength; published: 1.5 on CREMA-D, 2.5 on AV-MNIST")
     cap: float = Field(default=10.0, ge=0, description="of tau - r")
     additive: bool = Field(
-        default=False, description="phi_k = y_k / M, without more passes: exact where branches do not hear each other"
+        default=False,
+        description="phi_k: each branch's part of the logits, without more passes; exact with late fusion",
     )
     active: Window = Window()
 
@@ -61,6 +62,10 @@ class Agm(Method):
         self.sums = torch.zeros(self.modalities, dtype=torch.float64, device=self.device)
         self.steps = torch.zeros((), dtype=torch.float64, device=self.device)
         self.scales = torch.ones(self.modalities, device=self.device)
+        self.averages = network.head.averages
+        everyone = range(self.modalities)
+        subsets = [s for size in everyone for s in combinations(everyone, size)]
+        self.present = {s: torch.tensor([k in s for k in everyone], device=self.device) for s in subsets}
 
     def loss(self, step: Step) -> Tensor:
         """Cross-entropy of the sum of the shares, through which scaled gradients flow."""
@@ -77,12 +82,12 @@ class Agm(Method):
         """phi_k of each modality: (B, classes)."""
         count = self.modalities
         if self.settings.additive:
-            return [y / count for y in step.output.branches]
+            return [y / count if self.averages else y for y in step.output.branches]
         value = {(): torch.zeros_like(step.output.logits), tuple(range(count)): step.output.logits}
         for size in range(1, count):
             for subset in combinations(range(count), size):
-                present = torch.tensor([k in subset for k in range(count)], device=self.device)
-                value[subset] = size / count * step.extra_pass(Pass(present=present)).logits
+                logits = step.extra_pass(Pass(present=self.present[subset])).logits
+                value[subset] = size / count * logits if self.averages else logits
         return shapley_shares(value, count)
 
     def update(self, scores: list[Tensor], step: Step) -> Tensor:

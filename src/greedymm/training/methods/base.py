@@ -37,6 +37,7 @@ class Method:
         settings: of the method's own class.
 
     Attributes:
+        measures_speed: whether conditional learning speeds are measured, where the fusion has parameters.
         network: what is trained; there after `setup`.
         generator: the method's own random stream, on the CPU so that a GPU gets the same numbers.
     """
@@ -44,12 +45,13 @@ class Method:
     settings: MethodSettings
     network: MultimodalNetwork
     generator: torch.Generator
+    measures_speed = True
 
     def __init__(self, settings: MethodSettings) -> None:
         self.settings = settings
 
     def passes(self) -> frozenset[str]:
-        """Fields of `Pass` that it uses, also by its order; a fusion that cannot follow them is refused before training."""
+        """Every field of `Pass` that it uses; a fusion that cannot follow them is refused before training."""
         return frozenset({"hears"}) if getattr(self.settings, "evidence", "full") == "cut" else frozenset()
 
     def groups(self, modalities: int) -> Sequence[str]:  # noqa: ARG002

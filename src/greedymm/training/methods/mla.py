@@ -7,7 +7,8 @@ Prediction: sum_k w_k y_k, w_k ~ exp(max_j e_j - e_k), e_k the entropy of branch
 Source: Zhang et al., CVPR 2024. In its code the projection never runs (it looks for another name), divides by an
 outer product, and takes the entropy over the batch: here it runs, with the formulas of orthogonal weight modification
 (Zeng et al. 2019), and per sample. A turn uses P of the turns before it; the source leaves open whether its own
-features count already [our choice]. A step costs M forward passes and one backward pass.
+features count already [our choice]. A step costs M forward passes and one backward pass; batch norm and the running
+means of gates see each batch M times. Conditional learning speeds are not measured.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Settings(MethodSettings):
 class SharedHead(Head):
     """One linear head for all branches; the network's logits are their mean."""
 
+    averages = True
+
     projection: Tensor
 
     def __init__(self, width: int, classes: int) -> None:
@@ -64,6 +67,7 @@ class Mla(Method):
     """One update of each branch in each step, through a shared head."""
 
     settings: Settings
+    measures_speed = False  # of a turn's gradients alone it would be another quantity
 
     def passes(self) -> frozenset[str]:
         """A branch cut from the others, or without gradient to them."""

@@ -35,6 +35,7 @@ class ModalityDropout(Method):
     """Draws which modalities are present in each sample of a step."""
 
     settings: Settings
+    drawn: Tensor  # bool (steps, B, M)
 
     def passes(self) -> frozenset[str]:
         """Absent modalities, unless inputs are zeroed."""
@@ -42,9 +43,15 @@ class ModalityDropout(Method):
 
     def plan(self, step: Step) -> Pass:
         """Absent modalities of each sample."""
-        if self.settings.p == 0 or not self.settings.active.contains(step.epoch, step.number):
+        if self.settings.p == 0:
             return super().plan(step)
-        present = draw_present(len(step.labels), self.modalities, self.settings.p, self.generator).to(self.device)
+        if step.number == 0:  # those of an epoch at once, so that no step waits for the device
+            count = step.count * len(step.labels)
+            drawn = draw_present(count, self.modalities, self.settings.p, self.generator)
+            self.drawn = drawn.view(step.count, -1, self.modalities).to(self.device)
+        present = self.drawn[step.number, : len(step.labels)]
+        if not self.settings.active.contains(step.epoch, step.number):
+            return super().plan(step)
         if self.settings.mask == "cut":
             return Pass(present=present)
         columns = zip(step.inputs, present.T, strict=True)
