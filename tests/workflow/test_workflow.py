@@ -49,6 +49,28 @@ def test_the_overlay_of_the_paper_replaces_the_embedded_datasets(project: Projec
     assert "colored_mnist_5k" not in printed
 
 
+def test_plugins_beside_the_params_reach_the_jobs_and_a_broken_one_stops_before_the_first(project: Project) -> None:
+    (dataset,) = re.findall(r"```python\n(\"\"\"Stripes.*?)```", (ROOT / "docs/plugins.md").read_text(), re.DOTALL)
+    lab = project.folder / "mylab"
+    lab.mkdir()
+    (lab / "__init__.py").write_text("")
+    (lab / "stripes.py").write_text(dataset)
+    project.set_params(plugins=["mylab"])
+    params = yaml.safe_load((project.folder / "params.yaml").read_text())
+    section = params["datasets"][DATASET] | {"data": {"noise": 10}, "methods": {"greedy": {}}}
+    (project.folder / "params.yaml").write_text(yaml.safe_dump(params | {"datasets": {"stripes": section}}))
+
+    project.run("snakemake", "--cores", "1", "data_stripes")
+
+    assert list(project.folder.glob("results/data/stripes/*.h5"))
+    with (lab / "stripes.py").open("a") as file:
+        file.write("\nlater = undefined\n")
+    printed = project.run("snakemake", "--cores", "1", "runs_stripes", fails=True)
+    assert "the plug-in fails on import: NameError" in printed
+    assert "rule prepare" not in printed
+    assert "rule train" not in printed
+
+
 @pytest.mark.parametrize("jobs_a_core", [1, 4])
 def test_no_more_runs_compute_at_once_than_there_are_cores(jobs_a_core: int, project: Project) -> None:
     cores = str(jobs_a_core * available_cpu_count())
