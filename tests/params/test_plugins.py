@@ -117,13 +117,18 @@ def test_a_module_that_the_params_name_is_found_by_its_files_name(kind: str, sou
     assert "gentle" not in names_of(kind)
 
 
-def test_an_installed_package_is_found_by_its_entry_point(lab: Lab, tmp_path: Path) -> None:
-    lab("gentle", METHOD)
-    info = tmp_path / "mylab-1.0.dist-info"
+def install(folder: Path, module: str) -> None:
+    """What pip leaves of a package whose entry point for methods names a module."""
+    info = folder / "mylab-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mylab\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[greedymm.methods]\nmylab = mylab\n")
+    (info / "entry_points.txt").write_text(f"[greedymm.methods]\nmylab = {module}\n")
     forget()
+
+
+def test_an_installed_package_is_found_by_its_entry_point(lab: Lab, tmp_path: Path) -> None:
+    lab("gentle", METHOD)
+    install(tmp_path, "mylab")
 
     assert "gentle" in names_of("method")
     assert "gentle" not in names_of("branch")
@@ -131,11 +136,7 @@ def test_an_installed_package_is_found_by_its_entry_point(lab: Lab, tmp_path: Pa
 
 def test_an_entry_point_to_a_module_that_does_not_exist_is_named(lab: Lab, tmp_path: Path) -> None:
     lab("gentle", METHOD)
-    info = tmp_path / "mylab-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mylab\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[greedymm.methods]\nmylab = mylab.nothing\n")
-    forget()
+    install(tmp_path, "mylab.nothing")
 
     with pytest.raises(ValueError, match=r"no module 'mylab\.nothing'"):
         names_of("method")

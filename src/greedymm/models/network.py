@@ -211,7 +211,7 @@ class MultimodalNetwork(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor], how: Pass = Pass()) -> Output:  # noqa: B008  immutable
         """Logits of the network and of each branch; inputs (B, channels, *s_k) of each modality."""
-        if missing := how.uses - self.makes:
+        if how.uses and (missing := how.uses - self.makes):  # most passes use nothing
             raise GreedymmError(f"the fusion cannot make a pass with {', '.join(sorted(missing))}")
         heard = how.heard()
         features, start = list(inputs), [0] * len(inputs)

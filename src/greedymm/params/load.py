@@ -1,6 +1,5 @@
 """YAML files -> validated params, or an error with a line for each thing that is wrong."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ import yaml
 from pydantic import ValidationError
 
 from greedymm.errors import GreedymmError
-from greedymm.params.schema import ALL, EACH, Params
+from greedymm.params.messages import lines
+from greedymm.params.schema import Params
 from greedymm.params.sweeps import expand
 
 
@@ -38,27 +38,6 @@ def validate(raw: dict[str, Any]) -> Params:
     except ValueError as error:
         raise GreedymmError(f"params are not valid:\n  {error}") from None
     return params
-
-
-def lines(error: ValidationError) -> Iterator[str]:
-    """A line for each thing that is wrong, and where it stands."""
-    for found in error.errors():
-        if found["type"] == "too_short" and any(_within(e["loc"], found["loc"]) for e in error.errors()):
-            continue  # because of an element that is wrong, and named on its own line
-        location = tuple(part for part in found["loc"] if part not in (ALL, EACH))
-        if found["type"] == "extra_forbidden":
-            yield f"  {_dotted(location)}: there is no such setting"
-        else:
-            got = f" (got {found['input']!r})" if isinstance(found["input"], str | int | float) else ""
-            yield f"  {_dotted(location)}: {found['msg'].removeprefix('Value error, ')}{got}"
-
-
-def _within(location: tuple[int | str, ...], section: tuple[int | str, ...]) -> bool:
-    return len(location) > len(section) and location[: len(section)] == section
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) or "params"
 
 
 def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from greedymm.params.messages import lines
 from greedymm.params.schema import Params, Sweep
 
 
@@ -22,7 +23,8 @@ def expand(params: Params) -> dict[str, list[Value]]:
     Raises:
         ValueError: if a sweep names a dataset, method or setting that does not exist, or if a value is not valid.
     """
-    return {name: _expanded(params.model_dump_json(), name) for name in params.sweeps}
+    text = params.model_dump_json() if params.sweeps else ""
+    return {name: _expanded(text, name) for name in params.sweeps}
 
 
 @cache
@@ -46,8 +48,6 @@ def _values(params: Params, name: str, sweep: Sweep) -> Iterator[Value]:
         try:
             yield Value(value_text(value), Params.model_validate(content | {"datasets": {sweep.dataset: raw}}))
         except ValidationError as error:
-            from greedymm.params.load import lines
-
             raise ValueError(f"sweeps.{name}, value {value!r}:\n" + "\n".join(lines(error))) from None
 
 

@@ -11,7 +11,8 @@ import pytest
 import tiny
 import torch
 
-from greedymm.training.methods.agm import Settings, scale_gradient, shapley_shares
+from greedymm.shapley import shapley_values
+from greedymm.training.methods.agm import Settings, scale_gradient
 
 Array = npt.NDArray[np.float64]
 
@@ -23,7 +24,7 @@ def test_shares_are_the_mean_gain_over_all_orders_of_joining(modalities: int) ->
     value = {s: torch.randn(5, 3, generator=draws, dtype=torch.float64) for s in subsets}
     value[()] = torch.zeros(5, 3, dtype=torch.float64)
 
-    found = shapley_shares(value, modalities)
+    found = shapley_values(value.__getitem__, modalities)
 
     orders = list(permutations(range(modalities)))
     for k in range(modalities):

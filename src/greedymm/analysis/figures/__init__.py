@@ -2,7 +2,7 @@
 
 from greedymm.analysis.figures.examples import samples, told_by_one
 from greedymm.analysis.figures.results import accuracy, confusion, costs, measures, proxy, utilization
-from greedymm.analysis.figures.style import label, line_panels, nothing, save, styles
+from greedymm.analysis.figures.style import label, nothing, save, styles
 from greedymm.analysis.figures.training import branches, d_speed, run_curves, steps
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "costs",
     "d_speed",
     "label",
-    "line_panels",
     "measures",
     "nothing",
     "proxy",

@@ -116,12 +116,10 @@ ROW = 0.24  # inches
 TALLEST = 14.0  # inches of a figure
 
 
-def rows(
-    methods: Sequence[str], columns: int, title: str, *, width: float = WIDEST, **options: Any
-) -> tuple[Figure, list[Axes]]:
+def rows(methods: Sequence[str], columns: int, title: str) -> tuple[Figure, list[Axes]]:
     """Axes beside each other with a row for each method, its name on the left."""
-    size = (width, 1.1 + max(1.4, ROW * len(methods)))
-    figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, sharey=True, layout="constrained", **options)
+    size = (WIDEST, 1.1 + max(1.4, ROW * len(methods)))
+    figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, sharey=True, layout="constrained")
     label_rows(axes[0, 0], methods)
     figure.suptitle(title)
     return figure, list(axes[0])

@@ -7,9 +7,8 @@ vote. v of none: chance, 1 / classes. The values sum to v(all) - chance. Source:
 (Hu et al., IJCAI 2022), there with zeroed inputs in place of absent modalities.
 """
 
-from collections.abc import Callable, Sequence
-from itertools import chain, combinations
-from math import factorial
+from collections.abc import Sequence
+from itertools import combinations
 
 import pandas as pd
 import torch
@@ -17,9 +16,9 @@ import torch
 from greedymm.evaluation.predictions import FULL, NETWORK, correct
 from greedymm.models.network import Pass
 from greedymm.settings import MeasureSettings
+from greedymm.shapley import Subset, shapley_values, subsets
 
 TWO_MODALITIES = 2
-Subset = tuple[int, ...]
 
 
 class Settings(MeasureSettings):
@@ -31,7 +30,7 @@ def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:
     everyone = range(len(modalities))
     return {
         _name(subset, modalities): Pass(present=torch.tensor([k in subset for k in everyone]))
-        for subset in _subsets(len(modalities))
+        for subset in subsets(len(modalities))
         if 0 < len(subset) < len(modalities)
     }
 
@@ -46,7 +45,7 @@ def compute(_settings: Settings, table: pd.DataFrame, modalities: Sequence[str])
     """
     count = len(modalities)
     accuracy = {
-        subset: float(correct(table, NETWORK, _name(subset, modalities)).mean()) for subset in _subsets(count) if subset
+        subset: float(correct(table, NETWORK, _name(subset, modalities)).mean()) for subset in subsets(count) if subset
     }
     accuracy[()] = 1 / table["label"].nunique()
     values = shapley_values(accuracy.__getitem__, count)
@@ -56,30 +55,6 @@ def compute(_settings: Settings, table: pd.DataFrame, modalities: Sequence[str])
     if count == TWO_MODALITIES:
         result["interaction"] = accuracy[0, 1] - accuracy[0,] - accuracy[1,] + accuracy[()]
     return result
-
-
-def shapley_values(value: Callable[[Subset], float], players: int) -> list[float]:
-    """Shapley values of a game.
-
-    Args:
-        value: of a set of players, their numbers in rising order.
-        players: M.
-
-    Example:
-        >>> shapley_values({(): 0.0, (0,): 0.5, (1,): 0.25, (0, 1): 1.0}.__getitem__, 2)
-        [0.625, 0.375]
-    """
-    values = []
-    for m in range(players):
-        others = [subset for subset in _subsets(players) if m not in subset]
-        weights = [factorial(len(s)) * factorial(players - len(s) - 1) / factorial(players) for s in others]
-        gains = [value(tuple(sorted((*s, m)))) - value(s) for s in others]
-        values.append(sum(w * gain for w, gain in zip(weights, gains, strict=True)))
-    return values
-
-
-def _subsets(count: int) -> list[Subset]:
-    return list(chain.from_iterable(combinations(range(count), size) for size in range(count + 1)))
 
 
 def _name(subset: Subset, modalities: Sequence[str]) -> str:

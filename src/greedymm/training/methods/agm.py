@@ -13,8 +13,6 @@ gradients, as there. Unlike there, gradients are not clipped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
-from math import factorial
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -24,6 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MethodSettings, Window
+from greedymm.shapley import shapley_values, subsets
 from greedymm.training.methods.base import Method, branch_losses
 
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ class Agm(Method):
         self.scales = torch.ones(self.modalities, device=self.device)
         self.averages = network.head.averages
         everyone = range(self.modalities)
-        subsets = [s for size in everyone for s in combinations(everyone, size)]
-        self.present = {s: torch.tensor([k in s for k in everyone], device=self.device) for s in subsets}
+        some = [subset for subset in subsets(self.modalities) if 0 < len(subset) < self.modalities]
+        self.present = {s: torch.tensor([k in s for k in everyone], device=self.device) for s in some}
 
     def loss(self, step: Step) -> Tensor:
         """Cross-entropy of the sum of the shares, through which scaled gradients flow."""
@@ -84,11 +83,10 @@ class Agm(Method):
         if self.settings.additive:
             return [y / count if self.averages else y for y in step.output.branches]
         value = {(): torch.zeros_like(step.output.logits), tuple(range(count)): step.output.logits}
-        for size in range(1, count):
-            for subset in combinations(range(count), size):
-                logits = step.extra_pass(Pass(present=self.present[subset])).logits
-                value[subset] = size / count * logits if self.averages else logits
-        return shapley_shares(value, count)
+        for subset, present in self.present.items():
+            logits = step.extra_pass(Pass(present=present)).logits
+            value[subset] = len(subset) / count * logits if self.averages else logits
+        return shapley_values(value.__getitem__, count)
 
     def update(self, scores: list[Tensor], step: Step) -> Tensor:
         """Take in a step's scores, and give c_k of each modality: (M,)."""
@@ -110,19 +108,6 @@ class Agm(Method):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on with the sums."""
         self.sums, self.steps = (state[name].to(self.device) for name in ("sums", "steps"))
-
-
-def shapley_shares(value: Mapping[tuple[int, ...], Tensor], count: int) -> list[Tensor]:
-    """Phi of each modality from f of each set of them; they add up to f of all."""
-    shares = []
-    for k in range(count):
-        phi = torch.zeros_like(value[()])
-        others = [m for m in range(count) if m != k]
-        for subset in (s for size in range(count) for s in combinations(others, size)):
-            weight = factorial(len(subset)) * factorial(count - len(subset) - 1) / factorial(count)
-            phi = phi + weight * (value[tuple(sorted((*subset, k)))] - value[subset])
-        shares.append(phi)
-    return shares
 
 
 def sample_losses(shares: list[Tensor], labels: Tensor) -> list[Tensor]:

@@ -1,0 +1,33 @@
+"""Shapley values of a game, exactly: of accuracies for a measure, of logits for a method. Source: Shapley 1953."""
+
+from collections.abc import Callable
+from itertools import chain, combinations
+from math import factorial
+from typing import Any
+
+Subset = tuple[int, ...]  # players, by their numbers in rising order
+
+
+def shapley_values(value: Callable[[Subset], Any], players: int) -> list[Any]:
+    """Mean gain that each player brings, over all orders in which the players can join.
+
+    Args:
+        value: of a set of players, a number or a tensor.
+        players: M.
+
+    Example:
+        >>> shapley_values({(): 0.0, (0,): 0.5, (1,): 0.25, (0, 1): 1.0}.__getitem__, 2)
+        [0.625, 0.375]
+    """
+    values = []
+    for m in range(players):
+        others = [subset for subset in subsets(players) if m not in subset]
+        weights = [factorial(len(s)) * factorial(players - len(s) - 1) / factorial(players) for s in others]
+        gains = [value(tuple(sorted((*s, m)))) - value(s) for s in others]
+        values.append(sum(w * gain for w, gain in zip(weights, gains, strict=True)))
+    return values
+
+
+def subsets(players: int) -> list[Subset]:
+    """All sets of players, from none to all."""
+    return list(chain.from_iterable(combinations(range(players), size) for size in range(players + 1)))
