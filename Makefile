@@ -5,10 +5,10 @@ PORT ?= 5000
 READY := .venv/.ready
 ACTIVE := . .venv/bin/activate &&
 
-.PHONY: all test lint ui bench lock help
+.PHONY: all test test-all lint ui bench lock help
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,8 +28,11 @@ lint: $(READY) ## formatting, types, contracts between layers, workflow
 	$(ACTIVE) snakefmt --check Snakefile workflow
 	$(ACTIVE) snakemake --lint
 
-test: lint ## lint, then all tests
-	$(ACTIVE) pytest -n 2 --dist worksteal
+test: lint ## lint, then the tests of minutes
+	$(ACTIVE) pytest -n 2 --dist loadfile -m "not slow"
+
+test-all: lint ## lint, then all tests
+	$(ACTIVE) pytest -n 2 --dist loadfile
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with one worker, without telemetry
 	$(ACTIVE) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \

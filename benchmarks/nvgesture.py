@@ -17,7 +17,7 @@ import av
 
 from greedymm.data import hdf5
 from greedymm.data.datasets import nvgesture
-from greedymm.data.samples import Facts
+from greedymm.data.samples import DatasetInfo
 from greedymm.data.sources import clips
 from greedymm.data.sources.clips import Clip
 
@@ -55,7 +55,7 @@ def main(folder: Path, workers: int, height: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place, "data.h5")
         started = time.perf_counter()
-        hdf5.write(path, splits, Facts(classes, "", "", generated=False))
+        hdf5.write(path, splits, DatasetInfo(classes, "", "", generated=False))
         rows = sum(len(split.labels) for split in splits.values())
         each, size = (time.perf_counter() - started) / rows, path.stat().st_size / rows
     memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -32,7 +32,7 @@ def full_disk(*_: object) -> None:
 
 
 def write_half(path: Path, error: BaseException) -> None:
-    with files.whole(path) as beside:
+    with files.atomic_write(path) as beside:
         beside.write_bytes(b"half")
         raise error
 
@@ -49,7 +49,7 @@ def can_write(folder: Path) -> bool:
 def test_the_file_appears_when_the_block_ends_and_not_before(path: Path) -> None:
     before = content_of(path.parent)
 
-    with files.whole(path) as beside:
+    with files.atomic_write(path) as beside:
         beside.write_bytes(b"new")
         assert {n: c for n, c in content_of(path.parent).items() if n != beside.name} == before
 
@@ -109,7 +109,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(path: Path, monkeypatch: p
 def test_a_block_that_writes_nothing_fails_and_leaves_nothing(path: Path) -> None:
     before = content_of(path.parent)
 
-    with pytest.raises(FileNotFoundError), files.whole(path):
+    with pytest.raises(FileNotFoundError), files.atomic_write(path):
         pass
 
     assert content_of(path.parent) == before

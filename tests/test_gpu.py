@@ -11,7 +11,7 @@ import torch
 
 from greedymm.data import hdf5
 from greedymm.data.batches import loader
-from greedymm.data.samples import Facts, Samples
+from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.device import prepare
 from greedymm.models.branches.i3d import Settings as I3d
 from greedymm.models.branches.resnet18 import Settings as Resnet18
@@ -71,7 +71,7 @@ def made(path: Path, space: tuple[int, ...]) -> Path:
     for split in ("train", "val", "test"):
         images = {m: rng.integers(256, size=(36, c, *space), dtype=np.uint8) for m, c in CHANNELS.items()}
         splits[split] = Samples(images, labels, [f"{split}-{i}" for i in range(36)])
-    hdf5.write(path, splits, Facts(("a", "b", "c"), "made here", "CC0", generated=True))
+    hdf5.write(path, splits, DatasetInfo(("a", "b", "c"), "made here", "CC0", generated=True))
     return path
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from greedymm import seeding
-from greedymm.seeding import STREAMS, Streams
+from greedymm.seeding import STREAMS, Generators
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def draw(generator: torch.Generator | None) -> Tensor:
     return torch.rand(8, generator=generator)
 
 
-def drawn(streams: Streams) -> dict[str, Tensor]:
+def drawn(streams: Generators) -> dict[str, Tensor]:
     return {name: draw(streams[name]) for name in STREAMS}
 
 
@@ -32,30 +32,30 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> dict[str, bool
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
 def test_the_same_seed_gives_the_same_numbers_in_every_stream(seed: int) -> None:
-    assert all(equal(drawn(Streams(seed)), drawn(Streams(seed))).values())
+    assert all(equal(drawn(Generators(seed)), drawn(Generators(seed))).values())
 
 
 def test_another_seed_gives_other_numbers_in_every_stream() -> None:
-    assert not any(equal(drawn(Streams(0)), drawn(Streams(1))).values())
+    assert not any(equal(drawn(Generators(0)), drawn(Generators(1))).values())
 
 
 def test_no_two_streams_give_the_same_numbers_not_even_of_neighbouring_seeds() -> None:
-    numbers = [tuple(values.tolist()) for seed in range(20) for values in drawn(Streams(seed)).values()]
+    numbers = [tuple(values.tolist()) for seed in range(20) for values in drawn(Generators(seed)).values()]
 
     assert len(set(numbers)) == 20 * len(STREAMS)
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_drawing_from_one_stream_leaves_the_others_alone(name: str) -> None:
-    streams = Streams(0)
+    streams = Generators(0)
 
     draw(streams[name])
 
-    assert equal(drawn(streams), drawn(Streams(0))) == {other: other != name for other in STREAMS}
+    assert equal(drawn(streams), drawn(Generators(0))) == {other: other != name for other in STREAMS}
 
 
 def test_streams_go_on_where_their_state_was_taken() -> None:
-    streams, other = Streams(0), Streams(1)
+    streams, other = Generators(0), Generators(1)
     drawn(streams)
     state = streams.state_dict()
     expected = drawn(streams)
@@ -66,11 +66,11 @@ def test_streams_go_on_where_their_state_was_taken() -> None:
 
 
 def test_a_state_without_one_of_the_streams_is_refused() -> None:
-    state = Streams(0).state_dict()
+    state = Generators(0).state_dict()
     del state["method"]
 
     with pytest.raises(KeyError, match="method"):
-        Streams(0).load_state_dict(state)
+        Generators(0).load_state_dict(state)
 
 
 def test_torchs_own_generator_is_seeded_with_the_stream_of_the_weights() -> None:
@@ -78,8 +78,8 @@ def test_torchs_own_generator_is_seeded_with_the_stream_of_the_weights() -> None
 
     streams = seeding.seed_everything(3)
 
-    assert torch.equal(draw(None), draw(Streams(3)["weights"]))
-    assert all(equal(drawn(streams), drawn(Streams(3))).values())
+    assert torch.equal(draw(None), draw(Generators(3)["weights"]))
+    assert all(equal(drawn(streams), drawn(Generators(3))).values())
 
 
 def test_weights_of_another_seed_differ() -> None:

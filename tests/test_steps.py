@@ -11,7 +11,7 @@ import pytest
 from greedymm.analysis.inspection import described
 from greedymm.data import hdf5
 from greedymm.data.datasets.colored_mnist_5k import make
-from greedymm.data.samples import Facts, Samples
+from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json
 from greedymm.params.load import validate
@@ -19,7 +19,7 @@ from greedymm.params.plugins import settings_class
 from greedymm.params.schema import Tracking
 from greedymm.plan import planned
 from greedymm.run import Run
-from greedymm.seeding import Streams
+from greedymm.seeding import Generators
 from greedymm.settings import Execution
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.predict import predict
@@ -63,7 +63,7 @@ def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_strea
     with pytest.raises(InterruptedError):
         train(run, Execution(device="cpu"), Tracking(enabled=False))
 
-    streams = Streams(3)
+    streams = Generators(3)
     assert asked == {"train": (streams["order"].initial_seed(), streams["augmentation"].initial_seed()), "val": ()}
 
 
@@ -117,7 +117,7 @@ def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained
         splits = {
             s: Samples(images, np.arange(count), [f"{s}-{k}" for k in range(count)]) for s in ("train", "val", "test")
         }
-        hdf5.write(tmp_path / f"{name}.h5", splits, Facts(tuple(classes), "made here", "CC0", generated=True))
+        hdf5.write(tmp_path / f"{name}.h5", splits, DatasetInfo(tuple(classes), "made here", "CC0", generated=True))
 
     with pytest.raises(GreedymmError, match=r"trained on data of another form than .*other.h5: \[3, 1\] channels"):
         predict(checkpoint, tmp_path / "other.h5", "test", output)
@@ -140,7 +140,7 @@ def test_other_classes_of_the_same_number_are_named_and_not_predicted(trained: R
         labels, classes = file.labels("test"), file.facts.classes
     ids = [f"{k}" for k in range(len(labels))]
     splits = {s: Samples(images, labels, [f"{s}-{k}" for k in ids]) for s in ("train", "val", "test")}
-    hdf5.write(tmp_path / "other.h5", splits, Facts((*classes[:-1], "ten"), "made here", "CC0", generated=True))
+    hdf5.write(tmp_path / "other.h5", splits, DatasetInfo((*classes[:-1], "ten"), "made here", "CC0", generated=True))
 
     with pytest.raises(GreedymmError, match=r"other classes than those of .*other.h5:\s+9 there, ten here"):
         predict(trained.folder / "checkpoint.pt", tmp_path / "other.h5", "test", tmp_path / "predictions.csv")

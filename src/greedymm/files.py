@@ -14,7 +14,7 @@ Content = TypeVar("Content")
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a path beside `path`; rename it to `path` when the block ends well, remove it when it does not.
 
     Raises:
@@ -36,13 +36,13 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a binary file whole."""
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(content)
 
 

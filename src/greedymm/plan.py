@@ -44,7 +44,7 @@ def figures_of(params: Params) -> dict[str, list[str]]:
         "branches": fused,
         "confusion": every,
         "samples": every,
-        "told_by_one": every,
+        "uniquely_correct": every,
     }
 
 

@@ -15,7 +15,7 @@ from torch.utils import deterministic
 STREAMS = ("weights", "order", "augmentation", "method")
 
 
-class Streams:
+class Generators:
     """Independent random generators of one run, drawn on the CPU so that a GPU gets the same numbers."""
 
     def __init__(self, seed: int) -> None:
@@ -43,13 +43,13 @@ class Streams:
             torch.cuda.set_rng_state(state["torch_cuda"])
 
 
-def seed_everything(seed: int) -> Streams:
+def seed_everything(seed: int) -> Generators:
     """Ask for deterministic kernels and seed torch's own generator, which initialises weights; call it first."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Not use_deterministic_algorithms, which does the same and imports the compiler: a second and 150 MB a process.
     torch.set_deterministic_debug_mode("error")
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a seventh of a step's time, for values never read
     torch.backends.cudnn.benchmark = False
-    streams = Streams(seed)
+    streams = Generators(seed)
     torch.manual_seed(streams["weights"].initial_seed())
     return streams

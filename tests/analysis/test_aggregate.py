@@ -213,7 +213,7 @@ def test_tables_of_the_same_runs_in_another_order_of_seeds_say_the_same() -> Non
 # -- Samples that one method gets right ---------------------------------------------------------------------
 
 
-def test_a_sample_is_told_by_one_where_its_method_leads_the_best_other_one_most_first() -> None:
+def test_a_sample_is_uniquely_correct_where_its_method_leads_the_best_other_one_most_first() -> None:
     shares = pd.DataFrame(
         {
             "id": list("abcd"), "label": [0, 1, 2, 3],
@@ -221,15 +221,15 @@ def test_a_sample_is_told_by_one_where_its_method_leads_the_best_other_one_most_
         }
     )  # fmt: skip
 
-    found = aggregate.told_by_one({DATASET: shares})
+    found = aggregate.uniquely_correct({DATASET: shares})
 
     assert found[["method", "row", "id", "right", "others"]].to_numpy().tolist() == [
         ["greedy", 0, "a", 0.5, 0.25], ["greedy", 1, "b", 1.0, 0.75], ["balanced", 3, "d", 1.0, 0.0],
     ]  # fmt: skip
-    assert aggregate.told_by_one({DATASET: shares}, count=1)["id"].tolist() == ["a", "d"]
+    assert aggregate.uniquely_correct({DATASET: shares}, count=1)["id"].tolist() == ["a", "d"]
 
 
 def test_a_method_without_others_tells_nothing_alone() -> None:
     shares = pd.DataFrame({"id": ["a"], "label": [0], "greedy": [1.0]})
 
-    assert aggregate.told_by_one({DATASET: shares}).empty
+    assert aggregate.uniquely_correct({DATASET: shares}).empty

@@ -324,7 +324,7 @@ def test_samples_that_one_method_tells_are_shown_in_all_modalities_under_their_c
     gray = [np.full((1, 4, 4), v, dtype=np.uint8) for v in (7, 2)]
     clips = [np.full((3, 6, 4, 4), v, dtype=np.uint8) for v in (70, 20)]
 
-    figure = figures.told_by_one(rows, {"gray": gray, "color": clips}, ["zero", "one_b"], "title")
+    figure = figures.uniquely_correct(rows, {"gray": gray, "color": clips}, ["zero", "one_b"], "title")
 
     first, second = figure.axes
     assert first.get_title() == "one b\n100%, others 0%"
@@ -335,10 +335,10 @@ def test_samples_that_one_method_tells_are_shown_in_all_modalities_under_their_c
     plt.close(figure)
 
 
-def test_where_no_sample_is_told_by_one_the_figure_says_none() -> None:
+def test_where_no_sample_is_uniquely_correct_the_figure_says_none() -> None:
     rows = pd.DataFrame(columns=["method", "row", "id", "label", "right", "others"])
 
-    figure = figures.told_by_one(rows, {"gray": []}, ["a"], "title")
+    figure = figures.uniquely_correct(rows, {"gray": []}, ["a"], "title")
 
     assert [text.get_text() for text in figure.axes[0].texts] == ["none"]
     plt.close(figure)
@@ -387,8 +387,8 @@ def test_no_figure_is_wider_than_a_page() -> None:
         figures.costs(costs.assign(peak_gpu_memory_mb=900.0), NAMES),
         figures.samples({"train": [c[:, :, 0] for c in clips]}, classes, "title"),
         figures.samples({"train": clips}, classes, "title"),
-        figures.told_by_one(told, {"a": [clip[0] for clip in clips]}, classes, "title"),
-        figures.told_by_one(none, {"a": []}, classes, "title"),
+        figures.uniquely_correct(told, {"a": [clip[0] for clip in clips]}, classes, "title"),
+        figures.uniquely_correct(none, {"a": []}, classes, "title"),
         figures.proxy(tables(3)[0].assign(d_speed=0.1), "digits", "title"),
         figures.d_speed(curves, pd.DataFrame(), "digits", "title"),
     ]
@@ -430,7 +430,9 @@ def test_two_dozen_methods_are_all_named_in_every_figure_that_fits_a_page() -> N
         "branches": figures.branches(curves, "digits", list("ab"), "title"),
         "confusion": figures.confusion(counts, "digits", [f"class{k}" for k in range(40)], "title"),
         "costs": figures.costs(costs.assign(peak_gpu_memory_mb=0.0), NAMES),
-        "told_by_one": figures.told_by_one(told, {"a": [np.zeros((1, 4, 4), np.uint8)] * 26}, ["zero"], "title"),
+        "uniquely_correct": figures.uniquely_correct(
+            told, {"a": [np.zeros((1, 4, 4), np.uint8)] * 26}, ["zero"], "title"
+        ),
     }
 
     for kind, figure in drawn.items():

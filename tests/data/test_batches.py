@@ -9,7 +9,7 @@ from torch import Tensor
 from greedymm.data import hdf5
 from greedymm.data.batches import Batches, evaluation_size, loader
 from greedymm.data.inputs import Scaling
-from greedymm.data.samples import SPLITS, Facts, Samples, Stream
+from greedymm.data.samples import SPLITS, DatasetInfo, Samples, Stream
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
 
@@ -40,7 +40,7 @@ def samples(split: str, count: int) -> Samples:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "data.h5"
-    facts = Facts(("a", "b", "c"), "made here", "CC0", generated=True)
+    facts = DatasetInfo(("a", "b", "c"), "made here", "CC0", generated=True)
     hdf5.write(path, {split: samples(split, count) for split, count in COUNTS.items()}, facts)
     return path
 
@@ -216,6 +216,6 @@ def test_batches_of_large_samples_are_smaller_where_nothing_is_learned(side: int
         s: Stream({"m0": (1, side, side)}, [[np.zeros((1, side, side), np.uint8)]], np.zeros(1, np.int64), [s])
         for s in SPLITS
     }
-    hdf5.write(tmp_path / "data.h5", splits, Facts(("a",), "made here", "CC0", generated=True))
+    hdf5.write(tmp_path / "data.h5", splits, DatasetInfo(("a",), "made here", "CC0", generated=True))
 
     assert evaluation_size(tmp_path / "data.h5", ["m0"]) == size

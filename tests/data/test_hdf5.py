@@ -10,10 +10,10 @@ import pytest
 
 from greedymm.data import hdf5
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.samples import Broken, Facts, Samples, Stream
+from greedymm.data.samples import Broken, DatasetInfo, Samples, Stream
 from greedymm.errors import GreedymmError
 
-FACTS = Facts(
+FACTS = DatasetInfo(
     ("cat", "dög"),
     "drawn here",
     "CC0",

@@ -12,7 +12,7 @@ from torchvision.transforms import functional
 from greedymm.data import hdf5
 from greedymm.data.batches import Batches, loader
 from greedymm.data.inputs import Scaling, channels, window
-from greedymm.data.samples import SPLITS, Facts, Samples
+from greedymm.data.samples import SPLITS, DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
 
@@ -31,7 +31,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images[:, 0, :, 3] = 255
     clips = images[:, :, None].repeat(2, axis=2)
     samples = {s: Samples({"m0": images, "m1": clips}, number % 2, [f"{s}{i}" for i in number]) for s in SPLITS}
-    hdf5.write(path, samples, Facts(("a", "b"), "made here", "CC0", generated=True))
+    hdf5.write(path, samples, DatasetInfo(("a", "b"), "made here", "CC0", generated=True))
     return path
 
 
@@ -141,7 +141,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hdf5.write(
         path,
         {s: Samples(shown, np.arange(COUNT) % 2, [f"{s}{i}" for i in range(COUNT)]) for s in SPLITS},
-        Facts(("a", "b"), "made here", "CC0", generated=True),
+        DatasetInfo(("a", "b"), "made here", "CC0", generated=True),
     )
     return path
 

@@ -5,7 +5,7 @@ import tiny
 import torch
 
 from greedymm import checkpoint
-from greedymm.seeding import STREAMS, Streams, seed_everything
+from greedymm.seeding import STREAMS, Generators, seed_everything
 
 
 def finished(folder: Path, method: str, seed: int) -> bytes:
@@ -37,7 +37,7 @@ def test_bytes_of_a_checkpoint_do_not_depend_on_its_name(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("drawn", STREAMS)
 def test_drawing_from_one_stream_leaves_the_others_alone(drawn: str) -> None:
-    streams, untouched = Streams(0), Streams(0)
+    streams, untouched = Generators(0), Generators(0)
 
     torch.rand(100, generator=streams[drawn])
 
@@ -46,7 +46,7 @@ def test_drawing_from_one_stream_leaves_the_others_alone(drawn: str) -> None:
 
 
 def test_streams_of_one_seed_and_of_neighbouring_seeds_are_all_different() -> None:
-    draws = [tuple(torch.rand(4, generator=Streams(seed)[name]).tolist()) for seed in range(3) for name in STREAMS]
+    draws = [tuple(torch.rand(4, generator=Generators(seed)[name]).tolist()) for seed in range(3) for name in STREAMS]
 
     assert len(set(draws)) == 3 * len(STREAMS)
 
@@ -74,7 +74,7 @@ def test_what_a_method_draws_does_not_change_the_order_of_the_samples(tmp_path: 
 
 
 def test_streams_go_on_from_a_saved_state() -> None:
-    streams, other = Streams(0), Streams(1)
+    streams, other = Generators(0), Generators(1)
     torch.rand(7, generator=streams["order"])
 
     other.load_state_dict(streams.state_dict())

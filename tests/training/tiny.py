@@ -16,7 +16,7 @@ from greedymm.models.fusions.mmtm import Settings as Mmtm
 from greedymm.models.heads.joint import Settings as Joint
 from greedymm.models.heads.own import Settings as Own
 from greedymm.models.network import MultimodalNetwork
-from greedymm.seeding import Streams, seed_everything
+from greedymm.seeding import Generators, seed_everything
 from greedymm.settings import FusionSettings, HeadSettings, MethodSettings, Training
 from greedymm.training.fit import Fit, Progress, make_method
 from greedymm.training.methods.agm import Settings as Agm
@@ -115,7 +115,7 @@ class Run:
     """All that one training run needs."""
 
     fit: Fit
-    streams: Streams
+    streams: Generators
     train: Split
     val: Split
 

@@ -36,7 +36,7 @@ rule tables:
         "results/tables/headline.tex",
         "results/tables/curves.csv",
         "results/tables/during_training.csv",
-        "results/tables/told_by_one.csv",
+        "results/tables/uniquely_correct.csv",
         "results/tables/confusion.csv",
         "results/tables/steps.parquet",
         "results/tables/claims.csv",

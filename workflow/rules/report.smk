@@ -52,9 +52,9 @@ rule figures:
         ),
         report(
             expand(
-                "results/figures/told_by_one-{name}.png", name=FIGURES["told_by_one"]
+                "results/figures/uniquely_correct-{name}.png", name=FIGURES["uniquely_correct"]
             ),
-            caption="../report/told_by_one.rst",
+            caption="../report/uniquely_correct.rst",
             category="Accuracy",
         ),
         "results/figures/accuracy.svg",

@@ -8,7 +8,7 @@ import pandas as pd
 
 from greedymm.analysis.collect import GROUP, IDENTITY, LEFT_OUT
 from greedymm.analysis.statistics import Estimate, estimate
-from greedymm.files import whole
+from greedymm.files import atomic_write
 
 SPLITS = {"val": "validation", "test": "test"}  # as they are shown
 DECIMALS = 6  # beyond what any accuracy resolves: keeps tables the same across platforms
@@ -99,7 +99,7 @@ def curves_table(histories: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFr
     return means.assign(data=means["dataset"].map(dict(names)))
 
 
-def told_by_one(shares: Mapping[str, pd.DataFrame], count: int = 4) -> pd.DataFrame:
+def uniquely_correct(shares: Mapping[str, pd.DataFrame], count: int = 4) -> pd.DataFrame:
     """Test samples that one method gets right more often than every other one does.
 
     Args:
@@ -130,5 +130,5 @@ def _lead(table: pd.DataFrame, method: str, count: int) -> pd.DataFrame:
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write a table, the same bytes for the same content."""
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         table.round(DECIMALS).to_csv(beside, index=False)

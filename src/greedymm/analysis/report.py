@@ -45,7 +45,7 @@ CAPTIONS = {
     "confusion": "of the test samples of each class, the share that is taken for each class; all seeds together. Off"
     " the diagonal: what a method mistakes, and for what.",
     "samples": "samples of each class, training and test; of clips, frames from the first to the last.",
-    "told_by_one": "test samples that one method gets right in a larger share of its runs than every other method"
+    "uniquely_correct": "test samples that one method gets right in a larger share of its runs than every other method"
     " does: true class, share of its runs, and the largest share of another one. Modalities one below"
     " the other.",
     "costs": "What a training run takes: time of all its epochs, while others may have shared the machine, and"

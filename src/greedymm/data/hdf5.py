@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from greedymm.data.samples import SPLITS, Broken, Facts, Samples, Stream, left_out
+from greedymm.data.samples import SPLITS, Broken, DatasetInfo, Samples, Stream, left_out
 from greedymm.errors import GreedymmError
-from greedymm.files import whole
+from greedymm.files import atomic_write
 
 AGAIN = "If this project made it, delete it and run again."
 LAYOUT = 2  # raise it whenever a reader of the old layout would misread the new one
@@ -29,7 +29,7 @@ COMPRESSION = 4  # of gzip, from 1, fast, to 9, small
 IMAGES = 4  # axes of a stack of pictures; clips have one more
 
 
-def write(path: Path, splits: Mapping[str, Samples | Stream], facts: Facts) -> None:
+def write(path: Path, splits: Mapping[str, Samples | Stream], facts: DatasetInfo) -> None:
     """Write a dataset, the same bytes for the same content.
 
     Raises:
@@ -42,7 +42,7 @@ def write(path: Path, splits: Mapping[str, Samples | Stream], facts: Facts) -> N
     if len(set(ids)) < len(ids):
         raise GreedymmError(f"two samples have the same id: {Counter(ids).most_common(1)[0][0]}")
     broken: list[Broken] = []
-    with whole(path) as beside, h5py.File(beside, "w", libver="latest", track_order=True) as file:
+    with atomic_write(path) as beside, h5py.File(beside, "w", libver="latest", track_order=True) as file:
         for split in SPLITS:
             group = file.create_group(split, track_order=True)
             samples, kept = splits[split], np.arange(len(splits[split].labels))
@@ -115,7 +115,7 @@ def _modalities(samples: Samples | Stream) -> list[str]:
     return list(samples.shapes if isinstance(samples, Stream) else samples.modalities)
 
 
-def _check(split: str, splits: Mapping[str, Samples | Stream], facts: Facts) -> None:
+def _check(split: str, splits: Mapping[str, Samples | Stream], facts: DatasetInfo) -> None:
     if split not in splits:
         raise GreedymmError(f"the dataset has no split '{split}'")
     samples = splits[split]
@@ -136,7 +136,7 @@ def _check(split: str, splits: Mapping[str, Samples | Stream], facts: Facts) -> 
     _check_classes(split, labels, facts)
 
 
-def _check_classes(split: str, labels: npt.NDArray[np.int64], facts: Facts) -> None:
+def _check_classes(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo) -> None:
     counts = np.bincount(labels, minlength=len(facts.classes))
     empty = [name for name, count in zip(facts.classes, counts, strict=True) if count == 0]
     if empty:
@@ -154,8 +154,8 @@ class DataFile:
         self.path = path
         self._file = _open(path)
         self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
-        facts = {name: json.loads(self._file.attrs[name]) for name in Facts.__dataclass_fields__}
-        self.facts = Facts(**facts | {name: tuple(facts[name]) for name in ("classes", "notes")})
+        facts = {name: json.loads(self._file.attrs[name]) for name in DatasetInfo.__dataclass_fields__}
+        self.facts = DatasetInfo(**facts | {name: tuple(facts[name]) for name in ("classes", "notes")})
 
     def __enter__(self) -> Self:
         return self

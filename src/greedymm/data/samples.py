@@ -61,7 +61,7 @@ class Stream(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Facts:
+class DatasetInfo:
     """What a file says of itself, beside its samples."""
 
     classes: tuple[str, ...]

@@ -8,7 +8,7 @@ from greedymm.data.hdf5 import DataFile
 from greedymm.device import prepare
 from greedymm.evaluation.evaluate import check, evaluate_snapshots, measured, passes_of
 from greedymm.evaluation.predictions import predict_split
-from greedymm.files import whole, write_json
+from greedymm.files import atomic_write, write_json
 from greedymm.run import Run
 from greedymm.settings import Execution
 from greedymm.training.load import rebuilt
@@ -31,11 +31,11 @@ def evaluate(run: Run, execution: Execution) -> None:
     network.record_means(train)
     passes = passes_of(measures, modalities)
     tables = {s: predict_split(network, load(s), samples[s], modalities, passes) for s in samples}
-    with whole(run.evaluation_folder / "predictions.parquet") as beside:
+    with atomic_write(run.evaluation_folder / "predictions.parquet") as beside:
         pd.concat(tables.values()).to_parquet(beside, index=False)
     rates = {split: measured(table, measures, modalities) for split, table in tables.items()}
     # Of validation alone: test is looked at once, with the weights that were chosen.
     during = evaluate_snapshots(network, snapshots["weights"], train, load("val"), samples["val"], measures, modalities)
-    with whole(run.evaluation_folder / "during_training.csv") as beside:
+    with atomic_write(run.evaluation_folder / "during_training.csv") as beside:
         during.to_csv(beside, index=False)
     write_json({"best_epoch": state["best"]["epoch"]} | rates, run.evaluation_folder / "rates.json")

@@ -12,7 +12,7 @@ from greedymm.data.hdf5 import DataFile
 from greedymm.device import prepare
 from greedymm.errors import GreedymmError
 from greedymm.evaluation.predictions import probabilities
-from greedymm.files import whole
+from greedymm.files import atomic_write
 from greedymm.models.network import MultimodalNetwork
 from greedymm.run import Run
 from greedymm.settings import Execution
@@ -42,7 +42,7 @@ def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
     size = batches.evaluation_size(data, settings.stored)
     load = batches.loader(data, settings.stored, size, device, execution, settings.inputs)
     frame = probabilities(network, load(split), samples, settings.modalities, classes)
-    with whole(output) as beside:
+    with atomic_write(output) as beside:
         frame.to_csv(beside, index=False, float_format="%.6g")
 
 

@@ -15,9 +15,9 @@ from greedymm.analysis.claims import claims_table
 from greedymm.analysis.collect import collect, costs_table, steps_table, used
 from greedymm.analysis.sweeps import sections
 from greedymm.data.hdf5 import DataFile, shown_name
-from greedymm.data.samples import Facts
+from greedymm.data.samples import DatasetInfo
 from greedymm.errors import GreedymmError
-from greedymm.files import sha256, whole, write_json, write_text
+from greedymm.files import atomic_write, sha256, write_json, write_text
 from greedymm.params.modalities import modalities_of
 from greedymm.params.schema import Params
 from greedymm.plan import data_settings, figures_of, planned, points, report_key, sweep_place
@@ -44,12 +44,12 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
             "curves": aggregate.curves_table(collected.histories, names),
             "during_training": collected.during,
             "confusion": collected.confusion,
-            "told_by_one": aggregate.told_by_one(collected.shares),
+            "uniquely_correct": aggregate.uniquely_correct(collected.shares),
             "claims": claims,
         }.items():
             aggregate.write_csv(table, folder / f"{name}.csv")
         there = set(collected.used["run"])
-        with whole(folder / "steps.parquet") as beside:
+        with atomic_write(folder / "steps.parquet") as beside:
             steps_table(run for run in wanted if run.name in there).to_parquet(beside, index=False)
         write_json(aggregate.metrics(summary), folder / "metrics.json")
         write_text(folder / "headline.md", tables_text.as_markdown(headline))
@@ -60,7 +60,7 @@ def tables(params: Params, folder: Path, stamp: Path) -> None:
 
 def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
     """Step `figures`: tables and samples -> figures."""
-    tabled = ("runs", "summary", "curves", "during_training", "confusion", "told_by_one")
+    tabled = ("runs", "summary", "curves", "during_training", "confusion", "uniquely_correct")
     runs, summary, curves, during, counts, told = (pd.read_csv(tables / f"{name}.csv") for name in tabled)
     steps = pd.read_parquet(tables / "steps.parquet")
     runs = used(runs)
@@ -76,7 +76,7 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
         "branches": lambda n: draw.branches(curves, n, list(modalities[n]), names[n]),
         "confusion": lambda n: draw.confusion(counts, n, _facts(params, n).classes, names[n]),
         "samples": lambda n: _samples(params, n, modalities[n].values(), names[n]),
-        "told_by_one": lambda n: _told_by_one(params, n, modalities[n].values(), told, names[n]),
+        "uniquely_correct": lambda n: _uniquely_correct(params, n, modalities[n].values(), told, names[n]),
     }
     with stamped(stamp):
         for old in [*folder.glob("*.png"), *folder.glob("*.svg")]:  # of datasets that are no longer wanted, too
@@ -88,7 +88,7 @@ def figures(params: Params, tables: Path, folder: Path, stamp: Path) -> None:
                 draw.save(figure, folder / f"{kind}-{name}.png")
 
 
-def _facts(params: Params, dataset: str) -> Facts:
+def _facts(params: Params, dataset: str) -> DatasetInfo:
     with DataFile(data_settings(params, dataset).path) as file:
         return file.facts
 
@@ -101,12 +101,12 @@ def _samples(params: Params, dataset: str, stored: Iterable[str], title: str) ->
         return draw.samples(examples, file.facts.classes, title)
 
 
-def _told_by_one(params: Params, dataset: str, stored: Iterable[str], told: pd.DataFrame, title: str) -> Figure:
+def _uniquely_correct(params: Params, dataset: str, stored: Iterable[str], told: pd.DataFrame, title: str) -> Figure:
     """Figure of the test samples that one method gets right more often than others."""
     own = told[told["dataset"] == dataset]
     with DataFile(data_settings(params, dataset).path) as file:
         pictures = {m: [file.images("test", m)[row] for row in own["row"]] for m in dict.fromkeys(stored)}
-        return draw.told_by_one(own, pictures, file.facts.classes, title)
+        return draw.uniquely_correct(own, pictures, file.facts.classes, title)
 
 
 def costs(params: Params, folder: Path, stamp: Path) -> None:

@@ -20,7 +20,7 @@ from greedymm import checkpoint
 from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork
 from greedymm.params.plugins import module_of
-from greedymm.seeding import Streams
+from greedymm.seeding import Generators
 from greedymm.settings import MethodSettings, Training
 from greedymm.training.methods.base import Method
 from greedymm.training.services import Batches, Services, make_optimizer
@@ -106,7 +106,7 @@ class Fit:
         method: Method,
         settings: Training,
         modalities: Sequence[str],
-        streams: Streams,
+        streams: Generators,
         state: Path,
         identity: dict[str, Any],
     ) -> None:

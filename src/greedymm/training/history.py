@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from greedymm.files import whole
+from greedymm.files import atomic_write
 from greedymm.training.fit import Row
 from greedymm.training.step import Steps
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write a CSV file with one line per epoch."""
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         pd.DataFrame(rows).to_csv(beside, index=False)
 
 
@@ -32,5 +32,5 @@ def write_steps(path: Path, steps: Sequence[Steps], modalities: Sequence[str]) -
         speeds = pd.DataFrame(joined.speeds.numpy(), columns=[f"speed_{m}" for m in modalities])
         log = pd.DataFrame({name: values.numpy() for name, values in joined.log.items()})
         frame = pd.concat([frame, speeds.assign(d_speed=joined.d_speed.numpy()), log], axis=1)
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         frame.to_parquet(beside, index=False)

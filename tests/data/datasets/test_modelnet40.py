@@ -20,7 +20,7 @@ from greedymm.data import hdf5
 from greedymm.data.datasets import modelnet40
 from greedymm.data.datasets.modelnet40 import Settings, make
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.samples import MARK, Facts, Samples, Stream
+from greedymm.data.samples import MARK, DatasetInfo, Samples, Stream
 from greedymm.data.sources.meshes import read_off
 from greedymm.data.sources.renderer import render
 from greedymm.errors import GreedymmError
@@ -592,10 +592,10 @@ def test_objects_that_the_project_wrote_are_called_generated(tmp_path: Path) -> 
     assert "ModelNet40" not in facts.source
 
 
-# -- Facts --------------------------------------------------------------------------------------------------
+# -- DatasetInfo --------------------------------------------------------------------------------------------------
 
 
-def contents(facts: Facts) -> str:
+def contents(facts: DatasetInfo) -> str:
     (value,) = (value for key, value in facts.hashes.items() if key.startswith("content of "))
     return value
 

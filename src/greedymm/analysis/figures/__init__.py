@@ -1,6 +1,6 @@
 """Tables and samples -> figures, the same bytes for the same content."""
 
-from greedymm.analysis.figures.examples import samples, told_by_one
+from greedymm.analysis.figures.examples import samples, uniquely_correct
 from greedymm.analysis.figures.results import accuracy, confusion, costs, measures, proxy, utilization
 from greedymm.analysis.figures.style import label, nothing, save, styles
 from greedymm.analysis.figures.training import branches, d_speed, run_curves, steps
@@ -20,6 +20,6 @@ __all__ = [
     "save",
     "steps",
     "styles",
-    "told_by_one",
+    "uniquely_correct",
     "utilization",
 ]

@@ -55,7 +55,7 @@ def samples(examples: Mapping[str, Sequence[npt.NDArray[np.uint8]]], classes: Se
     return figure
 
 
-def told_by_one(
+def uniquely_correct(
     rows: pd.DataFrame,
     pictures: Mapping[str, Sequence[npt.NDArray[np.uint8]]],
     classes: Sequence[str],
@@ -64,7 +64,7 @@ def told_by_one(
     """Test samples that one method gets right more often than every other one: a row per method, all modalities.
 
     Args:
-        rows: as `aggregate.told_by_one` gives it, of one dataset.
+        rows: as `aggregate.uniquely_correct` gives it, of one dataset.
         pictures: modality -> uint8 (C, H, W) or (C, T, H, W) of each of the rows.
         classes: their names.
         title: of the figure.

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from greedymm.files import whole
+from greedymm.files import atomic_write
 
 WIDEST = 9.0  # inches: wider, and its print is too small on a page
 
@@ -105,7 +105,7 @@ def save(figure: Figure, path: Path) -> None:
     figure.set_layout_engine("none")
     box = figure.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
     for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None})):
-        with whole(path.with_suffix(suffix)) as beside:
+        with atomic_write(path.with_suffix(suffix)) as beside:
             figure.savefig(beside, format=suffix[1:], metadata=metadata, bbox_inches=box)
     plt.close(figure)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from greedymm.data.samples import Facts, Samples, hold_out
+from greedymm.data.samples import DatasetInfo, Samples, hold_out
 from greedymm.data.sources.download import RemoteFile, obtain
 from greedymm.errors import GreedymmError
 from greedymm.settings import DatasetSettings
@@ -80,11 +80,11 @@ class Digits(NamedTuple):
     ids: list[str]
 
 
-def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], Facts]:
+def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], DatasetInfo]:
     """Splits of the full MNIST: 60,000 training digits, some of them held out, and 10,000 test digits."""
     train, test = (_digits(part, raw) for part in FILES)
     hashes = {file.unpacked: file.content_md5 for files in FILES.values() for file in files}
-    return coloured(train, test, settings), Facts(CLASSES, SOURCE, LICENCE, generated=False, hashes=hashes)
+    return coloured(train, test, settings), DatasetInfo(CLASSES, SOURCE, LICENCE, generated=False, hashes=hashes)
 
 
 def _digits(part: str, raw: Path) -> Digits:

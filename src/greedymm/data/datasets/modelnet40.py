@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from greedymm.data.parallel import in_order
-from greedymm.data.samples import MARK, Broken, Facts, Samples, Stream, hold_out, left_out
+from greedymm.data.samples import MARK, Broken, DatasetInfo, Samples, Stream, hold_out, left_out
 from greedymm.data.sources import objects
 from greedymm.data.sources.archives import obtain_unpacked
 from greedymm.data.sources.objects import Item
@@ -73,7 +73,7 @@ class Settings(DatasetSettings):
     )
 
 
-def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], Facts]:
+def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], DatasetInfo]:
     """Splits of all objects whose files can be read; some of the training objects are held out for validation.
 
     Raises:
@@ -93,7 +93,7 @@ def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Sam
     _check_classes(whole, classes, settings, root)
     source, licence = _origin(classes, root, archived=bool(hashes))
     hashes |= {f"content of {len(whole)} objects": content}
-    facts = Facts(classes, source, licence, generated=(root / MARK).exists(), hashes=hashes, notes=notes)
+    facts = DatasetInfo(classes, source, licence, generated=(root / MARK).exists(), hashes=hashes, notes=notes)
     return _splits(whole, classes, settings, workers), facts
 
 

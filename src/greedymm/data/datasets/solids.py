@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from greedymm.data.parallel import in_order
-from greedymm.data.samples import SPLITS, Facts, Samples, Stream
+from greedymm.data.samples import SPLITS, DatasetInfo, Samples, Stream
 from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS, render
 from greedymm.data.synthetic.cad import CLASSES
 from greedymm.settings import DatasetSettings
@@ -44,11 +44,11 @@ class Item(NamedTuple):
     number: int
 
 
-def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], Facts]:
+def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], DatasetInfo]:
     """Splits of new objects; needs no network and no GPU."""
     classes = tuple(CLASSES)
     splits: dict[str, Samples | Stream] = {split: _stream(split, classes, settings, workers) for split in SPLITS}
-    return splits, Facts(classes, SOURCE, LICENCE, generated=True)
+    return splits, DatasetInfo(classes, SOURCE, LICENCE, generated=True)
 
 
 def _stream(split: str, classes: tuple[str, ...], settings: Settings, workers: int) -> Stream:
