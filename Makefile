@@ -34,13 +34,15 @@ test: lint ## lint, then the tests of minutes
 test-all: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist loadfile
 
-ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with one worker, without telemetry
-	$(ACTIVE) MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
+ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
+	. .venv/bin/activate; greedymm track --watch & trap "kill $$!" EXIT; . .venv/bin/activate; \
+		MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
 		mlflow ui --backend-store-uri "$$(greedymm uri)" --host 127.0.0.1 --port $(PORT) --workers 1
 
-lock: $(READY) ## write the releases of .venv to requirements.lock
+lock: $(READY) ## write the releases of .venv to requirements.lock and workflow/envs
 	( sed -n '/^#/p' requirements.lock; .venv/bin/pip freeze --exclude-editable \
 		| grep -viE '^(nvidia-|triton|cuda-toolkit)' ) > .lock && mv .lock requirements.lock
+	.venv/bin/python .ci/environment.py > workflow/envs/greedymm.yaml
 
 bench: all ## what each step has cost, and how long it takes to see that there is nothing to do
 	$(ACTIVE) greedymm jobs

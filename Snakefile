@@ -1,4 +1,4 @@
-"""sources -> HDF5 -> trained networks -> utilization -> tables -> figures -> report"""
+"""sources -> HDF5 -> trained networks -> measures -> tables, figures, report"""
 
 from snakemake.utils import min_version
 
@@ -14,26 +14,22 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
-include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        rules.tables.output,
-        rules.figures.output,
-        rules.costs.output,
+        files_of(PLAN.default_runs),
         rules.report.output,
-        rules.track.output if PARAMS.tracking.enabled else [],
-        files_of(RUNS),
+        rules.publish.output,
 
 
 rule sweeps:
     input:
+        files_of(SWEPT),
         rules.sweeps_page.output,
-        expand("{place}.svg", place=SWEEPS.values()),
-        rules.track_sweeps.output if PARAMS.tracking.enabled else [],
+        rules.publish_sweeps.output,
 
 
 for name in PARAMS.datasets:
@@ -42,35 +38,23 @@ for name in PARAMS.datasets:
         name:
             f"data_{name}"
         input:
-            data_settings(PARAMS, name).path,
+            PLAN.data_of(name).path,
 
     rule:
         name:
             f"runs_{name}"
         input:
-            files_of([run for run in RUNS if run.dataset == name]),
+            files_of([run for run in PLAN.default_runs if run.dataset == name]),
 
 
 onstart:
-    check_parts()
+    start()
 
 
 onsuccess:
-    forget_what_is_left_out()
-    if sweeps_are_newer():
-        logger.info("snakemake --cores 8 all shows the sweeps in the report")
-    # A store that was down costs no run, but a user should see it.
-    for note in map(Path, [*rules.track.output, *rules.track_sweeps.output]):
-        if (
-            PARAMS.tracking.enabled
-            and note.exists()
-            and "failed" in note.read_text()
-        ):
-            logger.warning(note.read_text())
-            note.unlink()  # tried again next time
+    synchronize()
 
 
 onerror:
-    logger.warning(
-        "Tables and the report of the runs that are finished: greedymm preview"
-    )
+    synchronize()
+    logger.warning("Tables and the report of the finished runs: greedymm preview")

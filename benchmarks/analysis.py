@@ -1,4 +1,4 @@
-"""How long the analysis takes: tables, figures, costs and report of made-up runs, in a folder of their own.
+"""How long the report takes: tables, figures and page of made-up runs, in a folder of their own.
 
 python benchmarks/analysis.py RUNS
 """
@@ -21,9 +21,9 @@ from greedymm.data import hdf5
 from greedymm.data.datasets.colored_mnist_5k import Settings, make
 from greedymm.params.load import validate
 from greedymm.params.schema import Params
-from greedymm.plan import data_settings, planned
+from greedymm.plan import Plan, read_plan
 from greedymm.run import Run
-from greedymm.steps import report as steps
+from greedymm.steps.report import make_report
 
 log = logging.getLogger(__name__)
 DATASET, EPOCHS, SAMPLES = "colored_mnist_5k", 10, 1000
@@ -44,43 +44,33 @@ def leave(run: Run, draws: np.random.Generator) -> None:
     """The files of one run, its results drawn."""
     right = round(float(draws.uniform(0.4, 0.9)), 3)
     if len(run.settings.modalities) == 1:
-        made_up.leave(run, {s: {"accuracy": right} for s in ("val", "test")}, samples=SAMPLES, epochs=EPOCHS)
+        made_up.leave_result(run, {s: {"accuracy": right} for s in ("val", "test")}, samples=SAMPLES, epochs=EPOCHS)
         return
     rates = {"accuracy": right, "d_util": float(draws.normal(0.1, 0.2))}
     for m in run.settings.modalities:
         rates |= {f"accuracy_{m}": right, f"accuracy_{m}_cut": right - 0.1, f"utilization_{m}": 0.1 / right}
     speeds = draws.normal(0.1, 0.2, EPOCHS).cumsum().tolist()
     snapshots = draws.normal(0.1, 0.2, len(run.settings.training.snapshots)).tolist()
-    made_up.leave(run, {"val": rates, "test": rates}, speeds, snapshots, samples=SAMPLES)
+    made_up.leave_result(run, {"val": rates, "test": rates}, speeds, snapshots, samples=SAMPLES)
 
 
 def main(count: int) -> None:
-    """Make the runs up, and time each step."""
+    """Make the runs up, and time the report."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         chdir(folder)
-        params = given(count // METHODS)
-        hdf5.write(data_settings(params, DATASET).path, *make(Settings(), Path(folder), 1))
+        plan = Plan.make(given(count // METHODS))
+        hdf5.write(plan.data_of(DATASET).path, *make(Settings(), Path(folder), 1))
         draws = np.random.default_rng(0)
-        runs = planned(params)
-        for run in runs:
+        for run in plan.default_runs:
             leave(run, draws)
-        results = Path("results")
-        tables, figures, costs = (results / name for name in ("tables", "figures", "costs"))
-        began = time.perf_counter()
-        for name, step in {
-            "tables": lambda: steps.tables(params, tables, tables / "t.key"),
-            "figures": lambda: steps.figures(params, tables, figures, figures / "f.key"),
-            "costs": lambda: steps.costs(params, costs, costs / "c.key"),
-            "report": lambda: steps.report(params, tables, figures, costs, results / "index.html", results / "r.key"),
-        }.items():
-            started = time.perf_counter()
-            step()
-            log.info("%s: %.1f s", name, time.perf_counter() - started)
+        plan.write()
+        started = time.perf_counter()
+        make_report(read_plan(plan.path))
+        seconds = time.perf_counter() - started
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        page = (results / "index.html").stat().st_size / 1e6
-        seconds = time.perf_counter() - began
-        log.info("%d runs: %.1f s, %.0f MiB; the page has %.1f MB", len(runs), seconds, memory, page)
+        page = (plan.folder / "index.html").stat().st_size / 1e6
+        log.info("%d runs: %.1f s, %.0f MiB; the page has %.1f MB", len(plan.runs), seconds, memory, page)
         chdir("/")
 
 

@@ -21,9 +21,11 @@ def runs_in(results: Path) -> dict[str, Path]:
 
 
 def rates_of(run: Path) -> dict[str, Any]:
-    """Best epoch, accuracies and rates of a run; an undefined rate is 0."""
-    (path,) = run.glob("*/rates.json")
-    return {name: value or 0.0 for name, value in flat(json.loads(path.read_text(encoding="utf-8"))).items()}
+    """Best epoch, accuracies and measures of a run; an undefined measure is 0. Earlier versions wrote rates.json."""
+    (path,) = [*run.glob("*/result.json"), *run.glob("*/rates.json")]
+    content = json.loads(path.read_text(encoding="utf-8"))
+    values = flat({name: content[name] for name in ("best_epoch", "val", "test")})
+    return {name: value or 0.0 for name, value in values.items()}
 
 
 def main(one: Path, other: Path) -> None:

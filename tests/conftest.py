@@ -20,7 +20,11 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def run(*words: str) -> str:
         monkeypatch.setattr(sys, "argv", ["greedymm", *words])
-        cli.main()
+        try:
+            cli.main()
+        except SystemExit as end:
+            if end.code:
+                raise
         return capsys.readouterr().out
 
     return run

@@ -1,68 +1,92 @@
-"""Files that runs leave, made up: for tests of what is made of them, and to time it."""
+"""Results of runs, made up: for tests of what is made of them, and to time it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from greedymm.params.load import validate
+from greedymm.params.schema import Params
 from greedymm.run import Run
 
+DATASET = "colored_mnist_5k"  # its modalities: color, gray
 SAMPLES, CLASSES = 20, 10
+HARDWARE = {"cpu": "Made up", "cores": 2, "memory_gib": 4}
+RECORD = {"commit": "", "device": "cpu", "hardware": HARDWARE, "machine": "made up", "python": "3.11"}
+COSTS = {"seconds": 2.0, "samples_per_second": 100.0, "peak_memory_mb": 300.0, "peak_gpu_memory_mb": 0.0}
 
 
-def leave(
+def make_params(
+    seeds: list[int], *, dataset: str = DATASET, sweeps: dict[str, Any] | None = None, **section: Any
+) -> Params:
+    """Params of one dataset with two methods and no unimodal references; `section` replaces its settings."""
+    settings: dict[str, Any] = {
+        "model": {"branch": {"name": "cnn"}, "fusion": {"name": "mmtm"}, "fuse_after": [2]},
+        "training": {"epochs": 3, "batch_size": 8, "learning_rate": 0.1, "snapshots": [1, 2]},
+        "methods": {"greedy": {}, "balanced": {}},
+        "unimodal": False,
+    }
+    return validate({"seeds": seeds, "datasets": {dataset: settings | section}, "sweeps": sweeps or {}})
+
+
+def leave_result(
     run: Run,
-    rates: dict[str, Any],
+    measures: dict[str, dict[str, float | None]],
     d_speed: list[float] | None = None,
-    d_util: list[float] | None = None,
+    d_util: Sequence[float | None] | None = None,
     *,
     samples: int = SAMPLES,
     epochs: int = 3,
 ) -> None:
-    """Leave the files of a finished run.
+    """Write what the analysis reads of a finished run: result.json, predictions.parquet and steps.parquet.
 
     Args:
         run: whose folders they go to.
-        rates: of each split its accuracy and, for several modalities, what else `evaluate.rates` gives. Of the test
-            samples as many are right as the accuracy says.
-        d_speed: at the end of each epoch; None: none.
-        d_util: at the epochs that the run's settings name for snapshots, as many.
-        samples: in test.
-        epochs: where there is no d_speed to count them by.
+        measures: of the splits val and test: `accuracy` and, for several modalities, other measures. So many of the
+            test samples are correct as the accuracy says.
+        d_speed: at the end of each epoch. None: the run has none.
+        d_util: at each epoch of the settings' snapshots.
+        samples: number of test samples.
+        epochs: their number, for a run without d_speed.
     """
-    run.evaluation_folder.mkdir(parents=True, exist_ok=True)
     numbers = list(range(1, (epochs if d_speed is None else len(d_speed)) + 1))
-    columns: dict[str, Any] = {"epoch": numbers, "train_loss": [1 / e for e in numbers]}
     heads = ["", *(f"_{m}" for m in run.settings.modalities)]
-    columns |= {f"val_accuracy{head}": [rates["val"]["accuracy"]] * len(numbers) for head in heads}
-    frame(run.folder / "history.csv", columns | ({} if d_speed is None else {"d_speed": d_speed}))
-    cost = {"seconds": 2.0, "samples_per_second": 100.0, "peak_memory_mb": 300.0, "peak_gpu_memory_mb": 0.0}
-    frame(
-        run.folder / "timing.csv", {"epoch": numbers} | {name: [value] * len(numbers) for name, value in cost.items()}
-    )
-    during = {} if d_util is None else {"accuracy": [0.5] * len(d_util), "d_util": d_util}
-    frame(run.evaluation_folder / "during_training.csv", {"epoch": run.settings.training.snapshots} | during)
-    steps = {"step": [1, 2, 3, 4], "mode": [0, 1, 2, 0]} | ({} if d_speed is None else {"d_speed": [d_speed[0]] * 4})
+    history: dict[str, Any] = {"epoch": numbers, "train_loss": [1 / epoch for epoch in numbers]}
+    history |= {f"val_accuracy{head}": [measures["val"]["accuracy"]] * len(numbers) for head in heads}
+    during: dict[str, Any] = {"epoch": [], "accuracy": []}
+    if d_util is not None:
+        epochs_measured = list(run.settings.training.snapshots)
+        during = {"epoch": epochs_measured, "accuracy": [0.5] * len(d_util), "d_util": d_util}
+    steps: dict[str, Any] = {"step": [1, 2, 3, 4], "mode": [0, 1, 2, 0]}
+    if d_speed is not None:
+        history["d_speed"], steps["d_speed"] = d_speed, [d_speed[0]] * 4
+    result = {
+        "settings": run.settings.model_dump(mode="json"),
+        "record": RECORD | {"versions": {"torch": "2"}},
+        "history": history,
+        "timing": {"epoch": numbers} | {name: [cost] * len(numbers) for name, cost in COSTS.items()},
+        "during_training": during,
+        "best_epoch": numbers[-1],
+        **measures,
+    }
+    run.evaluation_folder.mkdir(parents=True, exist_ok=True)
+    result_path(run).write_text(json.dumps(result))
     pd.DataFrame(steps).to_parquet(run.folder / "steps.parquet")
-    where = {"commit": "", "device": "cpu", "machine": "made up", "python": "3.11", "versions": {"torch": "2"}}
-    where |= {"hardware": {"cpu": "Made up", "cores": 2, "memory_gib": 4}}
-    settings = run.settings.model_dump(mode="json")
-    (run.folder / "record.json").write_text(json.dumps({"settings": settings} | where))
-    (run.evaluation_folder / "rates.json").write_text(json.dumps({"best_epoch": numbers[-1]} | rates))
-    predict(run, rates["test"]["accuracy"], samples)
+    leave_predictions(run, measures["test"]["accuracy"] or 0.0, samples)
 
 
-def predict(run: Run, accuracy: float, samples: int = SAMPLES, shift: int = 0) -> None:
-    """Predictions of a run, of which a share is right: the first samples, counted from `shift` on."""
+def result_path(run: Run) -> Path:
+    """Path of a run's result.json."""
+    return run.evaluation_folder / "result.json"
+
+
+def leave_predictions(run: Run, accuracy: float, samples: int = SAMPLES, shift: int = 0) -> None:
+    """Write predictions of a run, of which a share is correct: the first samples, counted from `shift` on."""
     label = np.arange(samples) % CLASSES
-    right = np.roll(np.arange(samples) < round(accuracy * samples), shift)
-    mean = np.where(right, label, (label + 1) % CLASSES).astype(np.int16)
-    of_split = {"id": [f"test-{i}" for i in range(samples)], "label": label, "mean": mean}
-    pd.DataFrame({"split": "test"} | of_split).to_parquet(run.evaluation_folder / "predictions.parquet")
-
-
-def frame(path: Path, columns: dict[str, Any]) -> None:
-    """Write a CSV file."""
-    pd.DataFrame(columns).to_csv(path, index=False)
+    correct = np.roll(np.arange(samples) < round(accuracy * samples), shift)
+    mean = np.where(correct, label, (label + 1) % CLASSES).astype(np.int16)
+    columns = {"split": "test", "id": [f"test-{i}" for i in range(samples)], "label": label, "mean": mean}
+    pd.DataFrame(columns).to_parquet(run.evaluation_folder / "predictions.parquet")

@@ -1,4 +1,4 @@
-"""Keys by code."""
+"""Keys by code: comments change none, a changed statement changes those of the runs that can reach it."""
 
 import ast
 import json
@@ -14,19 +14,17 @@ from typing import Any
 
 import pytest
 import yaml
-from test_plan import ALL, DATASET, NAME, RUNS, Keys, changed, given, keys
+from test_params import DATASET, NAME
+from test_plan import ALL, RUNS, Keys, changed, given, keys
 
 import greedymm
 from greedymm import fingerprint
 from greedymm.errors import GreedymmError
-from greedymm.params import plugins
 from greedymm.params.load import validate
 from greedymm.params.schema import Params
-from greedymm.plan import data_settings, planned
+from greedymm.plan import Plan, data_settings, planned
 
 ROOT = Path(__file__).parents[1]
-DEFAULT, PAPER = (yaml.safe_load((ROOT / f).read_text(encoding="utf-8")) for f in ("params.yaml", "params/paper.yaml"))
-CACHED = ("is_own", "code", "tree", "imports", "read", "knows")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +33,7 @@ def plain() -> Keys:
 
 
 class Code:
-    """A copy of the package that can be edited, in the place of the one that is fingerprinted.
+    """A copy of the package that can be edited, and is fingerprinted instead of the package.
 
     Args:
         source: the folder above the package.
@@ -47,10 +45,9 @@ class Code:
 
     def forget(self) -> None:
         """See the files as they are now."""
-        for remembered in (fingerprint.fingerprint, *(getattr(fingerprint, f"_{n}") for n in CACHED)):
-            remembered.cache_clear()
-        for found in (plugins.plugins, plugins.read_settings):
-            found.cache_clear()
+        for value in vars(fingerprint).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
 
     def edit(self, name: str, change: Callable[[str], str]) -> None:
         """Change the text of a file."""
@@ -76,51 +73,32 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Code]:
     copied.forget()
 
 
-MODULES = [
-    "training/methods/random.py",
-    "training/fit.py",
-    "models/fusions/mmtm.py",
-    f"data/datasets/{NAME}.py",
-    "steps/train.py",
+METHOD, DATA = "training/methods/random.py", f"data/datasets/{NAME}.py"
+NO_STATEMENT: list[Callable[[str], str]] = [
+    lambda text: f"# A remark.\n{text}",
+    lambda text: text.replace(":\n", ":  # a remark\n"),
+    lambda text: re.sub('"""(.*?)"""', r'"""Changed. \1"""', text, flags=re.DOTALL),
+    lambda text: ast.unparse(ast.parse(text)),
 ]
-NO_STATEMENT: dict[str, Callable[[str], str]] = {
-    "comment above": lambda text: f"# A remark.\n{text}",
-    "comments at line ends": lambda text: text.replace(":\n", ":  # a remark\n"),
-    "docstrings": lambda text: re.sub('"""(.*?)"""', r'"""Changed. \1"""', text, flags=re.DOTALL),
-    "formatting": lambda text: ast.unparse(ast.parse(text)),
-}
 
 
-def test_a_copy_of_the_package_has_its_keys(code: Code, plain: Keys) -> None:
+def test_an_edit_that_changes_no_statement_changes_no_key(code: Code, plain: Keys) -> None:
     assert keys(given()) == plain
-
-
-@pytest.mark.parametrize("change", NO_STATEMENT.values(), ids=NO_STATEMENT)
-def test_an_edit_that_changes_no_statement_changes_no_key(
-    change: Callable[[str], str], code: Code, plain: Keys
-) -> None:
-    for name in MODULES:
-        code.edit(name, change)
-
-    assert keys(given()) == plain
-
-
-def test_a_docstring_that_is_taken_away_changes_no_key(code: Code, plain: Keys) -> None:
+    for change in NO_STATEMENT:
+        for name in (METHOD, DATA, "training/fit.py", "models/fusions/mmtm.py"):
+            code.edit(name, change)
+        assert keys(given()) == plain
     docstring = re.compile(r'^ *""".*?"""\n', re.DOTALL | re.MULTILINE)
     code.edit("training/methods/balanced.py", lambda text: docstring.sub("", text))
-
     assert keys(given()) == plain
 
 
 # -- Every statement that a run can reach, and no other -------------------------------------------------------
 
-WITH_ALL = """
-import sys, importlib, os, json, unittest.mock
-import {first}
-for name in {excluded}:
-    sys.modules[name] = unittest.mock.MagicMock()
-asked = {asked}
-for name, modules in asked.items():
+IMPORT_EACH = """
+import sys, importlib, os, json
+import torch, torchvision, pandas
+for name, modules in {roots}.items():
     out, into = os.pipe()
     if os.fork() == 0:
         for module in modules:
@@ -134,15 +112,7 @@ for name, modules in asked.items():
 """
 
 
-@pytest.fixture(scope="module")
-def everything() -> Params:
-    """Params of every dataset, those of the paper among them, with one seed."""
-    paper = {name: section for name, section in PAPER["datasets"].items() if section != "drop"}
-    datasets = DEFAULT["datasets"] | paper
-    return validate({"seeds": [0], "datasets": datasets})
-
-
-def keys_of(params: Params) -> dict[str, str]:
+def code_keys(params: Params) -> dict[str, str]:
     """Fingerprints of the code behind each dataset's file, run and evaluation."""
     found = {f"data {name}": data_settings(params, name).code for name in params.datasets}
     for run in planned(params):
@@ -151,51 +121,31 @@ def keys_of(params: Params) -> dict[str, str]:
     return found
 
 
-@pytest.fixture(scope="module")
-def imported(everything: Params) -> dict[str, set[str]]:
-    """Modules of this project that Python has imported for each of these, tracking left aside."""
-    asked: dict[str, list[str]] = {}
-    for run in planned(everything):
+def imported_modules(params: Params) -> dict[str, set[str]]:
+    """Modules of this project that Python imports for each of these keys."""
+    roots: dict[str, list[str]] = {}
+    for run in planned(params):
         settings = run.settings
         data = ["greedymm.steps.prepare", type(settings.data).__module__]
-        parts = [
-            *settings.branches,
-            settings.head,
-            settings.method_settings,
-            *([settings.fusion] if settings.fusion else []),
-        ]
-        asked[f"data {run.dataset}"] = data
-        asked[f"run {run.dataset} {run.method}"] = [*data, "greedymm.steps.train", *(type(p).__module__ for p in parts)]
-        measures = [type(m).__module__ for m in run.evaluation.measures]
-        asked[f"evaluation {run.dataset}"] = ["greedymm.steps.evaluate", *measures]
-    story = WITH_ALL.format(first="torch, torchvision, pandas", excluded=fingerprint.EXCLUDED_FROM_KEYS, asked=asked)
-    done = subprocess.run(
-        [sys.executable, "-c", story],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        parts = [*settings.branches, settings.fusion, settings.head, settings.method_settings]
+        modules = [type(part).__module__ for part in parts if part is not None]
+        roots[f"data {run.dataset}"] = data
+        roots[f"run {run.dataset} {run.method}"] = [*data, "greedymm.steps.train", *modules]
+        measures = [type(measure).__module__ for measure in run.evaluation.measures]
+        roots[f"evaluation {run.dataset}"] = ["greedymm.steps.evaluate", *measures]
+    story = IMPORT_EACH.format(roots=roots)
+    done = subprocess.run([sys.executable, "-c", story], capture_output=True, text=True, check=True)
     return {name: set(modules) for name, modules in map(json.loads, done.stdout.splitlines())}
 
 
 def statements(tree: ast.Module) -> list[ast.stmt]:
-    """All statements of a module but docstrings, imports, and what only a type checker reads."""
-    found: list[ast.stmt] = []
-
-    def walk(body: list[ast.stmt]) -> None:
-        for statement in body:
-            if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
-                continue
-            is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-            if not is_text and not isinstance(statement, ast.Import | ast.ImportFrom):
-                found.append(statement)
-            for inner in ("body", "orelse", "finalbody"):
-                walk(getattr(statement, inner, []))
-
-    walk(tree.body)
-    return found
+    """All statements of a module but docstrings and imports."""
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.stmt) and not isinstance(n, ast.Import | ast.ImportFrom)]
+    return [n for n in nodes if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
 
 
 def with_another_statement(text: str, draws: random.Random) -> str:
-    """A module in which one of its statements, drawn at random, is another one."""
+    """A module in which a random statement is replaced."""
     tree = ast.parse(text)
     chosen = draws.choice(statements(tree))
 
@@ -206,54 +156,65 @@ def with_another_statement(text: str, draws: random.Random) -> str:
     return ast.unparse(ast.fix_missing_locations(Change().visit(tree)))
 
 
-def test_every_statement_that_a_run_can_reach_changes_its_key_and_no_other_does(
-    code: Code, everything: Params, imported: dict[str, set[str]]
-) -> None:
+def compare_with_imports(code: Code, params: Params, of_some: int, of_all_or_none: int) -> None:
+    """Change random statements of random modules; exactly the keys whose code imports the module must change.
+
+    Args:
+        code: the copied package.
+        params: whose keys.
+        of_some: how many modules that some of the keys reach, and not all.
+        of_all_or_none: how many of the other modules.
+    """
     seed = int(os.environ.get("GREEDYMM_SEED", random.SystemRandom().randrange(10**6)))
-    draws, before = random.Random(seed), keys_of(everything)  # noqa: S311
+    draws, before, imported = random.Random(seed), code_keys(params), imported_modules(params)  # noqa: S311
     assert before.keys() == imported.keys()
-    package = code.source / "greedymm"
-    modules = {f: f.relative_to(code.source).with_suffix("").as_posix() for f in sorted(package.rglob("*.py"))}
-    names = {file: name.removesuffix("/__init__").replace("/", ".") for file, name in modules.items()}
-    # Of every kind of module some: those that every run imports, those of some runs, and those of none.
-    counts = {f: sum(name in of for of in imported.values()) for f, name in names.items()}
-    some = [f for f in counts if 0 < counts[f] < len(imported) and statements(ast.parse(f.read_text()))]
-    rest = [f for f in counts if f not in some and statements(ast.parse(f.read_text()))]
-    for file in [*draws.sample(some, 20), *draws.sample(rest, 5)]:
+    some: list[tuple[Path, str, set[str]]] = []
+    rest: list[tuple[Path, str, set[str]]] = []
+    for file in sorted((code.source / "greedymm").rglob("*.py")):
+        name = file.relative_to(code.source).with_suffix("").as_posix().removesuffix("/__init__").replace("/", ".")
+        if statements(ast.parse(file.read_text(encoding="utf-8"))):
+            reached = {key for key, modules in imported.items() if name in modules}
+            (some if 0 < len(reached) < len(imported) else rest).append((file, name, reached))
+    for file, name, reached in [*draws.sample(some, of_some), *draws.sample(rest, of_all_or_none)]:
         text = file.read_text(encoding="utf-8")
-        code.edit(str(file.relative_to(package)), lambda text: with_another_statement(text, draws))
-
-        found = keys_of(everything)
-
-        name = names[file]
-        expected = {key for key, of in imported.items() if name in of and name not in fingerprint.EXCLUDED_FROM_KEYS}
-        different = {key for key in before if found[key] != before[key]}
-        assert different == expected, f"{name}, with GREEDYMM_SEED={seed}"
-        file.write_text(text, encoding="utf-8")
+        file.write_text(with_another_statement(text, draws), encoding="utf-8")
         code.forget()
 
+        after = code_keys(params)
 
-def test_what_stages_a_branch_says_it_has_changes_the_key_of_its_runs(code: Code, plain: Keys) -> None:
+        assert {key for key in before if after[key] != before[key]} == reached, f"{name}, with GREEDYMM_SEED={seed}"
+        file.write_text(text, encoding="utf-8")
+
+
+def test_a_changed_statement_changes_the_keys_of_what_imports_it_and_no_other(code: Code) -> None:
+    compare_with_imports(code, given({"seeds": [0]}), of_some=3, of_all_or_none=1)
+
+
+@pytest.mark.slow
+def test_in_all_datasets_a_changed_statement_changes_the_keys_of_what_imports_it(code: Code) -> None:
+    default, paper = (
+        yaml.safe_load((ROOT / f).read_text(encoding="utf-8"))["datasets"] for f in ("params.yaml", "params/paper.yaml")
+    )
+    used = {name: section for name, section in (default | paper).items() if section != "drop"}
+    compare_with_imports(code, validate({"seeds": [0], "datasets": default | used}), of_some=20, of_all_or_none=5)
+
+
+def test_what_a_plug_in_says_of_its_stages_changes_the_keys_of_its_runs(code: Code, plain: Keys) -> None:
     code.edit("models/branches/cnn.py", lambda text: text.replace("return len(self.widths)", "return 4"))
 
-    assert changed(plain, keys(given())) == RUNS | {"analysis"}
+    assert changed(plain, keys(given())) == RUNS
 
 
-@pytest.mark.parametrize("template", ["report.html.j2", "page.html.j2"])
-def test_the_templates_of_the_report_count_as_its_code(template: str, code: Code, plain: Keys) -> None:
-    code.edit(f"analysis/{template}", lambda text: text.replace("{% endblock %}", "<p>More.</p>{% endblock %}"))
+def test_a_template_counts_as_code_of_the_module_beside_it(code: Code) -> None:
+    (code.source / "greedymm/page.py").write_text("added = 1\n")
+    template = code.source / "greedymm/page.html.j2"
+    found = []
+    for text in ("<p>One</p>", "<p>Two</p>"):
+        template.write_text(text)
+        code.forget()
+        found.append(fingerprint.fingerprint(frozenset({"greedymm.page"})))
 
-    assert changed(plain, keys(given())) == {"analysis"}
-
-
-@pytest.mark.parametrize("name", ["methods/balanced.py", "methods/random.py"])
-def test_code_that_no_run_uses_changes_no_key(name: str, code: Code) -> None:
-    few = given({f"{DATASET}.methods": {"greedy": {}}})
-    before = keys(few)
-
-    code.add_statement(f"training/{name}")
-
-    assert keys(few) == before
+    assert found[0] != found[1]
 
 
 # -- Code pinned to a commit --------------------------------------------------------------------------------
@@ -287,49 +248,42 @@ def repository(code: Code, monkeypatch: pytest.MonkeyPatch) -> Repository:
     return Repository(code)
 
 
-def test_a_pinned_commit_counts_instead_of_the_code_as_it_is_now(repository: Repository, plain: Keys) -> None:
+def test_a_pinned_commit_counts_instead_of_the_present_code(repository: Repository, plain: Keys) -> None:
     commit = repository.commit()
-    for name in (
-        "training/methods/random.py",
-        f"data/datasets/{NAME}.py",
-        "evaluation/evaluate.py",
-        "analysis/figures/results.py",
-    ):
+    for name in (METHOD, DATA, "evaluation/evaluate.py"):
         repository.code.add_statement(name)
 
     assert changed(plain, keys(given())) == ALL | {"evaluation"}
-    for pin in (commit, commit[:7]):  # but what is drawn is always of the code as it is
-        assert changed(plain, keys(given({"code": pin}))) == {"analysis"}
+    assert keys(given({"code": commit[:7]})) == plain
+    pinned = given({"code": commit, f"{DATASET}.methods.balanced.window": 4})
+    assert changed(plain, keys(pinned)) == {"balanced"}  # settings change keys as without a pin
 
 
-def test_settings_change_the_keys_of_a_pinned_commit_as_well(repository: Repository, plain: Keys) -> None:
-    pinned = given({"code": repository.commit(), f"{DATASET}.methods.balanced.window": 4})
-
-    assert changed(plain, keys(pinned)) == {"balanced", "analysis"}
-
-
-def test_a_commit_that_the_repository_does_not_have_is_refused(repository: Repository) -> None:
+def test_an_unknown_commit_is_refused(repository: Repository) -> None:
     repository.commit()
-
-    with pytest.raises(GreedymmError, match="commit 0123456789, which this repository does not have"):
+    with pytest.raises(GreedymmError, match=r"no code of .* in commit 0123456789"):
         planned(given({"code": "0123456789"}))
 
 
-def test_a_pinned_commit_outside_of_any_repository_is_refused(code: Code, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(code.source.parent.parent))
-
-    with pytest.raises(GreedymmError, match="commit 0123456789"):
-        planned(given({"code": "0123456789"}))
-
-
-@pytest.mark.parametrize("lost", ["training/methods/random.py", f"data/datasets/{NAME}.py", "steps/train.py"])
-def test_a_commit_without_the_code_of_a_run_cannot_be_pinned(lost: str, repository: Repository) -> None:
-    path = repository.code.source / "greedymm" / lost
+def test_a_commit_without_the_code_of_a_run_cannot_be_pinned(repository: Repository) -> None:
+    path = repository.code.source / "greedymm" / METHOD
     text = path.read_text(encoding="utf-8")
     path.unlink()
     commit = repository.commit()
-    path.write_text(text, encoding="utf-8")  # added after that commit: no change of it would be seen in a key
+    path.write_text(text, encoding="utf-8")  # added after that commit, so no key could follow its changes
     repository.code.forget()
 
-    with pytest.raises(GreedymmError, match=commit):
+    with pytest.raises(GreedymmError, match=f"no code of .* in commit {commit}"):
         planned(given({"code": commit}))
+
+
+def test_a_figure_a_template_and_published_numbers_are_in_the_key_of_the_report_alone(code: Code) -> None:
+    plan = Plan.make(given())
+    folders = {plan.folder}
+    for name in ("figures/steps.py", "published.yaml", "authors.yaml", "report.html.j2", "page.html.j2"):
+        code.edit(f"analysis/{name}", lambda text: f"{text}\nadded: 1\n")
+        edited = Plan.make(given())
+        folders.add(edited.folder)
+        assert edited.runs.keys() == plan.runs.keys()
+
+    assert len(folders) == 1 + 5

@@ -22,10 +22,10 @@ from greedymm.models.network import MultimodalNetwork
 from greedymm.params.plugins import names_of, settings_class
 from greedymm.seeding import seed_everything
 from greedymm.settings import Execution, Inputs, MethodSettings
-from greedymm.training.fit import make_method
-from greedymm.training.services import Services, make_optimizer
-from greedymm.training.speed import ConditionalLearningSpeed
-from greedymm.training.step import Steps, train_epoch
+from greedymm.training.fit import Fit
+from greedymm.training.networks import make_method
+from greedymm.training.services import Services
+from greedymm.training.step import Steps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CPU = torch.device("cpu")
@@ -85,23 +85,14 @@ def test_a_gpu_gets_the_same_batches_as_the_cpu(
         loader(paths[kind], tiny.NAMES[:2], 8, device, execution, inputs)("train", seeded(1), seeded(2))
         for device in (torch.device("cuda"), CPU)
     )
-    for (found, labels), (wanted, wanted_labels) in zip(there, here, strict=True):
+    for (found, labels), (expected, wanted_labels) in zip(there, here, strict=True):
         assert torch.equal(labels.cpu(), wanted_labels)
-        for x, w in zip(found, wanted, strict=True):
+        for x, w in zip(found, expected, strict=True):
             torch.testing.assert_close(x.cpu(), w, rtol=1e-6, atol=1e-6)
 
 
 class Training:
-    """A method at work on fresh weights, as a run has it.
-
-    Args:
-        method: its name.
-        fresh: gives the network.
-        path: of the data.
-        device: of the network and the batches.
-        inputs: what the network sees.
-        learning_rate: of SGD.
-    """
+    """A run of a method on a device, with the batches of a file."""
 
     def __init__(
         self,
@@ -112,26 +103,23 @@ class Training:
         inputs: Inputs = Inputs(),  # noqa: B008  immutable
         learning_rate: float = 0.1,
     ) -> None:
-        streams = seed_everything(0)
-        self.network = fresh().to(device)
+        streams, network = seed_everything(0), fresh().to(device)
         load = loader(path, tiny.NAMES[:2], 8, device, Execution(), inputs)
         self.train, self.val = load("train", streams["order"], streams["augmentation"]), load("val")
         settings = METHODS[method].model_validate(QUICK.get(method, {}))
         assert isinstance(settings, MethodSettings)
-        self.method = make_method(settings, self.network, streams["method"])
-        self.settings = tiny.TRAINING.model_copy(update={"learning_rate": learning_rate, "momentum": 0.0})
-        self.optimizer = make_optimizer(self.network, self.settings)
-        self.speed = ConditionalLearningSpeed(self.network)
+        training = tiny.TRAINING.model_copy(update={"learning_rate": learning_rate, "momentum": 0.0})
+        made = make_method(settings, network, streams["method"])
+        self.fit = Fit(network, made, training, tiny.NAMES[:2], streams, path.parent / "resume.pt", {})
 
     def start(self, epoch: int) -> None:
-        """What comes before the steps of an epoch."""
-        services = Services(self.network, self.train, self.val, self.optimizer, self.settings)
-        self.method.start_epoch(epoch, services)
+        """Prepare an epoch."""
+        fit = self.fit
+        fit.method.start_epoch(epoch, Services(fit.model, self.train, self.val, fit.optimizer, fit.settings))
 
     def steps(self, batches: Sequence[Any] | None = None, epoch: int = 0) -> Steps:
         """Train on batches; None: on all."""
-        taken, count = self.train if batches is None else batches, len(self.train)
-        return train_epoch(self.network, taken, count, self.method, self.speed, self.optimizer, epoch)
+        return self.fit.train_batches(epoch, self.train if batches is None else batches, len(self.train))
 
 
 @pytest.mark.parametrize(("kind", "fresh"), NETWORKS.values(), ids=NETWORKS)
@@ -180,5 +168,5 @@ def test_the_same_seed_gives_the_same_weights(
         training = Training("greedy", fresh, paths[kind], device)
         training.start(epoch=0)
         training.steps()
-        weights.append(torch.cat([p.detach().flatten() for p in training.network.parameters()]))
+        weights.append(torch.cat([p.detach().flatten() for p in training.fit.model.parameters()]))
     assert torch.equal(*weights)

@@ -9,19 +9,19 @@ import pytest
 import torch
 
 import greedymm
-from greedymm import tracking
+from greedymm import checkpoint
 from greedymm.data import hdf5
 from greedymm.data.datasets.colored_mnist_5k import Settings, make
+from greedymm.errors import GreedymmError
 from greedymm.files import read_json
 from greedymm.params.load import validate
-from greedymm.params.schema import Tracking
 from greedymm.plan import planned
 from greedymm.run import Run
 from greedymm.settings import Execution
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.train import train
 
-CPU, UNTRACKED = Execution(device="cpu"), Tracking(enabled=False)
+CPU = Execution(device="cpu")
 BRANCH = {"name": "cnn", "widths": [4, 8]}
 MMTM = {"branch": BRANCH, "fusion": "mmtm", "fuse_after": [1, 2]}
 CONCAT = {"branch": BRANCH, "fusion": "concat", "head": "joint"}
@@ -67,6 +67,7 @@ def run_of(model: dict[str, Any], method: str, settings: dict[str, Any], data: P
     (run,) = planned(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
     run.data_path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(data, run.data_path)
+    shutil.copy(data.with_suffix(".json"), run.data_path.with_suffix(".json"))
     return run
 
 
@@ -74,7 +75,13 @@ class KilledError(Exception):
     """Stands for whatever ends a process."""
 
 
-@pytest.mark.parametrize(("model", "method", "settings"), CASES.values(), ids=CASES)
+QUICK = {"balanced", "mla", "concat, agm", "branches that differ"}
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "settings"),
+    [pytest.param(*case, id=name, marks=[] if name in QUICK else pytest.mark.slow) for name, case in CASES.items()],
+)
 def test_it_trains_is_measured_and_resumes(
     model: dict[str, Any],
     method: str,
@@ -85,17 +92,17 @@ def test_it_trains_is_measured_and_resumes(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = run_of(model, method, settings, data)
-    train(run, CPU, UNTRACKED)
+    train(run, CPU)
     evaluate(run, CPU)
     history, steps = pd.read_csv(run.folder / "history.csv"), pd.read_parquet(run.folder / "steps.parquet")
     whole = {name: (run.folder / name).read_bytes() for name in ("checkpoint.pt", "snapshots.pt", "steps.parquet")}
-    rates = read_json(run.evaluation_folder / "rates.json")
+    result = read_json(run.evaluation_folder / "result.json")
 
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
     assert len(steps) == 3 * 5
     assert steps.notna().all(axis=None) or model is CONCAT or method == "mla"
-    assert {"shapley_color", "shapley_gray", "shapley_gap", "interaction"} <= rates["test"].keys()
-    assert ("utilization_color" in rates["val"]) == (model is not CONCAT)
+    assert {"shapley_color", "shapley_gray", "shapley_gap", "interaction"} <= result["test"].keys()
+    assert ("utilization_color" in result["val"]) == (model is not CONCAT)
     predictions = pd.read_parquet(run.evaluation_folder / "predictions.parquet")
     assert {"mean", "color", "gray", "mean_only_color", "mean_only_gray"} <= set(predictions)
 
@@ -106,11 +113,11 @@ def test_it_trains_is_measured_and_resumes(
 
     shutil.rmtree(run.folder)
     with monkeypatch.context() as killing:
-        killing.setattr(tracking.Tracker, "epoch", _die)
+        killing.setattr("greedymm.steps.train.log_live", _die)
         for _ in range(2):
             with pytest.raises(KilledError):
-                train(run, CPU, UNTRACKED)
-    train(run, CPU, UNTRACKED)
+                train(run, CPU)
+    train(run, CPU)
     assert whole == {name: (run.folder / name).read_bytes() for name in whole}
 
 
@@ -123,9 +130,15 @@ def test_a_loaded_network_predicts_as_the_evaluation_did(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     run = run_of(MMTM, "mla", {}, data)  # which brings a head and a decision rule of its own
-    train(run, CPU, UNTRACKED)
+    train(run, CPU)
     evaluate(run, CPU)
     predictions = pd.read_parquet(run.evaluation_folder / "predictions.parquet").query("split == 'test'")
+    with pytest.raises(GreedymmError, match=r"snapshots.pt lacks best, .*: give the checkpoint.pt"):
+        greedymm.load(run.folder / "snapshots.pt")
+    state = checkpoint.load(run.folder / "checkpoint.pt", torch.device("cpu"))
+    checkpoint.save(tmp_path / "newer.pt", state.pop("settings") | {"newer": 1}, state)
+    with pytest.raises(GreedymmError, match=r"newer.pt has settings that this version does not support:"):
+        greedymm.load(tmp_path / "newer.pt")
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

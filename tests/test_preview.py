@@ -1,10 +1,8 @@
-"""The report of what is finished so far: whatever is missing is named, and nothing that is there is lost."""
+"""The report of all runs, and the preview of the finished ones."""
 
 import html
-import json
+import logging
 import re
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,144 +12,164 @@ import pandas as pd
 import pytest
 import yaml
 
-from greedymm import cli
 from greedymm.data import hdf5
 from greedymm.data.datasets.colored_mnist_5k import Settings, make
 from greedymm.errors import GreedymmError
+from greedymm.files import write_text
 from greedymm.params.load import validate
-from greedymm.params.schema import Params
-from greedymm.plan import analysis_key, data_settings, planned, points
-from greedymm.steps.report import preview
+from greedymm.plan import Plan, planned
+from greedymm.steps.report import make_report, preview
 
-NAME, LATER = "colored_mnist_5k", "solids"
+NAME, LATER = made_up.DATASET, "solids"
 FOLDER = Path("results/preview")
+SWEEP = {"dataset": NAME, "setting": "training.learning_rate", "methods": ["greedy"], "seeds": [0]}
+SWEEPS = {"rate": SWEEP | {"values": [0.1, 0.2]}, "later": SWEEP | {"values": [0.1, 0.3]}}
 
 
-@pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """Two datasets, two seeds; of the first all runs are there, of the second not even the data."""
-    monkeypatch.chdir(tmp_path)
-    return left(tmp_path, [0, 1])
+def make_plan(seeds: list[int], *, later: bool = False, sweeps: dict[str, Any] | None = None) -> Plan:
+    """A plan whose runs on one dataset are finished; of the second, `later`, there are not even data."""
+    raw = made_up.make_params(seeds, unimodal=True, data={"per_class": 10}, sweeps=sweeps).model_dump(mode="json")
+    if later:
+        raw["datasets"][LATER] = made_up.make_params(seeds, dataset=LATER).model_dump(mode="json")["datasets"][LATER]
+    return Plan.make(validate(raw))
 
 
-def left(folder: Path, seeds: list[int]) -> Params:
-    section: dict[str, Any] = {
-        "model": {"branch": {"name": "cnn"}, "fusion": {"name": "mmtm"}, "fuse_after": [2]},
-        "training": {"epochs": 3, "batch_size": 8, "learning_rate": 0.1, "snapshots": [1, 2]},
-        "methods": {"greedy": {}, "balanced": {}},
-    }
-    params = validate({"seeds": seeds, "datasets": {NAME: section | {"data": {"per_class": 10}}, LATER: section}})
-    hdf5.write(data_settings(params, NAME).path, *make(Settings(per_class=10), folder, 1))
-    draws = np.random.default_rng(0)
-    for run in planned(params):
+def leave_all(plan: Plan, folder: Path) -> None:
+    path = plan.data_of(NAME).path
+    hdf5.write(path, *make(Settings(per_class=10), folder, 1))
+    random = np.random.default_rng(0)
+    for run in plan.default_runs:
         if run.dataset == NAME:
-            right = 0.25 + 0.5 * (run.method != "greedy") + 0.05 * run.seed
-            split: dict[str, float] = {"accuracy": right, "d_util": draws.normal()}
-            for m in run.settings.modalities:
-                split |= {f"accuracy_{m}": right, f"accuracy_{m}_cut": right / 2, f"utilization_{m}": 0.5}
+            correct = 0.25 + 0.5 * (run.method != "greedy") + 0.05 * run.seed
+            measures: dict[str, float | None] = {"accuracy": correct}
             fused = len(run.settings.modalities) > 1
-            speeds = ([0.5, 0.2, 0.1], [0.3, 0.1]) if fused else ()
-            made_up.leave(run, {"val": split, "test": split}, *speeds)
-    return params
+            if fused:
+                measures["d_util"] = random.normal()
+                for m in run.settings.modalities:
+                    measures |= {f"accuracy_{m}": correct, f"accuracy_{m}_cut": correct / 2, f"utilization_{m}": 0.5}
+            speeds: Any = ([0.5, 0.2, 0.1], [0.3, 0.1]) if fused else ()
+            made_up.leave_result(run, {"val": measures, "test": measures}, *speeds)
 
 
-def test_of_one_seed_there_is_no_interval_and_the_page_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    params = left(tmp_path, [0])
 
-    preview(params, FOLDER)
 
-    page = (FOLDER / "report/index.html").read_text()
-    assert "Where there is one seed, there is neither interval nor test." in page
+def read_rows(page: str) -> list[list[str]]:
+    """Cells of each row of each table."""
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+
+
+# -- The report ---------------------------------------------------------------------------------------------
+
+
+def test_the_report_shows_results_costs_and_how_to_reproduce_them(tmp_path: Path) -> None:
+    plan = make_plan([0, 1], sweeps=SWEEPS)
+    leave_all(plan, tmp_path)
+
+    make_report(plan)
+
+    page = (plan.folder / "index.html").read_text()
+    rows = read_rows(page)
+    assert page.count("data:image/png;base64,") == len(list(plan.folder.glob("figures/*.png"))) == 1 + 8 + 1
+    assert len(list(plan.folder.glob("figures/*.svg"))) == 10
+    assert {path.name for path in plan.folder.glob("tables/*.csv")} >= {"runs.csv", "headline.csv", "claims.csv"}
+    costs = ["greedy", "2", "0.2", "6.0", "6.0", "100", "300"]  # two runs of three epochs of 2 s
+    assert costs in [row[1:] for row in rows]
+    (estimate,) = (row[1] for row in rows if row[:1] == ["(a) Greedy training uses its modalities unequally"])
+    assert re.fullmatch(r"-?\d\.\d\d \[-?\d+\.\d\d, -?\d+\.\d\d\]", estimate)
+    assert "2 seeds cannot decide" in page
+    assert "0.8 minutes of training; the longest run 6 s; at most 300 MiB" in page
+    assert "Made up, 2 cores, 4 GiB of memory, made up, device cpu" in page
+    assert "gray alone on colored_mnist_5k: 77.5 %" in page  # beside published numbers
+    assert "variance 0.02, validation 0.2, seed 0, per_class 10, epochs 3." in page
+    assert 'id="excluded"' not in page
+    assert "<code>training.learning_rate</code> of colored_mnist_5k" in page
+    assert 'href="sweeps.html"' in page
+    assert "snakemake --cores 8 sweeps" in page
+    assert f"<code>{plan.data_of(NAME).path}</code>" in page
+    settings = yaml.safe_load(html.unescape(re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)[-1]))
+    assert not {"tracking", "execution"} & set(settings)
+    assert [run.id for run in planned(validate(settings))] == [run.id for run in plan.default_runs]
+
+
+def test_of_one_seed_there_is_no_interval_and_the_same_results_give_the_same_page(tmp_path: Path) -> None:
+    plan = make_plan([0])
+    leave_all(plan, tmp_path)
+
+    make_report(plan)
+    page = (plan.folder / "index.html").read_text()
+    make_report(plan)
+
+    assert (plan.folder / "index.html").read_text() == page
+    assert "sweeps.html" not in page
+    assert "1 seed cannot decide" in page
     assert "one seed: no interval, no test" in page
-    claims = pd.read_csv(FOLDER / "tables/claims.csv")
+    claims = pd.read_csv(plan.folder / "tables/claims.csv")
     assert claims[["low", "high", "p"]].isna().all(axis=None)
     assert "supported" not in page
     assert "contradicted" not in page
 
 
-def test_the_page_says_in_short_what_holds_what_it_cost_and_how_to_make_it_again(params: Params) -> None:
-    preview(params, FOLDER)
+def test_the_report_is_refused_where_a_run_cannot_be_used(tmp_path: Path) -> None:
+    plan = make_plan([0])
+    leave_all(plan, tmp_path)
+    broken = plan.default_runs[0]
+    made_up.result_path(broken).write_text("{")
 
-    page = (FOLDER / "report/index.html").read_text()
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
-    (verdict,) = (row[1] for row in rows if row[:1] == ["(a) Greedy training uses its modalities unequally"])
-    assert re.match(r"undecided, -?\d\.\d\d \[-?\d+\.\d\d, -?\d+\.\d\d\], p 1\.000", verdict)
-    costs = ["greedy", "2", "0.2", "6.0", "6.0", "100", "300"]  # two runs of three epochs of 2 s
-    assert costs in [row[1:] for row in rows]
-    assert "Made up, 2 cores, 4 GiB of memory, made up, device cpu" in page
-    settings = yaml.safe_load(html.unescape(re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)[-1]))
-    assert {run.name for run in planned(validate(settings))} == {run.name for run in planned(params)}
+    with pytest.raises(GreedymmError, match=rf"1 runs cannot be used:\n  {broken.id}"):
+        make_report(plan)
+
+    assert not plan.folder.exists()
 
 
-def test_what_is_finished_is_shown_and_what_is_not_is_named(params: Params) -> None:
-    broken = planned(params)[0]
-    (broken.folder / "history.csv").write_text("epoch,train_loss\n1,")
+# -- The preview --------------------------------------------------------------------------------------------
 
-    preview(params, FOLDER)
 
-    runs = pd.read_csv(FOLDER / "tables/runs.csv", keep_default_na=False)
-    reasons = dict(zip(runs["run"], runs["left_out"], strict=True))
-    assert reasons.keys() == {run.name for run in planned(params)}
-    assert "history.csv" in reasons[broken.name]
-    for run in planned(params)[1:]:
-        assert ("record.json is missing" in reasons[run.name]) == (run.dataset == LATER)
-    page = (FOLDER / "report/index.html").read_text()
-    assert "9 runs could not be used" in page
-    assert f"greedy, seed 0, of {LATER}" in page
-    assert "0.8 minutes of training in all; a run at most 6 s and 300 MiB" in page  # 8 runs of 3 epochs
-    assert "gray alone on colored_mnist_5k: 77.5 %" in page  # beside what others published
+def test_the_preview_shows_finished_runs_and_names_the_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plan = make_plan([0, 1], later=True, sweeps=SWEEPS)
+    leave_all(plan, tmp_path)
+    swept = plan.runs[plan.sweeps["rate"][1][1]]
+    made_up.leave_result(swept, {split: {"accuracy": 0.5, "d_util": 0.1} for split in ("val", "test")}, [0.5])
+    broken = plan.default_runs[1]
+    made_up.result_path(broken).write_text("{")
+    for old in (FOLDER / "figures" / f"samples-{LATER}.png", FOLDER / "sweeps/later.png", FOLDER / "sweeps.html"):
+        write_text(old, "of an earlier preview")
+
+    with caplog.at_level(logging.INFO):
+        preview(plan, FOLDER)
+
+    page = (FOLDER / "index.html").read_text()
+    assert len(plan.default_runs) == 12
+    assert "not finished or cannot be used: 5." in page
+    assert f"{broken.id}: {made_up.result_path(broken)} is broken" in page
+    assert page.count(f"<li>{LATER}/") == 4
     assert page.count("data:image/png;base64,") == 1 + 8 + 1
-    without = [path.name for path in FOLDER.glob(f"figures/*-{LATER}.png")]  # there, and not on the page
-    assert len(without) == 8
-    seeds = pd.read_csv(FOLDER / "tables/headline.csv").set_index(["dataset", "method"])["seeds"]
-    assert seeds[NAME, "greedy"] == "1 of 2"
+    headline = pd.read_csv(FOLDER / "tables/headline.csv").set_index("method")["seeds"]
+    assert headline.to_dict() == {"greedy": 1, "balanced": 2, "unimodal_color": 2, "unimodal_gray": 2}
+    assert not list(FOLDER.glob(f"*/*{LATER}*"))
+    assert {path.name for path in FOLDER.glob("sweeps/*")} == {"rate.csv", "rate.png", "rate.svg"}
+    assert 'id="sweep-rate"' in (FOLDER / "sweeps.html").read_text()
+    assert "Sweep later is skipped: 1 runs cannot be used" in caplog.text
+    assert str((FOLDER / "index.html").resolve()) in caplog.text
+    assert not plan.folder.exists()
 
 
-def test_where_only_single_modalities_are_finished_it_shows_those(params: Params) -> None:
-    for run in planned(params):
+def test_the_preview_shows_single_modalities_alone(tmp_path: Path) -> None:
+    plan = make_plan([0])
+    leave_all(plan, tmp_path)
+    for run in plan.default_runs:
         if len(run.settings.modalities) > 1:
-            (run.folder / "record.json").unlink(missing_ok=True)
+            made_up.result_path(run).unlink()
 
-    preview(params, FOLDER)
+    preview(plan, FOLDER)
 
-    assert set(pd.read_csv(FOLDER / "tables/headline.csv").dropna()["method"]) <= {"unimodal_color", "unimodal_gray"}
-    assert (FOLDER / "report/index.html").exists()
-
-
-def test_a_sweep_of_which_a_run_failed_is_shown_and_the_run_is_named(params: Params) -> None:
-    section = {"dataset": NAME, "setting": "training.learning_rate", "methods": ["greedy"], "seeds": [0]}
-    sweeps = {"rate": section | {"values": [0.1, 0.2, 9.0]}, "untouched": section | {"values": [0.1, 0.3]}}
-    params = validate(params.model_dump(mode="json") | {"sweeps": sweeps})
-    of_base, lower, diverged = (point.run for point in points(params, "rate"))
-    shutil.copytree(of_base.folder, lower.folder)
-    record = json.loads((lower.folder / "record.json").read_text())
-    record["settings"] = lower.settings.model_dump(mode="json")
-    (lower.folder / "record.json").write_text(json.dumps(record))
-
-    preview(params, FOLDER)
-
-    page = (FOLDER / "report/index.html").read_text()
-    assert 'id="sweep-rate"' in page
-    assert 'id="sweep-untouched"' not in page  # of which there is no run
-    assert re.search(r"Not made yet\..*?<code>training.learning_rate</code> of colored_mnist_5k\.", page, re.DOTALL)
-    assert "greedy, seed 0, at 9.0: " in page
-    assert f"{diverged.folder}/record.json is missing" in page
+    assert set(pd.read_csv(FOLDER / "tables/headline.csv")["method"]) == {"unimodal_color", "unimodal_gray"}
+    assert (FOLDER / "index.html").exists()
+    assert not (FOLDER / "sweeps.html").exists()
 
 
-def test_the_preview_is_never_taken_for_the_whole(params: Params) -> None:
-    preview(params, Path("results"))
-
-    assert not list(Path("results").glob(f"*/{analysis_key(params)}.key"))
-
-
-def test_without_a_finished_run_it_says_so(params: Params, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for run in planned(params):
-        (run.folder / "record.json").unlink(missing_ok=True)
-
-    with pytest.raises(GreedymmError, match="no run has results that can be used"):
-        preview(params, FOLDER)
-    (tmp_path / "params.yaml").write_text("seeds: [0]\n")
-    monkeypatch.setattr(sys, "argv", ["greedymm", "preview"])
-    with pytest.raises(SystemExit, match="greedymm: "):
-        cli.main()
+def test_without_a_finished_run_the_preview_says_so() -> None:
+    with pytest.raises(GreedymmError, match="4 runs cannot be used"):
+        preview(make_plan([0]), FOLDER)

@@ -8,44 +8,70 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greedymm.analysis.inspection import described
+from greedymm.analysis.inspection import describe_run
 from greedymm.data import hdf5
-from greedymm.data.datasets.colored_mnist_5k import make
 from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
-from greedymm.files import read_json
+from greedymm.files import read_json, write_text
 from greedymm.params.load import validate
-from greedymm.params.plugins import settings_class
-from greedymm.params.schema import Tracking
-from greedymm.plan import planned
+from greedymm.plan import Plan, planned, read_data_settings, read_plan, read_run
 from greedymm.run import Run
 from greedymm.seeding import Generators
 from greedymm.settings import Execution
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.predict import predict
+from greedymm.steps.prepare import prepare
 from greedymm.steps.train import train
+
+SECTION = {
+    "data": {"per_class": 10},
+    "model": {"branch": {"name": "cnn", "widths": [4]}, "fusion": {"name": "mmtm"}, "fuse_after": [1]},
+    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
+    "inputs": {"flip": True},
+    "methods": {"greedy": {}},
+    "unimodal": False,
+}
+CPU = Execution(device="cpu")
+HEADS = ["mean", "color", "gray"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one run, trained and evaluated by the commands of its plan."""
+    folder = tmp_path_factory.mktemp("steps")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        plan = Plan.make(validate({"seeds": [3], "datasets": {"colored_mnist_5k": SECTION}}))
+        plan.write()
+        prepare(read_data_settings(plan.path, *plan.data), folder, 1)
+        run, _ = read_run(plan.path, *plan.runs)
+        train(run, CPU)
+        evaluate(run, CPU)
+    return folder
 
 
 @pytest.fixture
-def run(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A planned run whose data are there."""
-    monkeypatch.chdir(tmp_path)
-    section = {
-        "data": {"per_class": 10},
-        "model": {"branch": {"name": "cnn", "widths": [4]}, "fusion": {"name": "mmtm"}, "fuse_after": [1]},
-        "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
-        "inputs": {"flip": True},
-        "methods": {"greedy": {}},
-        "unimodal": False,
-    }
-    (run,) = planned(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
-    settings: Any = settings_class("dataset", "colored_mnist_5k").model_validate(section["data"])
-    hdf5.write(run.data_path, *make(settings, tmp_path))
+def trained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The run, in its folder."""
+    monkeypatch.chdir(folder)
+    (run,) = planned(validate({"seeds": [3], "datasets": {"colored_mnist_5k": SECTION}}))
     return run
 
 
+def test_a_plan_names_its_runs_and_what_it_lacks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (path,) = Path("results/plans").iterdir()
+    with pytest.raises(GreedymmError, match="has no other in its runs"):
+        read_run(path, "other")
+    with pytest.raises(GreedymmError, match="has no other in its data"):
+        read_data_settings(path, "other")
+    with pytest.raises(GreedymmError, match="is missing"):
+        read_run(Path("results/plans/00000000.json"), "other")
+    assert read_plan(path).path == path
+
+
 def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_stream(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    trained: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: dict[str, tuple[Any, ...]] = {}
 
@@ -61,7 +87,7 @@ def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_strea
     monkeypatch.setattr("greedymm.data.batches.loader", loader)
 
     with pytest.raises(InterruptedError):
-        train(run, Execution(device="cpu"), Tracking(enabled=False))
+        train(trained, CPU)
 
     streams = Generators(3)
     assert asked == {"train": (streams["order"].initial_seed(), streams["augmentation"].initial_seed()), "val": ()}
@@ -69,19 +95,9 @@ def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_strea
 
 # -- What a trained network predicts ------------------------------------------------------------------------
 
-HEADS = ["mean", "color", "gray"]
 
-
-@pytest.fixture
-def trained(run: Run) -> Run:
-    """The run, trained and measured."""
-    train(run, Execution(device="cpu"), Tracking(enabled=False))
-    evaluate(run, Execution(device="cpu"))
-    return run
-
-
-def test_predictions_are_those_that_utilization_was_measured_on_with_probabilities(trained: Run) -> None:
-    output = Path("predictions.csv")
+def test_predictions_are_those_of_the_evaluation_with_probabilities(trained: Run, tmp_path: Path) -> None:
+    output = tmp_path / "predictions.csv"
     for split in ("val", "test"):
         predict(trained.folder / "checkpoint.pt", trained.data_path, split, output)
 
@@ -99,8 +115,10 @@ def test_predictions_are_those_that_utilization_was_measured_on_with_probabiliti
         assert (chances.idxmax(axis=1) == "p_" + found["predicted"]).all()
 
 
-def test_the_probabilities_of_the_mean_are_those_of_the_mean_of_the_branches_logits(trained: Run) -> None:
-    output = Path("predictions.csv")
+def test_the_probabilities_of_the_mean_are_those_of_the_mean_of_the_branches_logits(
+    trained: Run, tmp_path: Path
+) -> None:
+    output = tmp_path / "predictions.csv"
     predict(trained.folder / "checkpoint.pt", trained.data_path, "test", output)
 
     found = pd.read_csv(output)
@@ -146,50 +164,33 @@ def test_other_classes_of_the_same_number_are_named_and_not_predicted(trained: R
         predict(trained.folder / "checkpoint.pt", tmp_path / "other.h5", "test", tmp_path / "predictions.csv")
 
 
-def test_predict_and_inspect_are_commands(trained: Run, call: Callable[..., str]) -> None:
+def test_predict_and_inspect_are_commands(trained: Run, tmp_path: Path, call: Callable[..., str]) -> None:
     checkpoint, data = str(trained.folder / "checkpoint.pt"), str(trained.data_path)
-    assert call("predict", "--checkpoint", checkpoint, "--data", data, "--split", "val", "--output", "there.csv") == ""
-    assert call("inspect", str(trained.folder)) == described(trained.folder)
-    predict(trained.folder / "checkpoint.pt", trained.data_path, "val", Path("called.csv"))
-    assert Path("there.csv").read_bytes() == Path("called.csv").read_bytes()
-    with pytest.raises(SystemExit, match=r"checkpoint.pt/record.json is missing"):
+    there, called = str(tmp_path / "there.csv"), tmp_path / "called.csv"
+    assert call("predict", "--checkpoint", checkpoint, "--data", data, "--split", "val", "--output", there) == ""
+    assert call("inspect", str(trained.folder)) == describe_run(trained.folder)
+    predict(trained.folder / "checkpoint.pt", trained.data_path, "val", called)
+    assert Path(there).read_bytes() == called.read_bytes()
+    with pytest.raises(SystemExit, match=r"has no evaluation-"):
         call("inspect", checkpoint)
 
 
-def test_a_run_is_described_by_its_settings_its_results_and_its_utilization(trained: Run) -> None:
-    rates = read_json(trained.evaluation_folder / "rates.json")
+def test_a_run_is_described_by_its_settings_its_results_and_its_measures(trained: Run) -> None:
+    result = read_json(trained.evaluation_folder / "result.json")
 
-    lines = [line.split(maxsplit=1) for line in described(trained.folder).splitlines()]
+    lines = [line.split(maxsplit=1) for line in describe_run(trained.folder).splitlines()]
 
     assert ["method", "greedy"] in lines
     assert ["training.learning_rate", "0.1"] in lines
-    assert ["data", hdf5.shown_name(trained.dataset, trained.data_path)] in lines
+    assert ["data", "colored_mnist_5k"] in lines
     assert {"hardware.cpu", "hardware.cores", "hardware.memory_gib"} <= {line[0] for line in lines if line}
-    assert ["accuracy_gray_cut", f"{rates['test']['accuracy_gray_cut']:.6g}"] in lines
-    assert ["test", f"split ({trained.evaluation_folder.name})"] in lines
+    assert ["accuracy_gray_cut", f"{result['test']['accuracy_gray_cut']:.6g}"] in lines
 
 
-@pytest.mark.parametrize(
-    ("name", "broken", "message"),
-    [
-        ("record.json", None, "is missing"),
-        ("record.json", "{", "is broken"),
-        ("record.json", "{}", "is broken .it has no settings"),
-        ("record.json", "[]", "is broken .it has no settings"),
-        ("history.csv", "loss\n1\n", "is broken .it has no epoch"),
-        ("rates.json", '{"val": {}, "test": {}}', "is broken .it has no best_epoch"),
-        (
-            "rates.json",
-            '{"val": {}, "test": {}, "best_epoch": 9}',
-            "is broken: its best epoch, 9, is not in hist",
-        ),
-    ],
-)
-def test_what_cannot_be_described_is_named(trained: Run, name: str, broken: str | None, message: str) -> None:
-    path = (trained.evaluation_folder if name == "rates.json" else trained.folder) / name
-    path.unlink()
-    if broken is not None:
-        path.write_text(broken, encoding="utf-8")
+@pytest.mark.parametrize("content", ["{", "{}", "[]", '{"history": {"loss": [1]}}'])
+def test_a_result_that_cannot_be_described_is_named(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "evaluation-01234567/result.json"
+    write_text(path, content)
 
-    with pytest.raises(GreedymmError, match=f"{name} {message}"):
-        described(trained.folder)
+    with pytest.raises(GreedymmError, match=r"result.json is broken"):
+        describe_run(tmp_path)

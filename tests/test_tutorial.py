@@ -31,8 +31,7 @@ STORY = """
 from pathlib import Path
 from greedymm.files import read_json
 from greedymm.params.load import load
-from greedymm.params.schema import Tracking
-from greedymm.plan import data_settings, planned
+from greedymm.plan import Plan
 from greedymm.settings import Execution
 from greedymm.steps.check import check
 from greedymm.steps.evaluate import evaluate
@@ -40,18 +39,17 @@ from greedymm.steps.prepare import prepare
 from greedymm.steps.train import train
 import pandas as pd
 
-params = load(Path("params.yaml"))
-check(params)
-data = data_settings(params, "stripes")
-prepare(data, Path("raw"), 1, data.path)
-run = planned(params)[0]
-assert [r.method for r in planned(params)] == ["sometimes", "unimodal_left", "unimodal_right"]
-train(run, Execution(device="cpu"), Tracking(enabled=False))
+plan = Plan.make(load(Path("params.yaml")))
+check(plan)
+prepare(plan.data_of("stripes"), Path("raw"), 1)
+run, *references = plan.default_runs
+assert [r.method for r in (run, *references)] == ["sometimes", "unimodal_left", "unimodal_right"]
+train(run, Execution(device="cpu"))
 evaluate(run, Execution(device="cpu"))
 history = pd.read_csv(run.folder / "history.csv")
 assert (history["rebalancing_left"] > 0).tolist() == [False, True, True], history
 assert history["rebalanced_mean"].gt(0).tolist() == [False, True, True]
-assert read_json(run.evaluation_folder / "rates.json")["test"]["accuracy"] > 0.5
+assert read_json(run.evaluation_folder / "result.json")["test"]["accuracy"] > 0.5
 """
 
 
@@ -80,6 +78,7 @@ def test_they_train_inside_the_project(source: Path, tmp_path: Path) -> None:
     tell(tmp_path, source)
 
 
+@pytest.mark.slow
 def test_they_train_from_an_installed_package(source: Path, tmp_path: Path) -> None:
     lab, site = tmp_path / "lab", tmp_path / "site"
     for package, name, text in (("methods", "sometimes", METHOD), ("datasets", "stripes", DATASET)):

@@ -1,29 +1,15 @@
-"""Greedy multi-modal learning: measure it, see it coming, train against it (Wu et al., ICML 2022)."""
+"""Greedy multi-modal learning: measure it, predict it, train against it (Wu et al., ICML 2022)."""
 
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-
-# Where each public name stands. It is imported when it is first used: some need torch, which takes seconds.
-_PUBLIC = {
-    "create_method": "greedymm.api",
-    "list_branches": "greedymm.api",
-    "list_datasets": "greedymm.api",
-    "list_fusions": "greedymm.api",
-    "list_heads": "greedymm.api",
-    "list_measures": "greedymm.api",
-    "list_methods": "greedymm.api",
-    "load": "greedymm.training.load",
-}
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
+__all__ = ["create_method", "list_branches", "list_datasets", "list_fusions", "list_heads"]
+__all__ += ["list_measures", "list_methods", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    """Import the public functions on first use: some need torch, whose import takes seconds."""
+    if name not in __all__:
         raise AttributeError(f"module 'greedymm' has no attribute '{name}'")
-    return getattr(import_module(_PUBLIC[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+    return getattr(import_module("greedymm.api"), name)

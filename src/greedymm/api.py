@@ -1,11 +1,16 @@
-"""What a user of the library calls: names of plug-ins, and methods for a network. No torch until needed."""
+"""The public functions of the library. Torch is imported on first use.
+
+`list_datasets()`, `list_branches()`, `list_fusions()`, `list_heads()`, `list_methods()` and `list_measures()` return
+the names of the plug-ins of one kind: those of the project and those of installed packages.
+"""
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from greedymm.params.plugins import names_of, settings_class
-from greedymm.settings import MethodSettings
+from greedymm.params.plugins import KINDS, names_of, settings_class
 
 if TYPE_CHECKING:
     import torch
@@ -13,52 +18,20 @@ if TYPE_CHECKING:
     from greedymm.models.network import MultimodalNetwork
     from greedymm.training.methods.base import Method
 
-
-def list_datasets() -> list[str]:
-    """Names of the datasets: the project's own, and those of installed packages."""
-    return names_of("dataset")
-
-
-def list_branches() -> list[str]:
-    """Names of the branches."""
-    return names_of("branch")
-
-
-def list_fusions() -> list[str]:
-    """Names of the fusions."""
-    return names_of("fusion")
-
-
-def list_heads() -> list[str]:
-    """Names of the heads."""
-    return names_of("head")
-
-
-def list_methods() -> list[str]:
-    """Names of the training methods.
-
-    Example:
-        >>> import greedymm
-        >>> [name for name in greedymm.list_methods() if name in ("balanced", "greedy", "random")]
-        ['balanced', 'greedy', 'random']
-    """
-    return names_of("method")
-
-
-def list_measures() -> list[str]:
-    """Names of the measures of how modalities are used."""
-    return names_of("measure")
+list_datasets, list_branches, list_fusions, list_heads, list_methods, list_measures = (
+    partial(names_of, kind) for kind in KINDS
+)
 
 
 def create_method(
     name: str, network: MultimodalNetwork, generator: torch.Generator | None = None, **settings: Any
 ) -> Method:
-    """A training method for a network.
+    """Create a training method for a network.
 
     Args:
         name: one of `list_methods()`.
-        network: with fresh weights. Modules of the method's own become a part of it, so make the optimizer afterwards.
-        generator: the method's random stream, on the CPU; None: one with seed 0.
+        network: with fresh weights. The method can add modules to it, so make the optimizer afterwards.
+        generator: the method's random generator, on the CPU; None: a generator with seed 0.
         settings: of the method, as in params.yaml.
 
     Raises:
@@ -67,8 +40,28 @@ def create_method(
     """
     import torch
 
-    from greedymm.training.fit import make_method
+    from greedymm.training.networks import make_method
 
-    own = settings_class("method", name)(**settings)
-    assert isinstance(own, MethodSettings)
-    return make_method(own, network, generator or torch.Generator().manual_seed(0))
+    generator = generator or torch.Generator().manual_seed(0)
+    return make_method(settings_class("method", name)(**settings), network, generator)
+
+
+def load(path: Path | str, device: torch.device | str = "cpu") -> MultimodalNetwork:
+    """Load the trained network of a run.
+
+    Args:
+        path: checkpoint.pt in the folder of a run.
+        device: of the network.
+
+    Returns:
+        The network in evaluation mode, with the names of its `modalities` and `classes`. It maps a list of float
+        tensors (B, C, *s), one for each modality, scaled as the run's setting `inputs` says, to an `Output`.
+
+    Raises:
+        GreedymmError: if the file is missing or broken, or if this version does not support its settings.
+    """
+    import torch
+
+    from greedymm.training.networks import load_network
+
+    return load_network(Path(path), torch.device(device))[0]

@@ -1,4 +1,4 @@
-"""State <-> file, whole and the same bytes for the same state."""
+"""State <-> file, written atomically. The same state gives the same bytes."""
 
 import io
 import json
@@ -8,51 +8,42 @@ from typing import Any
 import torch
 
 from greedymm.errors import GreedymmError
-from greedymm.files import write_bytes
+from greedymm.files import atomic_write
 from greedymm.settings import differences
 
 
-def save(path: Path, state: dict[str, Any]) -> None:
-    """Write a state of tensors, numbers, strings, lists and dicts."""
-    buffer = io.BytesIO()  # given a path, torch.save would put the file's name into the archive
-    torch.save(state, buffer)
-    write_bytes(path, buffer.getvalue())
+def save(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
+    """Write a state of tensors, numbers, strings, lists and dicts, with the settings that it belongs to."""
+    buffer = io.BytesIO()  # with a path, torch.save would write the file's name into the archive
+    torch.save({"settings": json.dumps(settings, sort_keys=True)} | state, buffer)
+    with atomic_write(path) as tmp:
+        tmp.write_bytes(buffer.getvalue())
 
 
-def stamped(settings: dict[str, Any]) -> dict[str, Any]:
-    """The part of a state that says which settings it belongs to."""
-    return {"settings": json.dumps(settings, sort_keys=True)}
-
-
-def load(path: Path, settings: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Read a state, and make sure that it belongs to these settings.
+def load(path: Path, device: torch.device, expected: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Read a state; `settings` in it are those that it belongs to.
 
     Raises:
-        GreedymmError: if the file is missing or broken, or if its settings are others; the message names them.
+        GreedymmError: if the file is missing or broken, or if it does not belong to the `expected` settings.
     """
-    state, saved = read(path, device)
-    lines = differences(saved, json.loads(json.dumps(settings)))  # as JSON has it: lists, no tuples
-    if lines:
-        raise GreedymmError(
-            f"{path} is a checkpoint of other settings:\n  " + "\n  ".join(lines) + "\n  Delete it and run again."
-        )
+    state = read_file(path, device, "checkpoint of this project", "train the run first")
+    state["settings"] = json.loads(state.get("settings", "{}"))
+    if expected and (lines := differences(state["settings"], expected)):
+        text = "\n  ".join(lines)
+        raise GreedymmError(f"{path} is a checkpoint of other settings:\n  {text}\n  Delete it and run again.")
     return state
 
 
-def read(path: Path, device: torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read a state, and the settings that it belongs to.
+def read_file(path: Path, device: torch.device, kind: str, hint: str) -> dict[str, Any]:
+    """Read a dict that `torch.save` wrote, without running any code in the file.
 
     Raises:
-        GreedymmError: if the file is missing or broken.
+        GreedymmError: if the file is missing, with the `hint`, or if it is broken or of another `kind`.
     """
-    if not path.exists():
-        raise GreedymmError(f"{path} is missing; train the run first")
+    if not path.is_file():
+        raise GreedymmError(f"{path.absolute()} is missing; {hint}")
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        return state, json.loads(state["settings"])
+        return dict(torch.load(path, map_location=device, weights_only=True))
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise GreedymmError(
-            f"{path} is no checkpoint of this project, or broken ({reason}).\n"
-            "  If it is a broken one, delete it and run again."
-        ) from error
+        raise GreedymmError(f"{path} is no {kind}, or broken ({reason}); if so, delete it and run again") from error

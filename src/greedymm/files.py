@@ -1,4 +1,4 @@
-"""A file that is there is whole: written beside its place, then renamed; and known by its content."""
+"""Files are complete or absent: each is written under a temporary name, then renamed."""
 
 import hashlib
 import json
@@ -15,35 +15,29 @@ Content = TypeVar("Content")
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path`; rename it to `path` when the block ends well, remove it when it does not.
+    """Yield a temporary path beside `path`; rename it to `path` at the end, or remove it on an error.
 
     Raises:
-        OSError: if the folder cannot be written or the disk is full; what was at `path` before is untouched.
+        OSError: if the folder cannot be written or the disk is full; the old file at `path` is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    tmp = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        with beside.open("rb+") as file:
+        yield tmp
+        with tmp.open("rb+") as file:
             os.fsync(file.fileno())  # a rename may reach the disk before the bytes do
-        beside.replace(path)
+        tmp.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a write says only that the disk is full, not which
+        error.filename = error.filename or str(path)  # a failed write does not name the file
         raise
     finally:
-        beside.unlink(missing_ok=True)
+        tmp.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole."""
-    with atomic_write(path) as beside:
-        beside.write_text(text, encoding="utf-8")
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a binary file whole."""
-    with atomic_write(path) as beside:
-        beside.write_bytes(content)
+    """Write a text file atomically."""
+    with atomic_write(path) as tmp:
+        tmp.write_text(text, encoding="utf-8")
 
 
 def write_json(content: Any, path: Path) -> None:
@@ -58,7 +52,7 @@ def sha256(path: Path) -> str:
 
 
 def read(path: Path, reader: Callable[[Path], Content]) -> Content:
-    """What a reader makes of a result.
+    """Read a result with a reader.
 
     Raises:
         GreedymmError: if the file is missing or broken; the message names it.
@@ -67,9 +61,9 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
         return reader(path)
     except (FileNotFoundError, NotADirectoryError):
         raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all") from None
-    except (ValueError, OSError) as error:  # those of pandas and JSON are ValueErrors
+    except (ValueError, OSError) as error:  # pandas and JSON raise ValueErrors
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk; Parquet's errors on what a file holds have no number
+            raise  # an error of the disk; Parquet's errors about the content have no number
         raise GreedymmError(f"{path} is broken ({error}).\n  Delete it and run again.") from None
 
 

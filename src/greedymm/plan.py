@@ -1,162 +1,203 @@
-"""Params -> the runs that they ask for, each with the key and the folder of its results."""
+"""Params -> the plan: every run, the key and the path of each result. Written once, and read by every step.
 
+`results/plans/<key>.json` holds the settings of all runs and of all datasets' files, so that a step is a short command:
+`greedymm train --plan PLAN --run DATASET/METHOD/seed0-KEY`. It holds no tracking URI, which may have a password in it.
+"""
+
+import json
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from pkgutil import iter_modules
+from typing import Any, Self
 
 from greedymm.errors import GreedymmError
+from greedymm.files import read, read_json, write_text
 from greedymm.fingerprint import fingerprint
-from greedymm.params.modalities import modalities_of
 from greedymm.params.plugins import KINDS, plugins, settings_class
-from greedymm.params.schema import Dataset, Params
-from greedymm.params.sweeps import expand
+from greedymm.params.schema import Params, modalities_of
 from greedymm.run import DataSettings, Evaluation, Run, RunSettings, key_of
-from greedymm.settings import Strict
+from greedymm.settings import Execution, MethodSettings, Strict
+
+ANALYSES = Path("results/analysis")
+
+
+class Plan(Strict):
+    """All that some params ask for."""
+
+    params: Params
+    data: dict[str, DataSettings]  # id of a dataset's file: its settings
+    runs: dict[str, Run]  # id of a run: its settings and paths, also of the sweeps' runs
+    default: tuple[str, ...]  # ids of the runs without those of the sweeps
+    sweeps: dict[str, tuple[tuple[str, str], ...]]  # name of a sweep: value and id of each of its runs
+    folder: Path  # of the analysis: tables, figures and the report
+    sweeps_folder: Path  # of the sweeps' tables, figures and page
+
+    @classmethod
+    def make(cls, params: Params) -> Self:
+        """Plan all runs of some params.
+
+        Raises:
+            GreedymmError: if two values of a sweep ask for the same runs, or if params name code that git lacks.
+        """
+        default = {run.id: run for run in planned(params)}
+        swept = {name: points(params, name) for name in params.sweeps}
+        variants = [params, *(variant for values in params.sweep_values.values() for _, variant in values)]
+        files = [data_settings(variant, name) for variant in variants for name in variant.datasets]
+        content = params.model_dump(mode="json", exclude={"execution", "tracking"})
+        # The code that draws is never pinned: drawing takes seconds.
+        # Figures are found in their folder, so no import leads to them.
+        figures = iter_modules([str(Path(__file__).parent / "analysis/figures")])
+        drawing = {f"greedymm.analysis.figures.{module.name}" for module in figures}
+        report = fingerprint(frozenset({"greedymm.steps.report", *drawing}))
+        key = key_of([report, content, [str(run.evaluation_folder) for run in default.values()]])
+        page = fingerprint(frozenset({"greedymm.steps.sweeps"}))
+        evaluated = [[value, str(run.evaluation_folder)] for pairs in swept.values() for value, run in pairs]
+        return cls(
+            params=params,
+            data={settings.id: settings for settings in files},
+            runs=default | {run.id: run for pairs in swept.values() for _, run in pairs},
+            default=tuple(default),
+            sweeps={name: tuple((value, run.id) for value, run in pairs) for name, pairs in swept.items()},
+            folder=ANALYSES / key,
+            sweeps_folder=ANALYSES / f"sweeps-{key_of([page, content['sweeps'], evaluated])}",
+        )
+
+    @cached_property
+    def text(self) -> str:
+        """The plan as JSON."""
+        return json.dumps(self.model_dump(mode="json", exclude={"params": {"tracking"}}), indent=1)
+
+    @property
+    def path(self) -> Path:
+        return Path("results/plans", f"{key_of(self.text)}.json")
+
+    def write(self) -> None:
+        """Write the plan's file."""
+        write_text(self.path, self.text + "\n")
+
+    def data_of(self, dataset: str) -> DataSettings:
+        """Settings of the file of one of the params' datasets."""
+        return next(settings for settings in self.data.values() if settings.dataset == dataset)
+
+    @property
+    def default_runs(self) -> list[Run]:
+        """The runs without those of the sweeps."""
+        return [self.runs[name] for name in self.default]
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        GreedymmError: if the file is missing or broken.
+    """
+    return Plan.model_validate(read(path, read_json))
+
+
+def read_run(path: Path, name: str) -> tuple[Run, Execution]:
+    """Read one run of a plan, and where it is computed. The other runs are not validated: there may be thousands.
+
+    Raises:
+        GreedymmError: if the file is missing or broken, or if it has no such run.
+    """
+    content, run = _read_part(path, "runs", name)
+    return Run.model_validate(run), Execution.model_validate(content["params"]["execution"])
+
+
+def read_data_settings(path: Path, name: str) -> DataSettings:
+    """Read the settings of one dataset's file from a plan. Raises as `read_run`."""
+    return DataSettings.model_validate(_read_part(path, "data", name)[1])
+
+
+def _read_part(path: Path, part: str, name: str) -> tuple[Any, Any]:
+    content = read(path, read_json)
+    if name not in content[part]:
+        raise GreedymmError(f"{path} has no {name} in its {part}")
+    return content, content[part][name]
 
 
 def data_settings(params: Params, dataset: str) -> DataSettings:
     """Settings of one dataset's file."""
     data = params.datasets[dataset].data
-    code = fingerprint(frozenset({"greedymm.steps.prepare", type(data).__module__}), params.code)
-    return DataSettings(dataset=dataset, data=data, plugins=_listed(params, [data]), code=code)
-
-
-def _listed(params: Params, settings: Iterable[Strict]) -> tuple[str, ...]:
-    """Modules of the plug-ins of some settings that are found by the params' list alone."""
-    if not params.plugins:
-        return ()
-    found = {plugin.module for kind in KINDS for plugin in plugins(kind).values()}
-    return tuple(sorted({type(of).__module__ for of in settings} - found))
-
-
-def figures_of(params: Params) -> dict[str, list[str]]:
-    """The kinds of figures, each with the datasets that have something to show in it."""
-    every, fused = list(params.datasets), params.multimodal
-    speeds = [name for name in fused if not params.datasets[name].model.fusion.late]
-    measures = {name: {m.name for m in params.datasets[name].measures} for name in fused}
-    rates = [name for name in fused if "utilization" in measures[name]]
-    return {
-        "utilization": rates,
-        "measures": [name for name in fused if measures[name] - {"utilization"}],
-        "proxy": [name for name in rates if name in speeds],
-        "d_speed": speeds,
-        "steps": speeds,
-        "branches": fused,
-        "confusion": every,
-        "samples": every,
-        "uniquely_correct": every,
-    }
+    return DataSettings(dataset=dataset, data=data, **_origin(params, ["greedymm.steps.prepare"], [data]))
 
 
 def planned(params: Params) -> list[Run]:
     """All runs that params ask for: of each dataset, of each method and reference, of each seed."""
-    return [run for name, section in params.datasets.items() for run in _planned(params, name, section)]
+    return [run for name in params.datasets for run in _plan_dataset(params, name)]
 
 
-def _planned(params: Params, name: str, section: Dataset) -> Iterator[Run]:
+def _plan_dataset(params: Params, name: str) -> Iterator[Run]:
+    section = params.datasets[name]
     modalities = modalities_of(name, section.modalities, params.plugins)
-    branches, stages = section.model.resolve(list(modalities))
-    data_path, evaluation = data_settings(params, name).path, _evaluation(params, section)
-    greedy = settings_class("method", "greedy")()
-    every = tuple(range(len(modalities)))
-    methods = [(every, method, own) for method, own in section.methods.items()]
-    # Of a modality that is listed twice the second reference would be the first one again.
-    alone = [((k,), "greedy", greedy) for k, (m, stored) in enumerate(modalities.items()) if m == stored]
-    for which, method, own in methods + (alone if section.unimodal else []):
-        fused = len(which) > 1
-        parts: dict[str, Any] = {
-            "data": section.data,
-            "branches": tuple(branches[k] for k in which),
-            "fusion": section.model.fusion if fused else None,
-            "head": section.model.head if fused else settings_class("head", "own").model_validate({"name": "own"}),
-            "method_settings": own,
-        }
-        used = [parts["data"], *parts["branches"], parts["fusion"], parts["head"], parts["method_settings"]]
-        roots = {"greedymm.steps.prepare", "greedymm.steps.train"}
-        roots |= {type(of).__module__ for of in used if of is not None}
+    origin = _origin(params, ["greedymm.steps.evaluate"], section.measures)
+    evaluation = Evaluation(measures=section.measures, **origin)
+    path = data_settings(params, name).path
+    indices = tuple(range(len(modalities)))
+    each: list[tuple[tuple[int, ...], str, Any]] = [(indices, *method) for method in section.methods.items()]
+    if section.unimodal:
+        greedy = settings_class("method", "greedy")()
+        # A modality that is listed twice has one reference.
+        each += [((k,), "greedy", greedy) for k, (m, stored) in enumerate(modalities.items()) if m == stored]
+    for subset, method, settings in each:
+        run_settings = _run_settings(params, name, subset, method, settings)
         for seed in params.seeds:
-            settings = RunSettings(
-                plugins=_listed(params, [of for of in used if of is not None]),
-                dataset=name,
-                modalities=tuple(list(modalities)[k] for k in which),
-                stored=tuple(list(modalities.values())[k] for k in which),
-                inputs=section.inputs,
-                fuse_after=tuple(stages[k] for k in which) if fused else ((),),
-                # Of a single modality nothing is measured at them.
-                training=section.training if fused else section.training.model_copy(update={"snapshots": ()}),
-                method=method,
-                seed=seed,
-                code=fingerprint(frozenset(roots), params.code),
-                **parts,
-            )
-            yield Run(settings=settings, data_path=data_path, evaluation=evaluation)
+            seeded = run_settings.model_copy(update={"seed": seed})
+            yield Run(settings=seeded, data_path=path, evaluation=evaluation)
 
 
-def _evaluation(params: Params, section: Dataset) -> Evaluation:
-    roots = {"greedymm.steps.evaluate", *(type(measure).__module__ for measure in section.measures)}
-    return Evaluation(
-        measures=section.measures,
-        plugins=_listed(params, section.measures),
-        code=fingerprint(frozenset(roots), params.code),
+def _run_settings(
+    params: Params, name: str, subset: tuple[int, ...], method: str, method_settings: MethodSettings
+) -> RunSettings:
+    """Settings of the runs, but for the seed, of a method on a subset of the modalities."""
+    section, fused = params.datasets[name], len(subset) > 1
+    modalities = list(modalities_of(name, section.modalities, params.plugins).items())
+    branches, stages = section.model.resolve([m for m, _ in modalities])
+    parts: dict[str, Any] = {
+        "data": section.data,
+        "branches": tuple(branches[k] for k in subset),
+        "fusion": section.model.fusion if fused else None,
+        "head": section.model.head if fused else settings_class("head", "own").model_validate({"name": "own"}),
+        "method_settings": method_settings,
+    }
+    plugged = [section.data, *parts["branches"], parts["fusion"], parts["head"], method_settings]
+    steps = ["greedymm.steps.prepare", "greedymm.steps.train"]
+    return RunSettings(
+        dataset=name,
+        modalities=tuple(modalities[k][0] for k in subset),
+        stored=tuple(modalities[k][1] for k in subset),
+        inputs=section.inputs,
+        fuse_after=tuple(stages[k] for k in subset) if fused else ((),),
+        # At snapshots utilization is measured, which a single modality does not have.
+        training=section.training if fused else section.training.model_copy(update={"snapshots": ()}),
+        method=method,
+        seed=0,
+        **parts,
+        **_origin(params, steps, [settings for settings in plugged if settings is not None]),
     )
 
 
-def variants(params: Params) -> list[Params]:
-    """These params, and those of each value of each sweep."""
-    return [params, *(value.params for values in expand(params).values() for value in values)]
+def _origin(params: Params, steps: list[str], settings: Iterable[Strict]) -> dict[str, Any]:
+    """The fields of what has a key: hash of the code, and modules of plug-ins that only the params' list names."""
+    modules = {type(plugged).__module__ for plugged in settings}
+    found = {plugin.module for kind in KINDS for plugin in plugins(kind).values()} if params.plugins else modules
+    return {"plugins": tuple(sorted(modules - found)), "code": fingerprint(frozenset({*steps, *modules}), params.code)}
 
 
-class Point(NamedTuple):
-    """One run of a sweep."""
-
-    value: str  # of what varies, as it is shown
-    run: Run
-
-
-def points(params: Params, sweep: str) -> list[Point]:
-    """The runs of a sweep, value by value; one of the settings above is a planned run, and trained but once.
+def points(params: Params, sweep: str) -> list[tuple[str, Run]]:
+    """The value and the run of each point of a sweep. A run that is planned without the sweep, too, is trained once.
 
     Raises:
         GreedymmError: if two values ask for the same runs.
     """
-    found: list[Point] = []
+    pairs: list[tuple[str, Run]] = []
     seen: dict[tuple[str, ...], str] = {}
-    for text, of_value in expand(params)[sweep]:
-        runs = [run for run in planned(of_value) if len(run.settings.modalities) > 1]
-        names = tuple(run.name for run in runs)
+    for value, variant in params.sweep_values[sweep]:
+        runs = [run for run in planned(variant) if len(run.settings.modalities) > 1]
+        names = tuple(run.id for run in runs)
         if names in seen:
-            raise GreedymmError(f"sweeps.{sweep}: values {seen[names]} and {text} ask for the same runs")
-        seen[names] = text
-        found += [Point(text, run) for run in runs]
-    return found
-
-
-def sweep_place(params: Params, sweep: str) -> Path:
-    """Where a sweep's table, figure and text are, without their endings; with the key of its runs and of the code."""
-    code = fingerprint(frozenset({"greedymm.steps.sweeps"}))
-    runs = [str(point.run.evaluation_folder) for point in points(params, sweep)]
-    key = key_of([code, params.code, params.sweeps[sweep].model_dump(mode="json"), *runs])
-    return Path("results/report/sweeps", f"{sweep}-{key}")
-
-
-def sweeps_key(params: Params) -> str:
-    """Key of the page of all sweeps."""
-    return key_of([sweep_place(params, name).name for name in params.sweeps])
-
-
-def sweeps_stamp(params: Params) -> Path:
-    """Says by being there that all sweeps and their page are made."""
-    return Path("results/report/sweeps", f"{sweeps_key(params)}.key")
-
-
-def analysis_key(params: Params) -> str:
-    """Key of the tables, figures and the report: of the runs in them and of the code that draws them."""
-    # Never pinned: what is drawn costs seconds, and is to be of the code as it is.
-    code = fingerprint(frozenset({"greedymm.steps.report"}))
-    sweeps = params.model_dump(mode="json")["sweeps"]  # the page lists them
-    return key_of([code, params.code, sweeps, *(str(run.evaluation_folder) for run in planned(params))])
-
-
-def report_key(params: Params, *, swept: bool) -> str:
-    """Key of the report as it is shown: with the sweeps in it, it is another page."""
-    return "-".join([analysis_key(params), *([sweeps_key(params)] if swept else [])])
+            raise GreedymmError(f"sweeps.{sweep}: values {seen[names]} and {value} ask for the same runs")
+        seen[names] = value
+        pairs += [(value, run) for run in runs]
+    return pairs

@@ -10,89 +10,56 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
-
-from greedymm.params.fields import Branch, Data, Fusion, Head, Measure, Method, Of
+from greedymm.params.fields import Branch, Data, Fusion, Head, Measure, Method, WithPlugins
 from greedymm.settings import Inputs, Strict, Training
-
-KEY_DIGITS = 8
 
 
 def key_of(content: Any) -> str:
     """Short hash of anything that JSON can hold: 8 hex digits."""
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
-class _WithPlugins(Strict):
-    """Settings that hold those of plug-ins: read from JSON, they say where to look for them."""
-
-    plugins: tuple[str, ...] = Field(default=(), description="modules outside of all packages that have such plug-ins")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_plugins(cls, raw: Any) -> Any:
-        if not isinstance(raw, dict):
-            return raw
-        modules = tuple(raw.get("plugins", ()))
-        named: dict[str, Any] = {}
-        for part, by in (("data", "dataset"), ("method_settings", "method")):
-            if part in raw:
-                named[part] = Of(raw[part], modules, raw.get(by, ""))
-        for part in ("fusion", "head"):
-            if raw.get(part) is not None:
-                named[part] = Of(raw[part], modules)
-        for part in ("branches", "measures"):
-            if part in raw:
-                named[part] = [Of(own, modules) for own in raw[part]]
-        return raw | named
-
-
-class DataSettings(_WithPlugins):
+class DataSettings(WithPlugins):
     """Everything that can change a dataset's file."""
 
     dataset: str
     data: Data
-    code: str = Field(description="fingerprint of the code that makes it")
+    code: str  # fingerprint of the code that makes it
 
     @cached_property
-    def key(self) -> str:
-        return key_of(self.model_dump(mode="json"))
+    def id(self) -> str:
+        """Name in a plan."""
+        return f"{self.dataset}/{key_of(self.model_dump(mode='json'))}"
 
     @property
     def path(self) -> Path:
-        return Path("results/data", self.dataset, f"{self.key}.h5")
+        return Path("results/data", f"{self.id}.h5")
 
 
-class RunSettings(_WithPlugins):
+class RunSettings(WithPlugins):
     """Everything that can change the result of one training run."""
 
     dataset: str
     data: Data
-    modalities: tuple[str, ...] = Field(min_length=1, description="m0 first; a single one: a unimodal reference")
-    stored: tuple[str, ...] = Field(description="their names in the dataset's file")
+    modalities: tuple[str, ...]  # m0 first; a single one: a unimodal reference
+    stored: tuple[str, ...]  # their names in the dataset's file
     inputs: Inputs
-    branches: tuple[Branch, ...] = Field(description="one for each modality")
-    fusion: Fusion | None = Field(description="null for a unimodal reference")
-    fuse_after: tuple[tuple[int, ...], ...] = Field(description="stages of each branch; as many for each")
+    branches: tuple[Branch, ...]  # one for each modality
+    fusion: Fusion | None  # None for a unimodal reference
+    fuse_after: tuple[tuple[int, ...], ...]  # stages of each branch; as many for each
     head: Head
     training: Training
     method: str
     method_settings: Method
     seed: int
-    code: str = Field(description="fingerprint of the code that makes it")
-
-    @property
-    def label(self) -> str:
-        """Name of the method in paths, tables and figures."""
-        return self.method if len(self.modalities) > 1 else f"unimodal_{self.modalities[0]}"
+    code: str  # fingerprint of the code that makes it
 
 
-class Evaluation(_WithPlugins):
+class Evaluation(WithPlugins):
     """Everything that can change what is measured of a trained network."""
 
     measures: tuple[Measure, ...]
-    code: str = Field(description="fingerprint of the code that measures")
+    code: str  # fingerprint of the code that measures
 
 
 class Run(Strict):
@@ -108,23 +75,26 @@ class Run(Strict):
 
     @property
     def method(self) -> str:
-        return self.settings.label
+        """Name of the method in paths, tables and figures."""
+        settings = self.settings
+        return settings.method if len(settings.modalities) > 1 else f"unimodal_{settings.modalities[0]}"
 
     @property
     def seed(self) -> int:
         return self.settings.seed
 
     @cached_property
-    def key(self) -> str:
-        return key_of(self.settings.model_dump(mode="json"))
+    def name(self) -> str:
+        return f"seed{self.seed}-{key_of(self.settings.model_dump(mode='json'))}"
 
     @property
-    def name(self) -> str:
-        return f"seed{self.seed}-{self.key}"
+    def id(self) -> str:
+        """Name in a plan, and path below results/runs."""
+        return f"{self.dataset}/{self.method}/{self.name}"
 
     @property
     def folder(self) -> Path:
-        return Path("results/runs", self.dataset, self.method, self.name)
+        return Path("results/runs", self.id)
 
     @cached_property
     def evaluation_folder(self) -> Path:

@@ -1,19 +1,15 @@
-"""Shapley values of a game, exactly: of accuracies for a measure, of logits for a method. Source: Shapley 1953."""
+"""Exact Shapley values of a game. Source: Shapley 1953."""
 
 from collections.abc import Callable
 from itertools import chain, combinations
 from math import factorial
 from typing import Any
 
-Subset = tuple[int, ...]  # players, by their numbers in rising order
+Subset = tuple[int, ...]  # player numbers in ascending order
 
 
 def shapley_values(value: Callable[[Subset], Any], players: int) -> list[Any]:
-    """Mean gain that each player brings, over all orders in which the players can join.
-
-    Args:
-        value: of a set of players, a number or a tensor.
-        players: M.
+    """Mean gain of each of M players over all orders to join. `value` maps a set of players to a number or a tensor.
 
     Example:
         >>> shapley_values({(): 0.0, (0,): 0.5, (1,): 0.25, (0, 1): 1.0}.__getitem__, 2)
@@ -29,5 +25,5 @@ def shapley_values(value: Callable[[Subset], Any], players: int) -> list[Any]:
 
 
 def subsets(players: int) -> list[Subset]:
-    """All sets of players, from none to all."""
+    """All sets of players, from the empty set to all players."""
     return list(chain.from_iterable(combinations(range(players), size) for size in range(players + 1)))

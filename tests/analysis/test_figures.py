@@ -1,443 +1,611 @@
-from pathlib import Path
+"""Figures of a made-up study, without files."""
 
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from greedymm.analysis import figures
+from greedymm.analysis import figures, tables
+from greedymm.analysis.figures import (
+    accuracy,
+    branches,
+    confusion,
+    costs,
+    d_speed,
+    draw_figures,
+    figure_modules,
+    measures,
+    proxy,
+    run_curves,
+    samples,
+    steps,
+    uniquely_correct,
+    utilization,
+)
+from greedymm.analysis.figures.style import draw_interval, save, styles
+from greedymm.analysis.results import Results
+from greedymm.analysis.study import Images, Study
+from greedymm.info import DataInfo
 
-NAMES = {"digits": "digits (generated data)"}
-METHODS = ("greedy", "balanced", "unimodal_color")
-MANY = ("greedy", "balanced", "random", *(f"method_{k}" for k in range(21)))
+SOLIDS = "solids"
+NAME = "solids (generated data)"
+METHODS = ("greedy", "balanced", "random", *(f"method_{k}" for k in range(21)))
+EPOCHS = (1, 2, 3, 4)
 
 
-def tables(seeds: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One row per run, and the summary over seeds, without an interval where there is one seed."""
-    runs = pd.DataFrame(
-        [("digits", m, s, 0.5 + 0.1 * i + 0.01 * s) for i, m in enumerate(METHODS) for s in range(seeds)],
-        columns=["dataset", "method", "seed", "test_accuracy"],
+def make_study(methods: int = 3, modalities: int = 2, seeds: int = 2, classes: int = 3, gpu: float = 0.0) -> Study:
+    """A study of one dataset: multi-modal methods, and each modality alone."""
+    names = [f"view{k}" for k in range(modalities)]
+    multimodal = METHODS[:methods]
+    section: dict[str, Any] = {"modalities": names, "measures": ["utilization", "shapley"], "unimodal": True}
+    params = made_up.make_params([*range(seeds)], dataset=SOLIDS, **section)
+    own = params.datasets[SOLIDS].model_copy(update={"methods": dict.fromkeys(multimodal)})
+    results = make_results([*multimodal, *(f"unimodal_{m}" for m in names)], names, seeds, classes, gpu)
+    return Study(
+        params=params.model_copy(update={"datasets": {SOLIDS: own}}),
+        info={SOLIDS: make_info(names, classes)},
+        paths={},
+        modalities={SOLIDS: dict(zip(names, names, strict=True))},
+        results=results,
+        summary=tables.summary_table(results.runs),
+        headline=pd.DataFrame(),
+        curves=tables.curves_table(results.histories, {SOLIDS: NAME}),
+        uniquely_correct=tables.uniquely_correct_table(results.correct),
+        claims=pd.DataFrame(),
     )
-    half = np.nan if seeds == 1 else 0.1
-    measures = ("test_accuracy", "test_utilization_color", "test_utilization_gray")
-    rows = [("digits", m, measure, seeds, 0.5, half, 0.5 - half, 0.5 + half) for m in METHODS for measure in measures]
-    columns = ["dataset", "method", "measure", "n", "mean", "sd", "low", "high"]
-    return runs, pd.DataFrame(rows, columns=columns)
 
 
-def history(epochs: int) -> pd.DataFrame:
-    epoch = np.arange(1, epochs + 1)
-    return pd.DataFrame({"epoch": epoch, "val_accuracy": 0.1 * epoch, "d_speed": 1 / epoch})
+def make_info(modalities: list[str], classes: int) -> DataInfo:
+    shapes = dict.fromkeys(modalities, (3, 8, 8))
+    facts: dict[str, Any] = {
+        "source": "drawn here",
+        "license": "CC0",
+        "notes": (),
+        "sha256": "",
+        "own": False,
+        "counts": {"test": 40},
+    }
+    return DataInfo(
+        display_name=NAME,
+        generated=True,
+        classes=tuple(f"class_{k}" for k in range(classes)),
+        modalities=tuple(modalities),
+        shapes=shapes,
+        channels=dict.fromkeys(modalities, 3),
+        **facts,
+    )
 
 
-@pytest.mark.parametrize("seeds", [1, 3], ids=["one seed", "three seeds"])
-def test_the_same_tables_give_the_same_bytes(tmp_path: Path, seeds: int) -> None:
-    for name in ("first.png", "second.png"):
-        figures.save(figures.accuracy(*tables(seeds), NAMES), tmp_path / name)
+def make_results(methods: list[str], modalities: list[str], seeds: int, classes: int, gpu: float) -> Results:
+    random = np.random.default_rng(0)
+    runs = pd.DataFrame([(SOLIDS, m, s, f"seed{s}-{m}") for m in methods for s in range(seeds)])
+    runs.columns = pd.Index(["dataset", "method", "seed", "run"])
+    fused = ~runs["method"].str.startswith("unimodal_")
+    names = ["d_util", *(f"{kind}_{m}" for m in modalities for kind in ("accuracy", "utilization", "shapley"))]
+    names += [f"accuracy_{m}_cut" for m in modalities]
+    values = {f"{split}_{name}": random.random(len(runs)) for split in ("val", "test") for name in names}
+    values["d_speed"] = random.normal(size=len(runs))
+    columns = {name: np.where(fused, column, np.nan) for name, column in values.items()}
+    columns |= {f"{split}_accuracy": random.random(len(runs)) for split in ("val", "test")}
+    identity, runs = runs, runs.assign(**columns)
+    histories = identity.merge(pd.DataFrame({"epoch": EPOCHS}), how="cross")
+    for name in ("val_accuracy", *(f"val_accuracy_{m}" for m in modalities)):
+        histories[name] = random.random(len(histories))
+    alone = histories["method"].str.startswith("unimodal_")
+    histories["d_speed"] = np.where(alone, np.nan, random.normal(size=len(histories)))
+    during = histories.loc[~alone & histories["epoch"].isin({1, 4}), [*identity, "epoch", "d_speed"]]
+    labels = np.arange(40) % classes
+    correct = pd.DataFrame({"id": [f"test-{k}" for k in range(40)], "label": labels})
+    shares = pd.DataFrame({m: np.roll(np.arange(40) < 1, k).astype(float) for k, m in enumerate(methods)})
+    cost = {"epochs": 4, "seconds": 2.0, "peak_memory_mb": 300.0, "peak_gpu_memory_mb": gpu}
+    return Results(
+        runs=runs,
+        histories=histories,
+        during=during.assign(d_util=random.normal(size=len(during))),
+        costs=identity.assign(**cost),
+        steps=make_steps({m: [0, 1, 2, 0] * 30 for m in methods if not m.startswith("unimodal_")}),
+        confusion=pd.DataFrame({"dataset": SOLIDS, "method": methods, "label": 0, "predicted": 1, "count": 2}),
+        correct={SOLIDS: pd.concat([correct, shares], axis=1)},
+        records=[],
+        excluded=[],
+    )
 
-    for kind, start in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
-        first, second = ((tmp_path / name).with_suffix(kind).read_bytes() for name in ("first.png", "second.png"))
-        assert first == second
-        assert first.startswith(start)
+
+def make_steps(modes: dict[str, list[int]]) -> pd.DataFrame:
+    parts = [
+        pd.DataFrame({"step": range(1, len(mode) + 1), "mode": mode, "d_speed": 0.1}).assign(method=method)
+        for method, mode in modes.items()
+    ]
+    return pd.concat(parts).assign(dataset=SOLIDS, seed=0)
+
+
+def make_images(study: Study, *, clips: bool = False) -> Images:
+    shape = (3, 6, 8, 8) if clips else (3, 8, 8)
+    examples = [np.full((1 if clips else 3, *shape), 6 * k, np.uint8) for k in range(len(study.info[SOLIDS].classes))]
+    single = [np.full(shape, 9, np.uint8)] * len(study.uniquely_correct)
+    modalities = study.modalities[SOLIDS]
+    rows = [f"{split}\n{m}" for split in ("train", "test") for m in modalities]
+    return Images(dict.fromkeys(rows, examples), dict.fromkeys(modalities, single))
+
+
+def with_results(study: Study, **tables: Any) -> Study:
+    """The same study with other tables of results."""
+    return study._replace(results=study.results._replace(**tables))
+
+
+KINDS = tuple(kind for kind, _ in figure_modules())
+
+
+def draw_all(study: Study, kinds: tuple[str, ...] = KINDS, *, clips: bool = False) -> dict[str, Figure]:
+    """Figures of the only dataset, by their kind."""
+    study = study._replace(images={SOLIDS: make_images(study, clips=clips)})
+    return {
+        kind: module.draw(study, SOLIDS) if hasattr(module, "datasets") else module.draw(study)
+        for kind, module in figure_modules()
+        if kind in kinds
+    }
+
+
+@pytest.fixture(autouse=True)
+def _no_figure_stays_open() -> None:
+    plt.close("all")
+
+
+# -- All figures --------------------------------------------------------------------------------------------
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("methods", "modalities", "classes"),
+    [
+        (3, 2, 10),
+        pytest.param(3, 2, 40, marks=SLOW),
+        pytest.param(24, 3, 12, marks=SLOW),
+        pytest.param(24, 2, 40, marks=SLOW),
+        pytest.param(1, 3, 2, marks=SLOW),
+        pytest.param(3, 3, 16, marks=SLOW),
+        pytest.param(7, 4, 10, marks=SLOW),
+    ],
+)
+def test_every_figure_fits_a_page_names_all_methods_and_no_names_overlap(
+    methods: int, modalities: int, classes: int
+) -> None:
+    study = make_study(methods, modalities, classes=classes)
+
+    for kind, figure in draw_all(study, clips=classes == 40).items():
+        figure.draw_without_rendering()
+        texts = drawn_texts(figure)
+        names = " ".join(text.get_text() for text in texts)
+        assert kind == "samples" or [m for m in METHODS[:methods] if m not in names] == [], kind
+        assert figure.get_figwidth() <= 9, kind
+        assert figure.get_figheight() <= (35 if kind == "samples" else 20), kind
+        assert overlaps(texts) == [], kind
+
+
+def drawn_texts(figure: Figure) -> list[Text]:
+    """Texts of a figure, without those of hidden axes and of ticks outside of the axes."""
+    texts = {id(text): text for text in figure.findobj(Text) if text.get_text().strip()}
+    for ax in figure.axes:
+        for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                inside = min(limits) <= tick.get_loc() <= max(limits)
+                for text, visible in ((tick.label1, inside and tick.label1.get_visible()), (tick.label2, False)):
+                    if not (visible and ax.axison):
+                        texts.pop(id(text), None)
+    return list(texts.values())
+
+
+def overlaps(texts: list[Text]) -> list[tuple[str, str]]:
+    """Pairs of texts of which one covers the other by more than a pixel."""
+    boxes = [(text.get_text(), text.get_window_extent().padded(-0.5)) for text in texts]
+    return [(a, b) for (a, first), (b, second) in combinations(boxes, 2) if first.overlaps(second)]
+
+
+def test_the_figures_of_a_report_are_files_in_its_order(tmp_path: Path) -> None:
+    study = make_study()
+
+    pictures = draw_figures(study, {SOLIDS: make_images(study)}, tmp_path)
+
+    kinds = ["utilization", "measures", "proxy", "d_speed", "steps", "branches", "confusion", "samples"]
+    names = [f"{kind}-{SOLIDS}.png" for kind in [*kinds, "uniquely_correct"]]
+    assert [picture.path.name for picture in pictures] == ["accuracy.png", *names, "costs.png"]
+    assert pictures[1].caption == f"{NAME}: {utilization.CAPTION}"
+    for picture in pictures:
+        assert picture.path.read_bytes().startswith(b"\x89PNG")
+        assert picture.path.with_suffix(".svg").read_bytes().startswith(b"<?xml")
     assert plt.get_fignums() == []
 
 
-@pytest.mark.parametrize(("seeds", "drawn"), [(1, 0), (3, len(METHODS))], ids=["one seed", "three seeds"])
-def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(seeds: int, drawn: int) -> None:
-    figure = figures.accuracy(*tables(seeds), NAMES)
+def test_a_new_figure_is_one_new_file_and_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from matplotlib import pyplot as plt\nCAPTION = 'New.'\ndef draw(study):\n    return plt.figure()\n"
+    (tmp_path / "a_new_figure.py").write_text(text)
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
 
-    (ax,) = figure.axes
-    assert ax.get_title() == "digits (generated data)"
-    dots = [line for line in ax.get_lines() if line.get_marker() == "o" and line.get_alpha() == 0.5]
-    bars = [c for c in ax.containers if c.has_xerr]  # type: ignore[attr-defined]
-    assert [len(np.atleast_1d(line.get_xdata())) for line in dots] == [seeds] * len(METHODS)
-    assert len(bars) == drawn
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["greedy", "balanced", "color alone"]
-    plt.close(figure)
+    assert [kind for kind, _ in figure_modules()] == [*KINDS, "a_new_figure"]
 
 
-def test_a_method_has_the_same_style_whatever_stands_beside_it() -> None:
-    assert figures.styles(["random", "balanced"])["balanced"] == figures.styles(METHODS)["balanced"]
+@pytest.mark.parametrize("kinds", [("accuracy",), pytest.param(KINDS, marks=SLOW)], ids=len)
+def test_the_same_study_gives_the_same_bytes(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        for kind, figure in draw_all(make_study(), kinds).items():
+            save(figure, tmp_path / folder / f"{kind}.png")
+
+    paths = [path for kind in kinds for path in (tmp_path / "first").glob(f"{kind}.*")]
+    assert len(paths) == 2 * len(kinds)
+    assert all(path.read_bytes() == (tmp_path / "second" / path.name).read_bytes() for path in paths)
+
+
+def test_a_figure_is_drawn_for_the_datasets_that_have_something_to_show(tmp_path: Path) -> None:
+    late = made_up.make_params(
+        [0], model={"branch": {"name": "cnn"}, "fusion": {"name": "concat"}, "head": {"name": "joint"}}, measures=[]
+    )
+    alone = made_up.make_params([0], methods={}, unimodal=True)
+    fused = made_up.make_params([0], measures=["shapley"])
+
+    datasets = {kind: m.datasets for kind, m in figure_modules() if hasattr(m, "datasets")}
+    for params, expected in (
+        (late, {"branches"}),
+        (alone, set()),
+        (fused, {"branches", "measures", "d_speed", "steps"}),
+        (make_study().params, {"branches", "measures", "d_speed", "steps", "utilization", "proxy"}),
+    ):
+        names = {kind for kind, function in datasets.items() if function(params)}
+        assert names == expected | {"confusion", "samples", "uniquely_correct"}
+
+
+def test_every_figure_draws_where_only_single_modalities_are_finished() -> None:
+    study = make_study()
+    results = study.results
+    named = [name for name, table in results._asdict().items() if isinstance(table, pd.DataFrame)]
+    only = {n: getattr(results, n)[lambda table: table["method"].str.startswith("unimodal_")] for n in named}
+    empty = {"during": results.during.iloc[:0, :4], "steps": results.steps.iloc[:0]}
+    runs = only["runs"].dropna(axis=1)
+    names = {SOLIDS: NAME}
+
+    study = with_results(study, **only | {"runs": runs} | empty)._replace(
+        summary=tables.summary_table(runs),
+        curves=tables.curves_table(only["histories"].dropna(axis=1), names),
+        uniquely_correct=study.uniquely_correct.iloc[:0],
+    )
+
+    assert all(figure.axes for figure in draw_all(study).values())
+
+
+# -- Styles -------------------------------------------------------------------------------------------------
 
 
 def test_two_dozen_methods_and_their_references_differ_also_without_color() -> None:
-    drawn = figures.styles([*MANY, *(f"unimodal_{k}" for k in range(4))])
+    drawn = styles([*METHODS, *(f"unimodal_{k}" for k in range(4))])
 
     assert len({(style.marker, style.filled) for style in drawn.values()}) == len(drawn) == 28
+    assert len(set(styles(f"m{k}" for k in range(150)).values())) == 150
 
 
-def test_of_very_many_methods_color_marker_and_fill_together_differ() -> None:
-    assert len(set(figures.styles(f"m{k}" for k in range(150)).values())) == 150
-
-
-def test_methods_of_ones_own_look_the_same_on_each_dataset() -> None:
+def test_a_method_has_the_same_style_beside_other_methods_and_on_each_dataset() -> None:
     every = ["greedy", "mine", "unimodal_color", "greedy", "other", "unimodal_depth"]
 
-    first, second = figures.styles(every[:3], every), figures.styles(every[3:], every)
+    first, second = styles(every[:3], every), styles(every[3:], every)
 
-    assert first["mine"] != second["other"] == figures.styles(["other", "mine"], every)["other"]
+    assert styles(["random", "balanced"])["balanced"] == styles(METHODS)["balanced"]
+    assert first["mine"] != second["other"] == styles(["other", "mine"], every)["other"]
     assert first["unimodal_color"] == second["unimodal_depth"]  # m0 of each
 
 
-@pytest.mark.parametrize("has_speed", [True, False], ids=["two modalities", "one modality"])
-def test_a_runs_curves_show_d_speed_where_it_has_one(*, has_speed: bool) -> None:
-    columns = history(4) if has_speed else history(4).drop(columns="d_speed")
-
-    figure = figures.run_curves(columns, "a run")
-
-    assert len(figure.axes) == 1 + has_speed
-    assert np.asarray(figure.axes[0].get_lines()[0].get_ydata()).tolist() == pytest.approx([10, 20, 30, 40])
-    plt.close(figure)
-
-
-@pytest.mark.parametrize(("classes", "columns", "bands"), [(3, 3, 1), (16, 8, 2), (40, 10, 4), (11, 6, 2)])
-def test_samples_of_many_classes_stand_in_bands_each_under_its_name(classes: int, columns: int, bands: int) -> None:
-    names = [f"class_{k}" for k in range(classes)]
-    pictures = [np.full((2, 1, 4, 4), k, dtype=np.uint8) for k in range(classes)]
-
-    figure = figures.samples({"train": pictures, "test": pictures}, names, "title")
-
-    shown = [ax for ax in figure.axes if ax.get_images()]
-    assert len(figure.axes) == 2 * bands * columns
-    assert [ax.get_title() for ax in shown if ax.get_title()] == [name.replace("_", " ") for name in names]
-    for ax in shown:
-        if ax.get_title():
-            assert (np.asarray(ax.get_images()[0].get_array()) == int(ax.get_title().split()[1])).all()
-    plt.close(figure)
+def test_an_interval_is_drawn_around_its_mean_where_there_is_one() -> None:
+    rows = [("a", "m", "test_accuracy", 0.5, 0.4, 0.7), ("a", "m", "d_speed", 2.0, np.nan, np.nan)]
+    summary = pd.DataFrame(rows, columns=["dataset", "method", "measure", "mean", "low", "high"])
+    (style,) = styles(["greedy"]).values()
+    for measure, mean, interval in (
+        ("test_accuracy", 50, [40, 70]),
+        ("d_speed", 2, None),
+        ("val_accuracy", None, None),
+    ):
+        _, ax = plt.subplots()
+        draw_interval(ax, 3, summary, ("a", "m", measure), style)
+        markers = [np.asarray(line.get_xydata()).tolist() for line in ax.get_lines() if line.get_marker() == "o"]
+        bars = [segment[:, 0].tolist() for bar in ax.collections for segment in bar.get_segments()]  # type: ignore[attr-defined]
+        assert markers == ([] if mean is None else [[[pytest.approx(mean), 3]]])
+        assert bars == ([] if interval is None else [pytest.approx(interval)])
 
 
-def test_of_a_clip_frames_from_its_first_to_its_last_are_shown_in_their_order() -> None:
-    clip = np.arange(9, dtype=np.uint8).reshape(1, 1, 9, 1, 1).repeat(3, axis=3).repeat(4, axis=4)  # frame t is t
-
-    figure = figures.samples({"train": [clip]}, ["wave"], "title")
-
-    strip = np.asarray(figure.axes[0].get_images()[0].get_array())
-    assert strip.shape == (3, 5 * 4)
-    assert strip[0, ::4].tolist() == [0, 2, 4, 6, 8]
-    plt.close(figure)
+# -- Results of the runs ------------------------------------------------------------------------------------
 
 
-def test_a_class_that_a_split_lacks_leaves_its_place_empty() -> None:
-    some, none = np.zeros((2, 1, 4, 4), dtype=np.uint8), np.zeros((0, 1, 4, 4), dtype=np.uint8)
+@pytest.mark.parametrize(("seeds", "intervals"), [(1, 0), (3, 5)], ids=["one seed", "three seeds"])
+def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(seeds: int, intervals: int) -> None:
+    study = make_study(seeds=seeds)
 
-    figure = figures.samples({"train": [some, some], "test": [some, none]}, ["a", "b"], "title")
+    (ax,) = accuracy.draw(study).axes
 
-    assert [len(ax.get_images()) for ax in figure.axes] == [1, 1, 1, 0]
-    plt.close(figure)
+    assert ax.get_title() == NAME
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o" and line.get_alpha() == 0.5]
+    bars = [c for c in ax.containers if c.has_xerr]  # type: ignore[attr-defined]
+    assert [len(np.atleast_1d(line.get_xdata())) for line in dots] == [seeds] * 5
+    np.testing.assert_allclose(dots[0].get_xdata(), 100 * study.results.runs["test_accuracy"][:seeds])  # type: ignore[arg-type]
+    assert len(bars) == intervals
+    names = [t.get_text() for t in ax.get_yticklabels()]
+    assert names == ["greedy", "balanced", "random", "view0 alone", "view1 alone"]
 
 
-# -- What came of the runs ----------------------------------------------------------------------------------
+def test_panels_of_many_datasets_are_in_rows_that_fit_a_page() -> None:
+    study, names = make_study(), list("abcde")
+    runs = pd.concat([study.results.runs.assign(dataset=name) for name in names])
+
+    figure = accuracy.draw(with_results(study, runs=runs)._replace(info=dict.fromkeys(names, study.info[SOLIDS])))
+
+    assert figure.get_figwidth() <= 9
+    assert [ax.get_title() for ax in figure.axes] == [NAME] * 5 + [""]
 
 
-def test_d_util_stands_against_d_speed_a_dot_for_each_run_of_several_modalities() -> None:
-    runs, _ = tables(3)
-    fused = ~runs["method"].str.startswith("unimodal_")
-    runs["d_speed"] = np.where(fused, 0.1 * np.arange(len(runs)), np.nan)
-    runs["val_d_util"], runs["test_d_util"] = runs["d_speed"] + 1, runs["d_speed"] + 2
+def test_utilization_shows_rates_and_accuracies_full_and_cut_of_both_splits() -> None:
+    values = {
+        "val_d_util": 0.0, "val_utilization_view0": 0.5, "val_accuracy_view0": 0.8, "val_accuracy_view0_cut": 0.4,
+        "test_utilization_view0": -0.25, "test_accuracy_view0": 0.4, "test_accuracy_view0_cut": 0.5,
+    }  # fmt: skip
+    runs = pd.DataFrame({"dataset": [SOLIDS], "method": "greedy", "seed": 0, "run": "r"} | values)
 
-    figure = figures.proxy(runs, "digits", "title")
+    figure = utilization.draw(make_study()._replace(summary=tables.summary_table(runs)), SOLIDS)
 
-    assert [ax.get_title() for ax in figure.axes] == ["greedy", "balanced"]
+    drawn = []
+    for ax in figure.axes[:4]:
+        lines = [line for line in ax.get_lines() if line.get_marker() == "^" and len(np.atleast_1d(line.get_xdata()))]
+        drawn.append([(float(np.atleast_1d(x.get_xdata())[0]), x.get_markerfacecolor() == "white") for x in lines])
+    assert drawn == [[(0.5, False)], [(80.0, False), (40.0, True)], [(-0.25, False)], [(40.0, False), (50.0, True)]]
+
+
+def test_other_measures_have_a_panel_for_each_value() -> None:
+    values = {"val_shapley_a": 0.2, "test_shapley_a": 0.4, "val_interaction": -0.1, "test_accuracy_a": 0.9}
+    runs = pd.DataFrame({"dataset": [SOLIDS], "method": "greedy", "seed": 0, "run": "r", "d_speed": 3.0} | values)
+
+    figure = measures.draw(make_study()._replace(summary=tables.summary_table(runs)), SOLIDS)
+
+    assert [ax.get_xlabel() for ax in figure.axes] == ["shapley_a", "interaction"]
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["greedy"]
+    dots = [line for line in figure.axes[0].get_lines() if len(np.atleast_1d(line.get_xdata())) == 1]
+    assert [float(np.asarray(line.get_xdata())[0]) for line in dots] == [0.2, 0.4]
+    assert [line.get_markerfacecolor() == "white" for line in dots] == [True, False]
+
+
+def test_d_util_is_drawn_against_d_speed_with_a_dot_for_each_multimodal_run() -> None:
+    study = make_study()
+    runs = study.results.runs
+
+    figure = proxy.draw(study, SOLIDS)
+
+    assert [ax.get_title() for ax in figure.axes] == ["greedy", "balanced", "random"]
     for ax in figure.axes:
         own = runs[runs["method"] == ax.get_title()]
-        of_splits = [line for line in ax.get_lines() if line.get_marker() in {"o", "s"} and len(line.get_xdata())]  # type: ignore[arg-type]
-        for line, above in zip(of_splits, (1, 2), strict=True):
-            np.testing.assert_allclose(np.asarray(line.get_xdata()), own["d_speed"])
-            np.testing.assert_allclose(np.asarray(line.get_ydata()), own["d_speed"] + above)
-    plt.close(figure)
+        lines = [x for x in ax.get_lines() if x.get_marker() in {"o", "s", "D"} and len(np.atleast_1d(x.get_xdata()))]
+        for line, split in zip(lines, ("val", "test"), strict=True):
+            np.testing.assert_allclose(np.asarray(line.get_xydata()), own[["d_speed", f"{split}_d_util"]])
+            assert (line.get_markerfacecolor() == "white") == (split == "test")
 
 
-def test_of_each_branch_the_curves_of_all_methods_are_shown_and_that_of_its_modality_alone() -> None:
-    fused = history(3).assign(dataset="digits", val_accuracy_color=0.2, val_accuracy_gray=0.3)
-    alone = history(3).assign(dataset="digits", method="unimodal_color", val_accuracy=0.9).drop(columns="d_speed")
-    curves = pd.concat([fused.assign(method="greedy"), fused.assign(method="balanced"), alone])
-
-    figure = figures.branches(curves, "digits", ["color", "gray"], "title")
-
-    shown = {ax.get_title(): [line.get_label() for line in ax.get_lines()] for ax in figure.axes}
-    assert shown == {
-        "network": ["greedy", "balanced"],
-        "branch of color": ["greedy", "balanced", "color alone"],
-        "branch of gray": ["greedy", "balanced"],
-    }
-    assert np.asarray(figure.axes[1].get_lines()[2].get_ydata()).tolist() == [90, 90, 90]
-    plt.close(figure)
-
-
-def test_a_confusion_matrix_has_a_row_for_each_true_class_in_percent_of_it() -> None:
+def test_a_confusion_matrix_has_a_row_for_each_true_class_in_percent() -> None:
     counts = pd.DataFrame(
-        [("digits", "greedy", 0, 0, 3), ("digits", "greedy", 0, 1, 1), ("other", "greedy", 1, 1, 9)],
+        [(SOLIDS, "greedy", 0, 0, 3), (SOLIDS, "greedy", 0, 1, 1), ("other", "greedy", 1, 1, 9)],
         columns=["dataset", "method", "label", "predicted", "count"],
     )
 
-    figure = figures.confusion(counts, "digits", ["a", "b_c"], "title")
+    figure = confusion.draw(with_results(make_study(classes=2), confusion=counts), SOLIDS)
 
     ax = figure.axes[0]
-    assert np.asarray(ax.get_images()[0].get_array()).tolist() == [[75, 25], [0, 0]]  # no sample of b_c
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b c"]
+    assert np.asarray(ax.get_images()[0].get_array()).tolist() == [[75, 25], [0, 0]]  # no sample of class 1
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["class 0", "class 1"]
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("predicted class", "true class")
-    plt.close(figure)
 
 
-# -- Step by step -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("gpu", "columns"), [(0.0, 2), (900.0, 3)], ids=["CPU", "GPU"])
+def test_costs_have_a_dot_for_each_run(gpu: float, columns: int) -> None:
+    study = make_study(gpu=gpu)
+    study.results.costs["seconds"] = np.arange(10)
+
+    figure = costs.draw(study)
+
+    assert len(figure.axes) == columns
+    time = figure.axes[0]
+    dots = [np.asarray(line.get_xdata()).tolist() for line in time.get_lines()]
+    assert dots == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+    assert time.get_title("left") == NAME
+    assert figure.axes[-1].get_xlabel() == f"peak memory{' of the GPU' if gpu else ''} (MiB)"
 
 
-def stepped(modes: dict[str, list[int]]) -> pd.DataFrame:
-    parts = [
-        pd.DataFrame({"step": range(1, len(of) + 1), "mode": of, "d_speed": 0.1}).assign(method=method)
-        for method, of in modes.items()
-    ]
-    return pd.concat(parts).assign(dataset="digits", seed=0)
+# -- Training -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_speed", [True, False], ids=["two modalities", "one modality"])
+def test_curves_of_a_run_have_d_speed_where_it_has_one(*, has_speed: bool) -> None:
+    history = pd.DataFrame({"epoch": EPOCHS, "train_accuracy": 0.5, "val_accuracy": 0.1 * np.array(EPOCHS)})
+    history["loss"] = 3.0
+
+    figure = run_curves(history.assign(d_speed=0.1) if has_speed else history, "a run")
+
+    assert len(figure.axes) == 1 + has_speed
+    train, val = figure.axes[0].get_lines()
+    assert (train.get_linestyle(), val.get_linestyle(), val.get_label()) == ("--", "-", "val accuracy")
+    assert np.asarray(val.get_ydata()).tolist() == pytest.approx([10, 20, 30, 40])
+
+
+def test_each_branch_has_the_curves_of_all_methods_and_of_its_modality_alone() -> None:
+    study = make_study()
+    alone = study.curves["method"] == "unimodal_view0"
+
+    figure = branches.draw(study, SOLIDS)
+
+    methods = ["greedy", "balanced", "random"]
+    assert {ax.get_title(): [str(line.get_label()) for line in ax.get_lines()] for ax in figure.axes} == {
+        "network": methods,
+        "branch of view0": [*methods, "view0 alone"],
+        "branch of view1": [*methods, "view1 alone"],
+    }
+    network, branch = figure.axes[0].get_lines()[0], figure.axes[1].get_lines()
+    greedy = study.curves[study.curves["method"] == "greedy"]
+    np.testing.assert_allclose(network.get_ydata(), 100 * greedy["val_accuracy"])  # type: ignore[arg-type]
+    np.testing.assert_allclose(branch[0].get_ydata(), 100 * greedy["val_accuracy_view0"])  # type: ignore[arg-type]
+    np.testing.assert_allclose(branch[3].get_ydata(), 100 * study.curves[alone]["val_accuracy"])  # type: ignore[arg-type]
+    assert [line.get_linestyle() for line in branch] == ["-", "-", "-", "--"]
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+
+
+def test_of_many_methods_each_has_a_panel_with_all_curves_and_its_own_in_color() -> None:
+    figure = branches.draw(make_study(7), SOLIDS)
+
+    own = next(ax for ax in figure.axes if ax.get_title() == "random")
+    lines = own.get_lines()
+    assert len([line for line in lines if line.get_color() == "#D0D0D0"]) == 7
+    assert (lines[-1].get_color(), lines[-1].get_linewidth()) == (styles(["random"])["random"].color, 1.8)
+    assert sum(ax.axison for ax in figure.axes) == 3 * 7
+    np.testing.assert_allclose(lines[-1].get_ydata(), lines[2].get_ydata())  # type: ignore[arg-type]
+
+
+def test_d_util_at_snapshots_is_beside_d_speed() -> None:
+    study = make_study(1)
+    during = pd.DataFrame({"dataset": SOLIDS, "method": "greedy", "epoch": [1, 1, 4], "d_util": [0.25, 0.75, 1.0]})
+
+    left, right = d_speed.draw(with_results(study, during=during), SOLIDS).axes
+
+    speeds = study.curves[study.curves["method"] == "greedy"]["d_speed"]
+    np.testing.assert_allclose(left.get_lines()[0].get_ydata(), speeds)  # type: ignore[arg-type]
+    means, dots = right.get_lines()[:2]
+    assert np.asarray(dots.get_ydata()).tolist() == [0.25, 0.75, 1.0]
+    assert np.asarray(means.get_xydata()).tolist() == [[1, 0.5], [4, 1.0]]
+
+
+def test_without_snapshots_the_figure_of_d_speed_says_so() -> None:
+    study = make_study()
+
+    figure = d_speed.draw(with_results(study, during=study.results.during.iloc[:, :4]), SOLIDS)
+
+    assert "d_util: not measured, no snapshots" in [text.get_text() for text in figure.texts]
+
+
+# -- Steps --------------------------------------------------------------------------------------------------
+
+
+def draw_steps(modes: dict[str, list[int]], methods: int = 1, modalities: int = 2) -> Figure:
+    return steps.draw(with_results(make_study(methods, modalities), steps=make_steps(modes)), SOLIDS)
+
+
+def shaded(ax: Axes) -> list[list[tuple[float, float]]]:
+    """First and last step of each shaded window, half a step further out, for each modality."""
+    extents = [[np.asarray(path.vertices)[:, 0] for path in c.get_paths()] for c in ax.collections]
+    return [[(x.min(), x.max()) for x in modality] for modality in extents]
 
 
 def test_rebalancing_steps_are_shaded_for_their_modality_and_counted() -> None:
     modes = [0] * 100 + [1] * 5 + [0] + [2] * 5 + [0] * 89
 
-    table = stepped({"greedy": [0] * 200, "balanced": modes})
-    figure = figures.steps(table, "digits", ["greedy", "balanced"], ["color", "gray"], "title")
+    axes = draw_steps({"greedy": [0] * 200, "balanced": modes}, methods=3).axes
 
-    titles = [ax.get_title(loc="left") for ax in figure.axes]
-    assert titles[0] == "greedy, seed 0: 0% of its steps re-balance"
-    assert titles[2] == "balanced, seed 0: 5% of its steps re-balance"
-    zoomed = np.asarray(figure.axes[3].get_lines()[0].get_xdata())
-    assert zoomed[0] == 96
-    assert len(zoomed) == 60
-    assert shaded(figure.axes[3]) == [[(100.5, 105.5)], [(106.5, 111.5)]]
-    assert shaded(figure.axes[0]) == [[], []]
-    plt.close(figure)
+    titles = [ax.get_title(loc="left") for ax in axes]
+    assert titles == [
+        "greedy: 0% re-balancing",
+        "60 of these steps",
+        "balanced: 5% re-balancing",
+        "",
+        "random: no run",
+        "",
+    ]
+    assert [np.asarray(axes[k].get_lines()[0].get_xdata())[[0, -1]].tolist() for k in (1, 3)] == [[101, 160], [96, 155]]
+    assert shaded(axes[3]) == [[(100.5, 105.5)], [(106.5, 111.5)]]
+    assert shaded(axes[0]) == [[], []]
 
 
 def test_single_rebalancing_steps_are_shaded_as_well() -> None:
-    figure = figures.steps(stepped({"random": [0, 1, 2, 2, 0, 1]}), "digits", ["random"], ["color", "gray"], "title")
+    figure = draw_steps({"greedy": [0, 1, 2, 2, 0, 1]})
 
     assert shaded(figure.axes[0]) == [[(1.5, 2.5), (5.5, 6.5)], [(2.5, 4.5)]]
-    plt.close(figure)
-
-
-def shaded(ax: Axes) -> list[list[tuple[float, float]]]:
-    """First and last step, half a step further out, of each shaded window, for each modality."""
-    extents = [[np.asarray(path.vertices)[:, 0] for path in c.get_paths()] for c in ax.collections]
-    return [[(x.min(), x.max()) for x in of_modality] for of_modality in extents]
 
 
 def test_a_long_run_has_no_more_points_than_can_be_seen_and_all_its_windows() -> None:
-    modes = [0] + [1] * 5  # a period that thinning could hit
-    figure = figures.steps(stepped({"balanced": modes * 2000}), "digits", ["balanced"], ["color", "gray"], "title")
+    ax = draw_steps({"greedy": ([0] + [1] * 5) * 2000}).axes[0]  # a period that thinning could hit
 
-    ax = figure.axes[0]
     assert len(np.asarray(ax.get_lines()[0].get_xdata())) <= 2000
     assert sum(end - start for start, end in shaded(ax)[0]) == 10_000
-    plt.close(figure)
 
 
-def test_a_method_without_steps_keeps_a_row_that_says_so() -> None:
-    table = stepped({"greedy": [0, 0]})
+def test_no_method_has_the_color_of_a_shade() -> None:
+    methods = {style.color for style in styles([*METHODS, *(f"unimodal_{k}" for k in range(4))]).values()}
 
-    figure = figures.steps(table, "digits", ["greedy", "balanced"], ["color", "gray"], "title")
-
-    assert figure.axes[2].get_title(loc="left") == "balanced: steps.parquet of no run can be read"
-    plt.close(figure)
-    plt.close(figures.steps(table.iloc[:0], "digits", ["greedy"], ["color", "gray"], "title"))
-
-
-def test_the_shades_of_windows_are_no_methods_colors() -> None:
-    alone = [f"unimodal_{k}" for k in range(4)]
-    methods = {look.color for look in figures.styles([*METHODS, "random", *"abc", *alone]).values()}
-
-    figure = figures.steps(stepped({"random": [0, 1, 2, 3]}), "digits", ["random"], ["x", "y", "z"], "title")
+    figure = draw_steps({"greedy": [0, 1, 2, 3]}, modalities=3)
 
     shades = {tuple(np.asarray(c.get_facecolor())[0, :3]) for c in figure.axes[0].collections}
     assert len(shades) == 3
     assert not shades & {to_rgb(color) for color in methods}
-    plt.close(figure)
 
 
-# -- Over training ------------------------------------------------------------------------------------------
+# -- Samples ------------------------------------------------------------------------------------------------
 
 
-def test_d_util_at_chosen_epochs_stands_beside_d_speed() -> None:
-    curves = history(4).assign(dataset="digits", method="greedy")
-    during = pd.DataFrame({"dataset": "digits", "method": "greedy", "epoch": [1, 1, 4], "d_util": [0.25, 0.75, 1.0]})
-
-    figure = figures.d_speed(curves, during, "digits", "title")
-
-    left, right = figure.axes
-    assert np.asarray(left.get_lines()[0].get_ydata()).tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
-    means, dots = right.get_lines()[:2]
-    assert np.asarray(dots.get_ydata()).tolist() == [0.25, 0.75, 1.0]
-    assert np.asarray(means.get_xdata()).tolist() == [1, 4]
-    assert np.asarray(means.get_ydata()).tolist() == [0.5, 1.0]
-    plt.close(figure)
+def pixels(ax: Axes) -> Any:
+    return np.asarray(ax.get_images()[0].get_array())
 
 
-def test_where_nothing_was_measured_over_training_the_figure_says_so() -> None:
-    figure = figures.d_speed(history(4).assign(dataset="digits", method="greedy"), pd.DataFrame(), "digits", "title")
+@pytest.mark.parametrize(("classes", "columns", "rows"), [(3, 3, 1), (16, 8, 2), (40, 10, 4), (11, 6, 2)])
+def test_samples_of_many_classes_are_in_rows_each_under_its_name(classes: int, columns: int, rows: int) -> None:
+    study = make_study(classes=classes)
 
-    assert "d_util: not measured, no snapshots" in [text.get_text() for text in figure.texts]
-    plt.close(figure)
+    figure = samples.draw(study._replace(images={SOLIDS: make_images(study)}), SOLIDS)
 
-
-# -- Utilization, single samples, costs ---------------------------------------------------------------------
-
-
-def test_utilization_shows_rates_and_accuracies_full_and_cut_of_both_splits() -> None:
-    values = {
-        "val_d_util": 0.0, "val_utilization_color": 0.5, "val_accuracy_color": 0.8, "val_accuracy_color_cut": 0.4,
-        "test_utilization_color": -0.25, "test_accuracy_color": 0.4, "test_accuracy_color_cut": 0.5,
-    }  # fmt: skip
-    rows = [("digits", "greedy", measure, 1, v, np.nan, np.nan, np.nan) for measure, v in values.items()]
-    summary = pd.DataFrame(rows, columns=["dataset", "method", "measure", "n", "mean", "sd", "low", "high"])
-
-    figure = figures.utilization(summary, "digits", ["color"], "title")
-
-    found = []
-    for ax in figure.axes[:4]:
-        lines = [line for line in ax.get_lines() if line.get_marker() == "^" and len(np.atleast_1d(line.get_xdata()))]
-        found.append([(float(np.atleast_1d(x.get_xdata())[0]), x.get_markerfacecolor() == "white") for x in lines])
-    assert found == [[(0.5, False)], [(80.0, False), (40.0, True)], [(-0.25, False)], [(40.0, False), (50.0, True)]]
-    plt.close(figure)
+    drawn = [ax for ax in figure.axes if ax.get_images()]
+    assert len(figure.axes) == rows * columns
+    assert [ax.get_title() for ax in drawn] == [f"class {k}" for k in range(classes)]
+    for k, ax in enumerate(drawn):
+        assert pixels(ax).shape == (4 * (8 + 2), 3 * 8, 3)  # a row for each of two splits and modalities
+        assert set(np.unique(pixels(ax))) == {6 * k, 255}
 
 
-def test_other_measures_have_a_panel_for_each_value() -> None:
-    values = {"val_shapley_a": 0.2, "test_shapley_a": 0.4, "val_interaction": -0.1, "test_accuracy_a": 0.9}
-    rows = [("digits", "greedy", name, 1, v, np.nan, np.nan, np.nan) for name, v in values.items()]
-    summary = pd.DataFrame(rows, columns=["dataset", "method", "measure", "n", "mean", "sd", "low", "high"])
+def test_a_clip_is_shown_as_frames_from_its_first_to_its_last() -> None:
+    clip = np.arange(9, dtype=np.uint8).reshape(1, 1, 9, 1, 1).repeat(3, axis=3).repeat(4, axis=4)  # frame t is t
+    study = make_study(classes=1)._replace(images={SOLIDS: Images({"train": [clip]}, {})})
 
-    figure = figures.measures(summary, "digits", "title")
+    strip = pixels(samples.draw(study, SOLIDS).axes[0])
 
-    assert [ax.get_xlabel() for ax in figure.axes] == ["shapley_a", "interaction"]
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["greedy"]
-    dots = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 1]  # type: ignore[arg-type]
-    assert [float(np.asarray(line.get_xdata())[0]) for line in dots] == [0.2, 0.4]
-    plt.close(figure)
+    assert strip.shape == (3 + 2, 5 * 4, 3)
+    assert strip[0, ::4, 0].tolist() == [0, 2, 4, 6, 8]
 
 
-def test_samples_that_one_method_tells_are_shown_in_all_modalities_under_their_class() -> None:
+def test_a_class_that_a_split_lacks_has_a_white_row() -> None:
+    some, none = np.zeros((2, 1, 4, 4), np.uint8), np.zeros((0, 1, 4, 4), np.uint8)
+    examples = {"train": [some, some], "test": [some, none]}
+
+    axes = samples.draw(make_study(classes=2)._replace(images={SOLIDS: Images(examples, {})}), SOLIDS).axes
+
+    assert [(pixels(ax) == 0).sum() for ax in axes] == [2 * 2 * 16 * 3, 2 * 16 * 3]
+    assert (pixels(axes[1])[4:] == 255).all()
+
+
+def test_uniquely_correct_samples_are_shown_in_all_modalities_under_their_class() -> None:
     rows = pd.DataFrame(
-        [("greedy", 7, "s7", 1, 1.0, 0.0), ("random", 2, "s2", 0, 0.5, 0.25)],
-        columns=["method", "row", "id", "label", "right", "others"],
+        [(SOLIDS, "greedy", 7, "s7", 1, 1.0, 0.0), (SOLIDS, "random", 2, "s2", 0, 0.5, 0.25)],
+        columns=["dataset", "method", "row", "id", "label", "rate", "best_other"],
         index=[4, 9],
     )
-    gray = [np.full((1, 4, 4), v, dtype=np.uint8) for v in (7, 2)]
-    clips = [np.full((3, 6, 4, 4), v, dtype=np.uint8) for v in (70, 20)]
+    gray = [np.full((1, 4, 4), v, np.uint8) for v in (7, 2)]
+    clips = [np.full((3, 6, 4, 4), v, np.uint8) for v in (70, 20)]
+    images = {SOLIDS: Images({}, {"gray": gray, "color": clips})}
 
-    figure = figures.uniquely_correct(rows, {"gray": gray, "color": clips}, ["zero", "one_b"], "title")
+    first, second = uniquely_correct.draw(make_study()._replace(uniquely_correct=rows, images=images), SOLIDS).axes
 
-    first, second = figure.axes
-    assert first.get_title() == "one b\n100%, others 0%"
-    assert second.get_title() == "zero\n50%, others 25%"
-    assert [ax.get_ylabel() for ax in figure.axes] == ["greedy", "random"]
+    assert first.get_title() == "greedy\nclass 1\n100%, others 0%"
+    assert second.get_title() == "random\nclass 0\n50%, others 25%"
     for ax, values in ((first, {7, 70, 255}), (second, {2, 20, 255})):
-        assert set(np.unique(np.asarray(ax.get_images()[0].get_array()))) == values
-    plt.close(figure)
+        assert set(np.unique(pixels(ax))) == values
 
 
-def test_where_no_sample_is_uniquely_correct_the_figure_says_none() -> None:
-    rows = pd.DataFrame(columns=["method", "row", "id", "label", "right", "others"])
+def test_without_uniquely_correct_samples_the_figure_says_none() -> None:
+    study = make_study()._replace(images={SOLIDS: Images({}, {"view0": []})})
 
-    figure = figures.uniquely_correct(rows, {"gray": []}, ["a"], "title")
+    figure = uniquely_correct.draw(study._replace(uniquely_correct=study.uniquely_correct.iloc[:0]), SOLIDS)
 
     assert [text.get_text() for text in figure.axes[0].texts] == ["none"]
-    plt.close(figure)
-
-
-@pytest.mark.parametrize(("gpu", "columns"), [(0.0, 2), (900.0, 3)], ids=["CPU", "GPU"])
-def test_costs_have_a_dot_for_each_run(gpu: float, columns: int) -> None:
-    table = pd.DataFrame(
-        {"dataset": "digits", "method": ["greedy", "greedy", "random"], "seconds": [1.0, 2.0, 3.0]}
-    ).assign(peak_memory_mb=300.0, peak_gpu_memory_mb=gpu)
-
-    figure = figures.costs(table, NAMES)
-
-    assert len(figure.axes) == columns
-    time = figure.axes[0]
-    assert [np.asarray(line.get_xdata()).tolist() for line in time.get_lines()] == [[1, 2], [3]]
-    assert time.get_title("left") == "digits (generated data)"
-    assert figure.axes[-1].get_xlabel() == f"peak memory{' of the GPU' if gpu else ''} (MiB)"
-    plt.close(figure)
-
-
-def test_many_panels_stand_in_rows_that_fit_a_page() -> None:
-    runs, summary = tables(1)
-    several = pd.concat([runs.assign(dataset=name) for name in "abcde"])
-
-    figure = figures.accuracy(several, summary, dict.fromkeys("abcde", "shown"))
-
-    assert figure.get_figwidth() <= 9
-    assert sum(bool(ax.get_title()) for ax in figure.axes) == 5
-    plt.close(figure)
-
-
-def test_no_figure_is_wider_than_a_page() -> None:
-    classes, none = [f"class{k}" for k in range(40)], pd.DataFrame(columns=["method", "label", "right", "others"])
-    clips = [np.zeros((2, 3, 6, 4, 4), dtype=np.uint8)] * 40
-    curves = history(3).assign(dataset="digits", method="greedy", **{f"val_accuracy_{m}": 0.5 for m in "abc"})
-    counts = pd.DataFrame({"dataset": "digits", "label": 0, "predicted": 0, "count": 1, "method": list("abcde")})
-    costs = pd.DataFrame({"dataset": ["digits"], "method": "greedy", "seconds": 1.0, "peak_memory_mb": 300.0})
-    told = pd.DataFrame({"method": ["greedy"] * 4, "label": 0, "right": 1.0, "others": 0.0})
-
-    drawn = [
-        figures.utilization(tables(3)[1], "digits", list("abc"), "title"),
-        figures.steps(stepped({"greedy": [0]}), "digits", ["greedy"], list("abc"), "title"),
-        figures.branches(curves, "digits", list("abc"), "title"),
-        figures.confusion(counts, "digits", classes, "title"),
-        figures.costs(costs.assign(peak_gpu_memory_mb=900.0), NAMES),
-        figures.samples({"train": [c[:, :, 0] for c in clips]}, classes, "title"),
-        figures.samples({"train": clips}, classes, "title"),
-        figures.uniquely_correct(told, {"a": [clip[0] for clip in clips]}, classes, "title"),
-        figures.uniquely_correct(none, {"a": []}, classes, "title"),
-        figures.proxy(tables(3)[0].assign(d_speed=0.1), "digits", "title"),
-        figures.d_speed(curves, pd.DataFrame(), "digits", "title"),
-    ]
-
-    assert max(figure.get_figwidth() for figure in drawn) <= 9
-    assert max(figure.get_figheight() for figure in drawn) <= 20
-    plt.close("all")
-
-
-def test_two_dozen_methods_are_all_named_in_every_figure_that_fits_a_page() -> None:
-    every = [*MANY, "unimodal_a", "unimodal_b"]
-    numbers = {
-        "val_d_util": 0.1,
-        "test_d_util": 0.2,
-        "d_speed": 0.3,
-        "test_accuracy": 0.5,
-        "epoch": 1,
-        "val_accuracy": 0.4,
-    }
-    runs = pd.DataFrame({"dataset": "digits", "method": every, "seed": 0} | numbers)
-    curves = pd.concat([runs, runs.assign(epoch=2)]).assign(val_accuracy=0.4, val_accuracy_a=0.3, val_accuracy_b=0.2)
-    names = ("test_accuracy", "val_d_util", "val_utilization_a", "val_accuracy_a", "val_shapley_a")
-    summary = pd.DataFrame(
-        [("digits", m, name, 2, 0.5, 0.1, 0.4, 0.6) for m in every for name in names],
-        columns=["dataset", "method", "measure", "n", "mean", "sd", "low", "high"],
-    )
-    counts = pd.DataFrame({"dataset": "digits", "label": 0, "predicted": 0, "count": 1, "method": every})
-    costs = pd.DataFrame({"dataset": "digits", "method": every, "seconds": 1.0, "peak_memory_mb": 300.0})
-    told = pd.DataFrame({"method": every, "label": 0, "right": 1.0, "others": 0.0})
-    steps = stepped({m: [0, 1] for m in MANY})
-
-    drawn = {
-        "accuracy": figures.accuracy(runs, summary, NAMES),
-        "utilization": figures.utilization(summary[~summary["method"].str.startswith("uni")], "digits", "ab", "title"),
-        "measures": figures.measures(summary, "digits", "title"),
-        "proxy": figures.proxy(runs[~runs["method"].str.startswith("uni")], "digits", "title"),
-        "d_speed": figures.d_speed(curves, runs.rename(columns={"val_d_util": "d_util"}), "digits", "title"),
-        "steps": figures.steps(steps, "digits", MANY, list("ab"), "title"),
-        "branches": figures.branches(curves, "digits", list("ab"), "title"),
-        "confusion": figures.confusion(counts, "digits", [f"class{k}" for k in range(40)], "title"),
-        "costs": figures.costs(costs.assign(peak_gpu_memory_mb=0.0), NAMES),
-        "uniquely_correct": figures.uniquely_correct(
-            told, {"a": [np.zeros((1, 4, 4), np.uint8)] * 26}, ["zero"], "title"
-        ),
-    }
-
-    for kind, figure in drawn.items():
-        texts = " ".join(text.get_text() for text in figure.findobj(Text))
-        assert [m for m in MANY if m not in texts] == [], kind
-        assert figure.get_figwidth() <= 9, kind
-        assert figure.get_figheight() <= 15, kind
-    plt.close("all")

@@ -54,7 +54,7 @@ def tracked(browser: Browser, made: Project) -> Project:
     with FileLock(shared / "tracked.lock"):
         if not (folder / "mlflow.db").exists():
             project = clone(made, folder)
-            project.track_at("sqlite:///mlflow.db", follow_after=60)
+            project.track_at("sqlite:///mlflow.db")
             project.sweep(setting="training.learning_rate", values=[0.1, 0.2], methods=["greedy"])
             project.run("snakemake", "--cores", "2", "all", "sweeps")
             project.run("snakemake", "--cores", "2", "all")  # now the report shows them

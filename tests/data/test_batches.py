@@ -1,15 +1,16 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from greedymm.data import hdf5
-from greedymm.data.batches import Batches, evaluation_size, loader
-from greedymm.data.inputs import Scaling
-from greedymm.data.samples import SPLITS, DatasetInfo, Samples, Stream
+from greedymm.data.batches import Batches, ResidentBatches, StreamedBatches, evaluation_size, loader
+from greedymm.data.inputs import Normalize
+from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Samples
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
 
@@ -74,29 +75,19 @@ def flat(batches: list[list[int]]) -> list[int]:
 # -- Order --------------------------------------------------------------------------------------------------
 
 
-def test_every_sample_comes_once_in_each_epoch(load: Load) -> None:
-    batches = load("train", seeded(0))
-
-    for _ in range(2):
-        assert sorted(flat(numbers(batches))) == list(range(COUNTS["train"]))
-
-
-def test_batches_are_full_but_the_last_one_which_has_the_rest(load: Load) -> None:
-    batches = load("train", seeded(0))
-
-    sizes = [len(batch) for batch in numbers(batches)]
-
-    assert sizes == [5, 5, 5, 5, 3]
-    assert len(batches) == len(sizes)
-
-
-def test_the_order_differs_between_epochs_and_between_seeds(load: Load) -> None:
+def test_every_sample_comes_once_in_each_epoch_in_an_order_of_the_epoch_and_the_seed(load: Load) -> None:
+    torch.manual_seed(0)
+    global_state = torch.get_rng_state()
     batches, other = load("train", seeded(0)), load("train", seeded(1))
-    orders = [flat(numbers(b)) for b in (batches, batches, other)]
 
-    assert orders[0] != orders[1]
-    assert orders[0] != orders[2]
-    assert list(range(COUNTS["train"])) not in orders
+    epochs = [numbers(b) for b in (batches, batches, other)]
+
+    for epoch in epochs:
+        assert [len(batch) for batch in epoch] == [5, 5, 5, 5, 3]
+        assert sorted(flat(epoch)) == list(range(COUNTS["train"]))
+    assert len(batches) == 5
+    assert len({tuple(flat(epoch)) for epoch in epochs} | {tuple(range(COUNTS["train"]))}) == 4
+    assert torch.equal(torch.get_rng_state(), global_state)
 
 
 def test_without_a_generator_samples_come_as_they_are_stored(load: Load) -> None:
@@ -104,6 +95,16 @@ def test_without_a_generator_samples_come_as_they_are_stored(load: Load) -> None
 
     for _ in range(2):
         assert numbers(batches) == [[0, 1, 2, 3, 4], [5]]
+    assert numbers(load("train", seeded(0)).view())[0] == [0, 1, 2, 3, 4]
+
+
+def test_rows_may_be_given_in_any_order_and_twice(load: Load) -> None:
+    rows = torch.tensor([7, 3, 7, 0, 22, 1])
+
+    assert [(images[0][:, 0, 0, 0] + 1).mul(127.5).div(4).round().tolist() for images, _ in load("train").of(rows)] == [
+        [7, 3, 7, 0, 22],
+        [1],
+    ]
 
 
 def all_of(batches: Batches) -> Iterator[Tensor]:
@@ -124,54 +125,41 @@ def test_streamed_batches_are_those_of_a_resident_split(way: str, path: Path) ->
             assert torch.equal(expected, found)
 
 
-def test_no_batch_draws_from_torchs_own_generator(load: Load) -> None:
-    torch.manual_seed(0)
-    before = torch.get_rng_state()
-
-    numbers(load("train", seeded(0)))
-
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 # -- What is loaded -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("execution", KEPT.values(), ids=KEPT)
-def test_only_the_modalities_asked_for_come_in_the_order_asked_for(execution: Execution, path: Path) -> None:
-    inputs, _ = next(iter(loader(path, ["m1", "m0"], SIZE, CPU, execution)("val")))
-
-    assert [x.shape[1:] for x in inputs] == [(2, 2, 4), (3, 3, 4)]
-
-
-@pytest.mark.parametrize(
-    ("budget", "streams"), [(1e-9 * 23 * 36, False), (1e-9 * (23 * 36 - 1), True)], ids=["fits", "one byte short"]
-)
-def test_a_split_is_streamed_when_it_is_larger_than_the_budget(
-    budget: float, path: Path, monkeypatch: pytest.MonkeyPatch, *, streams: bool
-) -> None:
-    read = []
-    monkeypatch.setattr("greedymm.data.batches.Streamed", lambda *arguments: read.append(arguments))
-
-    loader(path, ["m0"], SIZE, CPU, Execution(resident_gb=budget))("train")
-
-    assert bool(read) == streams
+def test_a_split_is_streamed_when_it_is_larger_than_the_budget(path: Path) -> None:
+    size = 23 * 36
+    for budget, store in ((size, ResidentBatches), (size - 1, StreamedBatches)):
+        batches = loader(path, ["m0"], SIZE, CPU, Execution(resident_gb=1e-9 * budget))("train")
+        assert isinstance(batches.store, store)
 
 
 def test_a_batch_larger_than_the_training_split_is_refused_with_the_size_to_set(path: Path) -> None:
-    load = loader(path, ["m0"], 24, CPU, Execution())
+    load = loader(path, ["m1", "m0"], 24, CPU, Execution())
 
     with pytest.raises(GreedymmError, match=r"batch of 24 .*'train'.* 23 samples(?s:.*)batch_size to at most 23"):
         load("train", seeded(0))
+    assert len(loader(path, ["m0"], 23, CPU, Execution())("train", seeded(0))) == 1
+    ((inputs, labels),) = load("val")  # evaluation may have larger batches
+    assert [x.shape for x in (*inputs, labels)] == [(6, 2, 2, 4), (6, 3, 3, 4), (6,)]
 
 
-def test_a_batch_as_large_as_the_split_is_the_whole_split(path: Path) -> None:
-    batches = loader(path, ["m0", "m1"], 23, CPU, Execution())("train", seeded(0))
+def test_the_file_is_opened_once_for_all_splits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+    real = h5py.File
 
-    assert [len(batch) for batch in numbers(batches)] == [23]
+    def count(path: Path, *arguments: str) -> h5py.File:
+        opened.append(path)
+        return real(path, *arguments)
 
+    monkeypatch.setattr("h5py.File", count)
 
-def test_a_split_smaller_than_the_batch_can_be_evaluated(path: Path) -> None:
-    assert [len(labels) for _, labels in loader(path, ["m0"], 200, CPU, Execution())("val")] == [6]
+    load = loader(path, ["m0", "m1"], SIZE, CPU, Execution())
+    for split in SPLITS:
+        numbers(load(split))
+
+    assert opened == [path]
 
 
 def test_a_modality_that_the_file_lacks_is_refused(path: Path) -> None:
@@ -182,25 +170,18 @@ def test_a_modality_that_the_file_lacks_is_refused(path: Path) -> None:
 # -- Values -------------------------------------------------------------------------------------------------
 
 EVERY = torch.arange(256, dtype=torch.uint8)
-SCALED = Scaling(Inputs(), CPU)
+SCALED = Normalize(Inputs(), CPU)
 
 
-@pytest.mark.parametrize("space", [(1, 1), (1, 1, 1)], ids=["image", "clip"])
-def test_bytes_become_floats_from_minus_1_to_1_in_even_steps(space: tuple[int, ...]) -> None:
-    scaled = SCALED(EVERY.reshape(-1, 1, *space)).flatten()
-
-    assert scaled.dtype == torch.float32
-    assert scaled[[0, 255]].tolist() == [-1, 1]
-    torch.testing.assert_close(scaled.double(), torch.linspace(-1, 1, 256, dtype=torch.float64), rtol=0, atol=1e-7)
-    assert (scaled.diff() > 0).all()
-
-
-def test_scaling_leaves_the_bytes_as_they_are() -> None:
+def test_bytes_become_floats_from_minus_1_to_1_in_even_steps() -> None:
     images = EVERY.reshape(-1, 1, 1, 1).clone()
 
-    SCALED(images)
+    floats = SCALED(images).flatten()
 
     assert torch.equal(images.flatten(), EVERY)
+    assert floats.dtype == torch.float32
+    assert floats[[0, 255]].tolist() == [-1, 1]
+    torch.testing.assert_close(floats.double(), torch.linspace(-1, 1, 256, dtype=torch.float64), rtol=0, atol=1e-7)
 
 
 def test_images_and_clips_have_their_channels_last() -> None:
@@ -210,12 +191,9 @@ def test_images_and_clips_have_their_channels_last() -> None:
     assert clip.is_contiguous(memory_format=torch.channels_last_3d)
 
 
-@pytest.mark.parametrize(("side", "size"), [(28, 200), (224, 41), (3000, 1)], ids=str)
-def test_batches_of_large_samples_are_smaller_where_nothing_is_learned(side: int, size: int, tmp_path: Path) -> None:
-    splits = {
-        s: Stream({"m0": (1, side, side)}, [[np.zeros((1, side, side), np.uint8)]], np.zeros(1, np.int64), [s])
-        for s in SPLITS
-    }
-    hdf5.write(tmp_path / "data.h5", splits, DatasetInfo(("a",), "made here", "CC0", generated=True))
-
-    assert evaluation_size(tmp_path / "data.h5", ["m0"]) == size
+def test_batches_of_large_samples_are_smaller_in_evaluation(tmp_path: Path) -> None:
+    for side, size in ((28, 200), (224, 41), (3000, 1)):
+        row = [np.zeros((1, side, side), np.uint8)]
+        splits = {s: LazySamples({"m0": (1, side, side)}, [row], np.zeros(1, np.int64), [s]) for s in SPLITS}
+        hdf5.write(tmp_path / "data.h5", splits, DatasetInfo(("a",), "made here", "CC0", generated=True))
+        assert evaluation_size(tmp_path / "data.h5", ["m0"]) == size

@@ -11,7 +11,7 @@ from torchvision.transforms import functional
 
 from greedymm.data import hdf5
 from greedymm.data.batches import Batches, loader
-from greedymm.data.inputs import Scaling, channels, window
+from greedymm.data.inputs import Normalize, channels, crop_frames
 from greedymm.data.samples import SPLITS, DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
@@ -66,41 +66,27 @@ def test_each_modality_of_each_sample_is_flipped_on_its_own_half_of_the_time(pat
     assert abs(either - 0.75) < 0.06
 
 
-def test_other_samples_are_flipped_in_each_epoch_and_with_another_seed(path: Path) -> None:
-    one, other = batches(path), batches(path, seed=1)
-    drawn = [flips(one), flips(one), flips(other)]
+def test_flips_depend_on_the_epoch_and_the_seed_and_not_on_the_batches(path: Path) -> None:
+    one, streamed = batches(path), Execution(resident_gb=0, workers=0)
+    first, second = flips(one), flips(one)
 
-    assert not torch.equal(drawn[0], drawn[1])
-    assert not torch.equal(drawn[0], drawn[2])
-    assert torch.equal(drawn[0], flips(batches(path)))
-
-
-def test_a_streamed_split_is_flipped_as_a_resident_one(path: Path) -> None:
-    streamed = Execution(resident_gb=0, workers=0)
-    pairs = zip(batches(path), batches(path, execution=streamed), strict=True)
-
-    for (resident, _), (inputs, _) in pairs:
-        assert all(torch.equal(x, y) for x, y in zip(resident, inputs, strict=True))
-
-
-def test_the_size_of_a_batch_changes_no_flip(path: Path) -> None:
-    assert torch.equal(flips(batches(path, size=7)), flips(batches(path, size=50)))
-
-
-def test_nothing_is_flipped_without_a_stream_as_in_validation_or_where_it_is_not_asked_for(path: Path) -> None:
+    assert not torch.equal(first, second)
+    assert not torch.equal(first, flips(batches(path, seed=1)))
+    assert torch.equal(first, flips(batches(path, size=50)))
+    assert torch.equal(first, flips(batches(path, execution=streamed)))
     assert not flips(batches(path, seed=None)).any()
     assert not flips(batches(path, flip=False)).any()
 
 
-# -- Scaling ------------------------------------------------------------------------------------------------
+# -- Normalize ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("colours", [1, 3], ids=["gray", "colour"])
-def test_imagenet_scaling_is_that_of_torchvisions_weights(colours: int) -> None:
-    images = torch.randint(256, (5, colours, 224, 224), dtype=torch.uint8)
+@pytest.mark.parametrize("colors", [1, 3], ids=["gray", "color"])
+def test_imagenet_scaling_is_that_of_torchvisions_weights(colors: int) -> None:
+    images = torch.randint(256, (5, colors, 224, 224), dtype=torch.uint8)
     preset = ResNet18_Weights.DEFAULT.transforms()
 
-    scaled = Scaling(IMAGENET, CPU)(images)
+    scaled = Normalize(IMAGENET, CPU)(images)
 
     assert scaled.shape == (5, 3, 224, 224)
     assert scaled.is_contiguous(memory_format=torch.channels_last)
@@ -111,10 +97,10 @@ def test_imagenet_scaling_is_that_of_torchvisions_weights(colours: int) -> None:
 def test_clips_are_scaled_as_their_frames_are() -> None:
     clip = torch.randint(256, (2, 1, 3, 4, 4), dtype=torch.uint8)
 
-    scaled = Scaling(IMAGENET, CPU)(clip)
+    scaled = Normalize(IMAGENET, CPU)(clip)
 
     for t in range(3):
-        torch.testing.assert_close(scaled[:, :, t], Scaling(IMAGENET, CPU)(clip[:, :, t]).contiguous())
+        torch.testing.assert_close(scaled[:, :, t], Normalize(IMAGENET, CPU)(clip[:, :, t]).contiguous())
 
 
 def test_a_network_is_told_the_channels_that_it_gets() -> None:
@@ -134,7 +120,7 @@ STARTS, TOPS, LEFTS = FRAMES - 4 + 1, HEIGHT - 3 + 1, WIDTH - 3 + 1
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips in gray and in colour, and a picture, all of whose values say where they are."""
+    """Clips in gray and in color, and a picture, all of whose values say where they are."""
     path = tmp_path_factory.mktemp("clips") / "data.h5"
     gray = np.broadcast_to(PLACES, (COUNT, 1, *PLACES.shape))
     shown = {"gray": gray, "color": gray.repeat(3, axis=1), "picture": gray[:, :, 0]}
@@ -169,20 +155,10 @@ def corners(samples: Tensor) -> Tensor:
     return torch.stack([first // (HEIGHT * WIDTH), first // WIDTH % HEIGHT, first % WIDTH], dim=1)
 
 
-def test_in_training_a_clip_is_a_block_of_consecutive_frames_and_one_square_of_all_of_them(clips: Path) -> None:
+def test_in_training_all_modalities_are_cropped_to_the_same_frames_and_square(clips: Path) -> None:
     found = seen(clips)
 
-    assert {m: tuple(x.shape) for m, x in found.items()} == {
-        "gray": (COUNT, 1, 4, 3, 3),
-        "color": (COUNT, 3, 4, 3, 3),
-        "picture": (COUNT, 1, 3, 3),
-    }
-    corners(found["gray"])
-
-
-def test_all_modalities_of_a_sample_are_cut_at_the_same_place(clips: Path) -> None:
-    found = seen(clips)
-
+    assert [tuple(x.shape) for x in found.values()] == [(COUNT, 1, 4, 3, 3), (COUNT, 3, 4, 3, 3), (COUNT, 1, 3, 3)]
     assert torch.equal(corners(found["gray"]), corners(found["color"]))
     assert torch.equal(corners(found["gray"])[:, 1:], corners(found["picture"][:, :, None])[:, 1:])
 
@@ -200,28 +176,14 @@ def test_every_place_is_drawn_and_none_more_often_than_another(clips: Path) -> N
     assert len(set(map(tuple, found.tolist()))) == STARTS * TOPS * LEFTS
 
 
-def test_other_places_are_drawn_in_each_epoch_and_with_another_seed(clips: Path) -> None:
-    batches, _ = cut(clips)
-    first, second = ([x[0] for x, _ in batches] for _ in range(2))
+def test_crops_depend_on_the_epoch_and_the_seed_and_not_on_the_batches(clips: Path) -> None:
+    expected, (batches, _) = seen(clips), cut(clips)
+    first, second = (torch.cat([x[0] for x, _ in batches]) for _ in range(2))
 
-    assert not torch.equal(torch.cat(first), torch.cat(second))
-    assert torch.equal(seen(clips)["gray"], seen(clips)["gray"])
-    assert not torch.equal(seen(clips)["gray"], seen(clips, seed=1)["gray"])
-
-
-def test_a_streamed_split_is_cut_as_a_resident_one_whatever_the_size_of_a_batch(clips: Path) -> None:
-    expected = seen(clips)
-
+    assert not torch.equal(first, second)
+    assert not torch.equal(expected["gray"], seen(clips, seed=1)["gray"])
     for found in (seen(clips, resident_gb=0), seen(clips, size=50), seen(clips, size=COUNT)):
         assert all(torch.equal(found[m], expected[m]) for m in expected)
-
-
-@pytest.mark.parametrize("resident_gb", [0, 4])
-def test_samples_that_are_shuffled_keep_labels_and_modalities_together(resident_gb: float, clips: Path) -> None:
-    load = loader(clips, ["gray", "color"], 7, CPU, Execution(resident_gb=resident_gb, workers=0), CUT)
-
-    for (gray, color), _ in load("train", torch.Generator().manual_seed(0), torch.Generator().manual_seed(1)):
-        assert torch.equal(gray.expand_as(color), color)
 
 
 def test_where_nothing_is_drawn_frames_are_evenly_over_the_clip_and_the_square_in_the_middle(clips: Path) -> None:
@@ -235,16 +197,10 @@ def test_where_nothing_is_drawn_frames_are_evenly_over_the_clip_and_the_square_i
     assert torch.equal(found["picture"], expected[0].expand_as(found["picture"]))
 
 
-@pytest.mark.parametrize(
-    ("count", "frames"),
-    [(1, [0]), (2, [0, 9]), (3, [0, 4, 9]), (9, [0, 1, 2, 3, 4, 6, 7, 8, 9]), (10, list(range(10)))],
-)
-def test_frames_that_are_evenly_over_the_clip_begin_with_its_first_and_end_with_its_last(
-    count: int, frames: list[int]
-) -> None:
+def test_even_frames_begin_with_the_first_and_end_with_the_last() -> None:
     clip = torch.arange(10).view(1, 10, 1, 1)
-
-    assert window(clip, count, None).flatten().tolist() == frames
+    for count, frames in ((1, [0]), (2, [0, 9]), (3, [0, 4, 9]), (9, [0, 1, 2, 3, 4, 6, 7, 8, 9]), (10, [*range(10)])):
+        assert crop_frames(clip, count, None).flatten().tolist() == frames
 
 
 @pytest.mark.parametrize("seed", [0, None], ids=["training", "test"])
@@ -257,17 +213,12 @@ def test_where_all_of_it_is_asked_for_all_of_it_is_shown(seed: int | None, clips
         assert torch.equal(found, torch.from_numpy(PLACES.astype(np.int64)).expand_as(found))
 
 
-@pytest.mark.parametrize(
-    ("inputs", "shape"),
-    [(Inputs(frames=4), (4, HEIGHT, WIDTH)), (Inputs(crop=3), (FRAMES, 3, 3))],
-    ids=["frames alone", "crop alone"],
-)
-def test_either_is_cut_without_the_other(inputs: Inputs, shape: tuple[int, ...], clips: Path) -> None:
-    found = seen(clips, inputs)
-
-    assert found["gray"].shape[2:] == shape
-    assert found["picture"].shape[2:] == shape[1:]
-    assert len(set(map(tuple, corners(found["gray"]).tolist()))) > 1
+def test_frames_and_crop_work_alone(clips: Path) -> None:
+    for inputs, shape in ((Inputs(frames=4), (4, HEIGHT, WIDTH)), (Inputs(crop=3), (FRAMES, 3, 3))):
+        found = seen(clips, inputs)
+        assert found["gray"].shape[2:] == shape
+        assert found["picture"].shape[2:] == shape[1:]
+        assert len(set(map(tuple, corners(found["gray"]).tolist()))) > 1
 
 
 def test_each_modality_is_still_flipped_on_its_own_once_both_are_cut_at_the_same_place(clips: Path) -> None:
@@ -279,16 +230,9 @@ def test_each_modality_is_still_flipped_on_its_own_once_both_are_cut_at_the_same
     assert abs((mirrored["gray"] == mirrored["color"]).float().mean() - 0.5) < 0.08
 
 
-@pytest.mark.parametrize("seed", [0, None], ids=["training", "test"])
-@pytest.mark.parametrize(
-    ("inputs", "said"),
-    [
-        (Inputs(frames=11), "inputs.frames is 11; the samples have 10"),
-        (Inputs(crop=5), "inputs.crop is 5; the samples have 4"),
-    ],
-)
-def test_more_than_there_is_is_refused_with_the_setting(
-    inputs: Inputs, said: str, seed: int | None, clips: Path
-) -> None:
-    with pytest.raises(GreedymmError, match=said):
-        seen(clips, inputs, seed=seed)
+def test_more_frames_or_pixels_than_stored_are_refused_with_the_setting(clips: Path) -> None:
+    for seed in (0, None):
+        with pytest.raises(GreedymmError, match="frames is 11; the samples have 10"):
+            seen(clips, Inputs(frames=11), seed=seed)
+        with pytest.raises(GreedymmError, match="crop is 5; the samples have 4"):
+            seen(clips, Inputs(crop=5), seed=seed)

@@ -7,15 +7,10 @@ from greedymm.errors import GreedymmError
 LABELS = np.repeat(np.arange(3), (10, 20, 2))
 
 
-@pytest.mark.parametrize(
-    ("share", "counts"),
-    [(0.2, [2, 4, 1]), (0.5, [5, 10, 1]), (0.01, [1, 1, 1]), (0.99, [9, 19, 1])],
-    ids=["a fifth", "half", "at least one", "never all"],
-)
-def test_the_same_share_of_every_class_is_held_out(share: float, counts: list[int]) -> None:
-    held = hold_out(LABELS, share, np.random.default_rng(0))
-
-    assert np.bincount(LABELS[held]).tolist() == counts
+def test_the_same_share_of_every_class_is_held_out() -> None:
+    for share, counts in ((0.2, [2, 4, 1]), (0.5, [5, 10, 1]), (0.01, [1, 1, 1]), (0.99, [9, 19, 1])):
+        held = hold_out(LABELS, share, np.random.default_rng(0))
+        assert np.bincount(LABELS[held]).tolist() == counts
 
 
 def test_which_samples_are_held_out_is_drawn() -> None:

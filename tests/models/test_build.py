@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from greedymm.models.branches.cnn import Settings as Cnn
+from greedymm.models.branches.resnet18 import Settings as Resnet18
 from greedymm.models.build import build
 from greedymm.models.fusions.mmtm import MMTM
 from greedymm.models.fusions.mmtm import Settings as Mmtm
@@ -37,6 +38,18 @@ def test_weights_are_drawn_from_torchs_own_generator(fusion: Mmtm | None) -> Non
 
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))
+
+
+def test_convolutions_that_corrupt_memory_on_some_cpus_get_contiguous_images() -> None:
+    model = build([Resnet18(name="resnet18", width=4)], None, [()], OWN, (3,), 5)
+    layouts: dict[int, bool] = {}
+    for conv in model.modules():
+        if isinstance(conv, torch.nn.Conv2d) and conv.kernel_size == (1, 1):
+            conv.register_forward_hook(lambda c, given, _: layouts.update({c.in_channels: given[0].is_contiguous()}))
+
+    model([torch.randn(2, 3, 64, 64)])
+
+    assert layouts == {4: True, 8: False, 16: False}
 
 
 @pytest.mark.parametrize("channels", [1, 3])

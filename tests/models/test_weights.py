@@ -1,5 +1,6 @@
-"""Weights of others: what the tests of the branches leave open."""
+"""Files of pretrained weights: what is loaded, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,96 +9,94 @@ from torch import Tensor, nn
 
 from greedymm.errors import GreedymmError
 from greedymm.models.network import Branch
-from greedymm.models.weights import load, read
+from greedymm.models.weights import load
 
-CONV = "stages.0.weight"
+FIRST, COUNTER = "stages.0.0.weight", "stages.0.1.num_batches_tracked"
 
 
 def branch(channels: int = 3) -> Branch:
-    return Branch([nn.Conv2d(channels, 4, 3, bias=False)], [4], nn.Linear(4, 2))
+    stage = nn.Sequential(nn.Conv2d(channels, 4, 3, bias=False), nn.BatchNorm2d(4))
+    return Branch([stage], [4], nn.Linear(4, 2))
 
 
-def saved(path: Path, content: object) -> Path:
-    torch.save(content, path)
-    return path
+def read_into(target: Branch, folder: Path, content: object) -> None:
+    """Save a content under the names of a port, and load it into a branch."""
+    if isinstance(content, dict):
+        content = {f"port.{name}": weight for name, weight in content.items()}
+    torch.save(content, folder / "w.pt")
+    load(target, folder / "w.pt", lambda name: f"port.{name}", "a network of theirs")
 
 
-def own(name: str) -> str:
-    return name
+def test_weights_are_loaded_by_name_whatever_their_memory_format_and_head(tmp_path: Path) -> None:
+    trained = branch().state_dict()
+    files: list[dict[str, Tensor]] = [
+        trained | {"classifier.weight": torch.zeros(9)},
+        trained | {"pool.weight": trained["pool.weight"][:, :, None, None, None]},  # as a convolution of size 1
+        {n: w.transpose(0, -1).contiguous().transpose(0, -1) if w.dim() else w for n, w in trained.items()},
+        {n: w for n, w in trained.items() if n != COUNTER},  # a file of an early release of torch
+    ]
+    for content in files:
+        target = branch()
+        read_into(target, tmp_path, content)
+        assert all(torch.equal(w, trained[name]) for name, w in target.state_dict().items())
 
 
-def test_a_layer_as_a_convolution_of_one_place_is_the_same_layer(tmp_path: Path) -> None:
-    theirs, mine = branch().state_dict(), branch()
-    as_convolution = theirs | {"pool.weight": theirs["pool.weight"][:, :, None, None, None]}
+def test_a_branch_with_one_channel_gets_the_sum_over_the_channels_of_the_first_layer(tmp_path: Path) -> None:
+    trained, target = branch().state_dict(), branch(channels=1)
 
-    load(mine, saved(tmp_path / "w.pt", as_convolution), own, "it")
+    read_into(target, tmp_path, trained)
 
-    assert all(torch.equal(w, theirs[name]) for name, w in mine.state_dict().items())
-
-
-def test_weights_that_were_saved_in_another_order_of_memory_are_loaded(tmp_path: Path) -> None:
-    theirs, mine = branch().state_dict(), branch()
-    turned = {n: w.transpose(0, -1).contiguous().transpose(0, -1) for n, w in theirs.items()}
-
-    load(mine, saved(tmp_path / "w.pt", turned), own, "it")
-
-    assert all(torch.equal(w, theirs[name]) for name, w in mine.state_dict().items())
+    torch.testing.assert_close(target.state_dict()[FIRST], trained[FIRST].sum(dim=1, keepdim=True))
 
 
-def test_what_was_refused_has_changed_nothing(tmp_path: Path) -> None:
-    mine = branch()
-    before = {name: w.clone() for name, w in mine.state_dict().items()}
-    file = saved(tmp_path / "w.pt", {CONV: torch.zeros(4, 3, 3, 3), "pool.weight": torch.zeros(2, 4)})
+def test_a_missing_weight_is_named_and_nothing_is_loaded(tmp_path: Path) -> None:
+    target = branch()
+    before = {name: w.clone() for name, w in target.state_dict().items()}
+    for name in ("pool.bias", FIRST, "stages.0.1.running_var"):
+        content = {n: torch.zeros_like(w) for n, w in before.items() if n != name}
+        with pytest.raises(
+            GreedymmError, match=rf"w\.pt has no weight 'port\.{re.escape(name)}': .* network of theirs"
+        ):
+            read_into(target, tmp_path, content)
 
-    with pytest.raises(GreedymmError, match=r"no weight 'pool\.bias': it is not of it"):
-        load(mine, file, own, "it")
-
-    assert all(torch.equal(w, before[name]) for name, w in mine.state_dict().items())
+    assert all(torch.equal(w, before[name]) for name, w in target.state_dict().items())
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-@pytest.mark.parametrize("shape", [(5,), (4, 9), (4, 3, 5, 5), ()], ids=str)
-def test_a_first_layer_of_another_form_is_refused_with_both_shapes(
-    shape: tuple[int, ...], channels: int, tmp_path: Path
-) -> None:
-    mine = branch(channels)
-    file = saved(tmp_path / "w.pt", mine.state_dict() | {CONV: torch.zeros(shape)})
-
-    with pytest.raises(GreedymmError, match=rf"'{CONV}': \(.*\) in {file}, \(4, {channels}, 3, 3\)"):
-        load(mine, file, own, "it")
-
-
-def test_a_first_layer_of_one_channel_does_not_pass_for_one_of_three(tmp_path: Path) -> None:
-    file = saved(tmp_path / "w.pt", branch(channels=1).state_dict())
-
-    with pytest.raises(GreedymmError, match=r"\(4, 1, 3, 3\) .*, \(4, 3, 3, 3\)"):
-        load(branch(channels=3), file, own, "it")
+def test_a_first_layer_of_another_shape_is_refused_with_both_shapes(channels: int, tmp_path: Path) -> None:
+    for shape in ((5,), (4, 9), (4, 3, 5, 5), (), (4, 4 - channels, 3, 3) if channels == 3 else (8, 3, 3, 3)):
+        content = branch(channels).state_dict() | {FIRST: torch.zeros(shape)}
+        stored = (*shape[:1], 1, *shape[2:]) if channels == 1 and len(shape) == 4 else shape
+        message = re.escape(f"'port.{FIRST}': {stored} in {tmp_path / 'w.pt'}, (4, {channels}, 3, 3)")
+        with pytest.raises(GreedymmError, match=message):
+            read_into(branch(channels), tmp_path, content)
 
 
 class Trap:
-    """What a pickle would run."""
+    """Code in a pickle."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return Path.touch, (Path("run.txt"),)
 
 
-OTHERS = {"a tensor": torch.zeros(3), "a number": 1, "code": Trap(), "a network": nn.Linear(2, 2)}
-
-
-@pytest.mark.parametrize("content", OTHERS.values(), ids=OTHERS)
-def test_a_file_of_anything_but_weights_is_refused_and_runs_nothing(
-    content: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_of_anything_but_weights_is_refused_and_runs_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = saved(tmp_path / "w.pt", content)
     monkeypatch.chdir(tmp_path)
-
-    with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights, or broken"):
-        read(file)
-
+    for content in (torch.zeros(3), 1, Trap(), nn.Linear(2, 2)):
+        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights, or broken"):
+            read_into(branch(), tmp_path, content)
     assert not Path("run.txt").exists()
 
 
-def test_weights_are_read_from_a_file_of_another_device_or_name(tmp_path: Path) -> None:
-    weights: dict[str, Tensor] = {"a": torch.arange(3.0)}
-
-    assert torch.equal(read(saved(tmp_path / "w", weights))["a"], weights["a"])
+def test_a_truncated_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    file, names = tmp_path / "w.pt", str
+    torch.save(branch().state_dict(), file)
+    content = file.read_bytes()
+    for share in (0, 0.1, 0.9):
+        file.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights, or broken"):
+            load(branch(), file, names, "it")
+    file.unlink()
+    with pytest.raises(GreedymmError, match=r"w\.pt is missing; put it there, or correct `weights`"):
+        load(branch(), file, names, "it")

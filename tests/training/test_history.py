@@ -2,33 +2,39 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 import tiny
 
 from greedymm.training.history import write_rows, write_steps
 from greedymm.training.step import Steps
 
 
-def test_history_is_read_back_as_it_was(tmp_path: Path) -> None:
-    progress = tiny.run(tmp_path / "resume.pt", "balanced").go()
+def test_history_and_steps_are_read_back_as_they_were_and_written_as_the_same_bytes(tmp_path: Path) -> None:
+    written = []
+    for name in ("first", "second"):
+        progress = tiny.run(tmp_path / f"{name}.pt", "balanced").go()
+        history, table = tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet"
+        write_rows(history, progress.history)
+        write_steps(table, progress.steps, ("m0", "m1"))
+        written.append((history.read_bytes(), table.read_bytes()))
 
-    write_rows(tmp_path / "history.csv", progress.history)
-
-    assert pd.read_csv(tmp_path / "history.csv").to_dict("records") == progress.history
-
-
-def test_steps_are_read_back_as_they_were(tmp_path: Path) -> None:
-    progress = tiny.run(tmp_path / "resume.pt", "balanced").go()
-    steps = Steps.joined(progress.steps)
-
-    write_steps(tmp_path / "steps.parquet", progress.steps, ("m0", "m1"))
-
-    frame = pd.read_parquet(tmp_path / "steps.parquet")
+    assert written[0] == written[1]
+    assert pd.read_csv(history).to_dict("records") == progress.history
+    steps, frame = Steps.joined(progress.steps), pd.read_parquet(table)
     assert frame["step"].tolist() == list(range(1, 21))
     assert frame["mode"].tolist() == steps.mode.tolist()
     np.testing.assert_array_equal(frame["loss"], steps.loss.numpy())
     np.testing.assert_array_equal(frame[["speed_m0", "speed_m1"]], steps.speeds.numpy())
     np.testing.assert_array_equal(frame["d_speed"], frame["speed_m0"] - frame["speed_m1"])
+
+
+def test_coefficients_of_a_method_are_columns(tmp_path: Path) -> None:
+    progress = tiny.run(tmp_path / "resume.pt", "ogm_ge").go()
+
+    write_steps(tmp_path / "steps.parquet", progress.steps, ("m0", "m1"))
+
+    frame = pd.read_parquet(tmp_path / "steps.parquet")
+    np.testing.assert_array_equal(frame["scale_1"], Steps.joined(progress.steps).log["scale_1"].numpy())
+    assert progress.history[0]["scale_1_mean"] == progress.steps[0].log["scale_1"].double().mean().item()
 
 
 def test_steps_of_a_single_modality_have_no_speeds(tmp_path: Path) -> None:
@@ -37,18 +43,3 @@ def test_steps_of_a_single_modality_have_no_speeds(tmp_path: Path) -> None:
     write_steps(tmp_path / "steps.parquet", progress.steps, ("m0",))
 
     assert list(pd.read_parquet(tmp_path / "steps.parquet")) == ["step", "loss", "mode"]
-
-
-@pytest.mark.parametrize("kind", ["history", "steps"])
-def test_the_same_run_writes_the_same_bytes(tmp_path: Path, kind: str) -> None:
-    written = []
-    for name in ("first", "second"):
-        progress = tiny.run(tmp_path / f"{name}.pt", "balanced").go()
-        path = tmp_path / name
-        if kind == "history":
-            write_rows(path, progress.history)
-        else:
-            write_steps(path, progress.steps, ("m0", "m1"))
-        written.append(path.read_bytes())
-
-    assert written[0] == written[1]

@@ -3,7 +3,8 @@ import tiny
 import torch
 from torch import Tensor
 
-from greedymm.training.speed import ConditionalLearningSpeed, modality_gap
+from greedymm.gap import modality_gap
+from greedymm.training.speed import ConditionalLearningSpeed
 
 REGULAR, RE_BALANCING = torch.tensor(True), torch.tensor(False)
 
@@ -45,9 +46,9 @@ def test_speed_is_the_log10_of_the_ratio_of_sums_over_regular_steps(modalities: 
             sums[i] += mu(group) if regular else 0.0
         speed.add(regular)
 
-    wanted = [torch.tensor(sums[modalities + k] / sums[k]).log10().item() for k in range(modalities)]
+    expected = [torch.tensor(sums[modalities + k] / sums[k]).log10().item() for k in range(modalities)]
 
-    assert speed.speeds().tolist() == pytest.approx(wanted, abs=1e-5)
+    assert speed.speeds().tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_fusion_whose_gradient_is_ten_times_smaller_is_slower_by_2() -> None:
@@ -75,11 +76,13 @@ def test_sums_are_saved_and_go_on_from_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "wanted"),
+    ("values", "expected"),
     [([0.5, 0.2], 0.3), ([0.2, 0.5], -0.3), ([0.2, 0.7, -0.1], 0.8), ([0.7, 0.2, -0.1, 0.3], 0.8)],
     ids=["m0 leads", "m1 leads", "three", "four"],
 )
-def test_difference_has_a_sign_for_two_modalities_and_is_the_range_for_more(values: list[float], wanted: float) -> None:
+def test_difference_has_a_sign_for_two_modalities_and_is_the_range_for_more(
+    values: list[float], expected: float
+) -> None:
     given: Tensor = torch.tensor(values, dtype=torch.float64)
 
-    assert float(modality_gap(given)) == pytest.approx(wanted)
+    assert float(modality_gap(given)) == pytest.approx(expected)

@@ -18,7 +18,7 @@ from greedymm.models.heads.own import Settings as Own
 from greedymm.models.network import MultimodalNetwork
 from greedymm.seeding import Generators, seed_everything
 from greedymm.settings import FusionSettings, HeadSettings, MethodSettings, Training
-from greedymm.training.fit import Fit, Progress, make_method
+from greedymm.training.fit import Fit, Progress
 from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.g_blend import Settings as GBlend
@@ -27,6 +27,7 @@ from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
+from greedymm.training.networks import make_method
 
 Batch = tuple[list[Tensor], Tensor]
 
@@ -143,7 +144,7 @@ def run(
         method, settings: name, and settings if not those of METHODS.
         seed: of everything but the samples.
         clarity: of each modality, and so their number: how well it shows the class.
-        training: budget and optimiser.
+        training: budget and optimizer.
         official_gates: of the fusions.
         samples: in training; there are 10 in validation.
         joint: whether one head reads the features of all branches.

@@ -47,12 +47,13 @@ def write(project: Project, folder: Path, **data: Any) -> None:
 def ends_with_a_report(project: Project) -> str:
     printed = project.run("snakemake", "--cores", "2", "all")
 
-    table = pd.read_csv(project.folder / "results/tables/runs.csv")
+    table = pd.read_csv(project.folder / "results/report/tables/runs.csv")
     assert p.trained(printed) == len(table) == 1
     assert table["test_accuracy"].between(0, 1).all()
     return (project.folder / "results/report/index.html").read_text()
 
 
+@pytest.mark.slow
 def test_clips_of_ones_own_end_in_a_report(project: Project, filmed: Path) -> None:
     write(project, filmed, validation=0.5)
 
@@ -62,6 +63,7 @@ def test_clips_of_ones_own_end_in_a_report(project: Project, filmed: Path) -> No
     assert "only" not in page.split('<h2 id="data">')[1].split("</ul>")[0]
 
 
+@pytest.mark.slow
 def test_all_that_is_missing_is_said_at_once_and_can_be_left_out(
     project: Project, filmed: Path, tmp_path: Path
 ) -> None:
@@ -78,14 +80,15 @@ def test_all_that_is_missing_is_said_at_once_and_can_be_left_out(
     assert "only_present" in printed
     assert "Traceback" not in printed
     write(project, folder, validation=0.5, only_present=True)
-    assert "only 11 of the 12 clips of the lists are there; 1 are left out" in ends_with_a_report(project)
+    assert "only 11 of the 12 listed clips exist; 1 are excluded" in ends_with_a_report(project)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="GREEDYMM_REAL_DATA names no folder of real files")
 def test_real_clips_end_in_a_report(project: Project) -> None:
     write(project, REAL, validation=0, only_present=True, color="sk_wrapped")
 
     page = ends_with_a_report(project)
 
-    assert "only 10 of the 1532 clips of the lists are there" in page
-    assert "test shows the training clips" in page
+    assert "only 10 of the 1532 listed clips exist" in page
+    assert "test uses the training clips" in page

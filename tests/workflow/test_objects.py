@@ -70,13 +70,14 @@ def write(project: Project, content: dict[str, Any]) -> None:
 def ends_with_a_report(project: Project, runs: int) -> str:
     printed = project.run("snakemake", "--cores", "2", "all")
 
-    table = pd.read_csv(project.folder / "results/tables/runs.csv")
+    table = pd.read_csv(project.folder / "results/report/tables/runs.csv")
     assert p.trained(printed) == len(table) == runs
     assert table["test_accuracy"].between(0, 1).all()
     assert "Nothing to be done" in project.run("snakemake", "--cores", "2", "all")
     return (project.folder / "results/report/index.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["meshes", "pictures"])
 def test_objects_of_ones_own_end_in_a_report(form: str, project: Project, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(form)
@@ -89,6 +90,7 @@ def test_objects_of_ones_own_end_in_a_report(form: str, project: Project, reques
     assert ("modelnet40 (generated data)" in page) == (form == "meshes")
 
 
+@pytest.mark.slow
 def test_another_pair_of_views_and_the_same_view_twice_take_the_same_file(project: Project, meshes: Path) -> None:
     content = params(meshes)
     write(project, content)
@@ -120,10 +122,11 @@ def test_broken_objects_stop_the_workflow_by_name_or_are_left_out_and_noted(
     assert "Traceback" not in printed
     write(project, params(folder, skip_broken=True))
     page = ends_with_a_report(project, runs=1)
-    assert "left out 1 samples or files" in page
+    assert "excluded 1 samples or files" in page
     assert broken.stem in page
 
 
+@pytest.mark.slow
 def test_the_papers_settings_run_for_two_epochs_on_a_few_objects_and_clips(project: Project) -> None:
     shutil.copy(p.ROOT / "params.yaml", project.folder / "params.yaml")
     printed = project.run("greedymm", "objects", "data/raw/smoke", "--classes", "2", "--count", "6")
@@ -133,11 +136,12 @@ def test_the_papers_settings_run_for_two_epochs_on_a_few_objects_and_clips(proje
 
     printed = project.run("snakemake", "--cores", "2", "all", *overlays)
 
-    table = pd.read_csv(project.folder / "results/tables/runs.csv")
+    table = pd.read_csv(project.folder / "results/report/tables/runs.csv")
     assert p.trained(printed) == len(table) == 2
     assert (table["epochs"] == 2).all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="GREEDYMM_REAL_DATA names no folder of real files")
 @pytest.mark.parametrize(
     ("place", "data"),
@@ -151,4 +155,4 @@ def test_real_objects_end_in_a_report(place: str, data: dict[str, Any], project:
 
     page = ends_with_a_report(project, runs=1)
 
-    assert ("validation shows the training objects" in page) == ("validation" in data)
+    assert ("validation uses the training objects" in page) == ("validation" in data)

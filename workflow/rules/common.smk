@@ -1,68 +1,32 @@
-"""Params, validated, and the runs that they ask for. No rules."""
+"""Params, validated, and the plan of all that they ask for. No rules."""
 
-import csv
 import os
 import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
 from shutil import which
-from pathlib import Path
 
-# This clone's code, whichever clone is installed: the keys in the paths are those of the code beside the Snakefile.
-SOURCE = str(Path(workflow.basedir, "src"))
+# The code beside this Snakefile, whatever is installed: the keys in the paths belong to it.
+SOURCE = os.path.join(workflow.basedir, "src")
 sys.path.insert(0, SOURCE)
-sys.path.append(os.getcwd())  # plug-ins of a user's, beside the params
+sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
-shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)}; ")
+# glibc keeps freed memory for the next batch. Taken from the system anew, page by page, it costs 7 % of training's time.
+MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_THRESHOLD_={2**25}"
+shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; ")
 
 from greedymm.errors import GreedymmError
 from greedymm.params.load import validate
-from greedymm.plan import (
-    analysis_key,
-    data_settings,
-    figures_of,
-    planned,
-    points,
-    report_key,
-    sweep_place,
-    sweeps_key,
-    sweeps_stamp,
-    variants,
-)
-from greedymm.run import key_of
+from greedymm.plan import Plan
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
 try:
     PARAMS = validate(config)
-    RUNS = planned(PARAMS)
-    SWEEPS = {name: sweep_place(PARAMS, name) for name in PARAMS.sweeps}
-    SWEPT = {name: [p.run for p in points(PARAMS, name)] for name in PARAMS.sweeps}
-    FIGURES = figures_of(PARAMS)
-    ANALYSIS = analysis_key(PARAMS)
-    SWEEPS_KEY = sweeps_key(PARAMS)
-    SWEEPS_STAMP = sweeps_stamp(PARAMS)
-    REPORT = report_key(PARAMS, swept=SWEEPS_STAMP.exists())
-    STORE = key_of(PARAMS.tracking.model_dump(include={"uri", "models"}))
+    PLAN = Plan.make(PARAMS)
 except GreedymmError as error:
     raise WorkflowError(str(error))
-
-TRAINED = [
-    "checkpoint.pt",
-    "snapshots.pt",
-    "history.csv",
-    "timing.csv",
-    "steps.parquet",
-    "record.json",
-]
-MEASURED = ["rates.json", "during_training.csv", "predictions.parquet"]
-RUN_OF = {str(run.folder): run for run in [*RUNS, *sum(SWEPT.values(), [])]}
-DATA_OF = {
-    str(settings.path): settings
-    for wanted in variants(PARAMS)
-    for settings in (data_settings(wanted, name) for name in wanted.datasets)
-}
 
 
 wildcard_constraints:
@@ -71,87 +35,46 @@ wildcard_constraints:
     run=r"seed\d+-[0-9a-f]{8}",
     key=r"[0-9a-f]{8}",
     code=r"[0-9a-f]{8}",
-    sweep=r"\w+",
-
-
-def run_of(wildcards):
-    """The planned run that a job is for."""
-    folder = f"results/runs/{wildcards.dataset}/{wildcards.method}/{wildcards.run}"
-    if folder not in RUN_OF:
-        raise WorkflowError(f"{folder} is not a run of these params")
-    return RUN_OF[folder]
 
 
 def files_of(runs):
-    """All files that runs are made of, so that whichever is deleted comes back."""
+    """All files of runs, so that whichever is deleted is made again."""
     return [
-        *[run.folder / name for run in runs for name in TRAINED],
-        *[run.evaluation_folder / name for run in runs for name in MEASURED],
+        path.format(
+            dataset=run.dataset,
+            method=run.method,
+            run=run.name,
+            code=run.evaluation_folder.name.removeprefix("evaluation-"),
+        )
+        for run in runs
+        for path in [*rules.train.output, *rules.evaluate.output]
     ]
+
+
+def planned(item, items):
+    """The id of a run or of a dataset's file, if it is planned. Another key belongs to other params or code."""
+    if item not in items:
+        raise WorkflowError(f"{item} is not planned by these params")
+    return item
+
+
+def data_id(wildcards):
+    return planned("{0.dataset}/{0.key}".format(wildcards), PLAN.data)
+
+
+def run_id(wildcards):
+    return planned("{0.dataset}/{0.method}/{0.run}".format(wildcards), PLAN.runs)
 
 
 def data_of(wildcards):
-    """Settings of a dataset's file; another key than those of these params would be a false one."""
-    path = f"results/data/{wildcards.dataset}/{wildcards.key}.h5"
-    if path not in DATA_OF:
-        raise WorkflowError(f"{path} is not a file of these params")
-    return DATA_OF[path]
+    """The HDF5 file of a run. Its key fixes its content, whatever its time, which `dvc pull` sets anew."""
+    return ancient(PLAN.runs[run_id(wildcards)].data_path)
 
 
-def check_parts():
-    """Stop before the first job where a plug-in fails or does not fit its network; jobs see it, too, one by one."""
-    computes = any(
-        job.rule.name in {"train", "evaluate"} for job in workflow.dag.needrun_jobs()
-    )
-    if (
-        not computes or find_spec("torch") is None
-    ):  # without torch here, jobs have an environment of their own
-        return
-    command = [
-        "python",
-        "-m",
-        "greedymm",
-        "check",
-        "--params",
-        PARAMS.model_dump_json(),
-    ]
-    environment = os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise WorkflowError(done.stderr.strip())
+def slots(_):
+    """Of the `--cores`, those that a run takes. With more cores than the machine has, no more runs compute at once.
 
-
-def forget_what_is_left_out():
-    """Let tables and report be made again next time where a run was left out of them: it may have been mended."""
-    runs = Path("results/tables/runs.csv")
-    if runs.exists():
-        with runs.open(newline="") as file:
-            if any(row["left_out"] for row in csv.DictReader(file)):
-                for step in (rules.tables, rules.figures, rules.costs, rules.report):
-                    Path(step.output.stamp).unlink(missing_ok=True)
-
-
-def sweeps_are_newer():
-    """Whether there is a report without the sweeps that are made, or from before they were."""
-    page = Path("results/report/index.html")
-    if not (page.exists() and SWEEPS_STAMP.exists()):
-        return False
-    shown = Path("results/report", f"{report_key(PARAMS, swept=True)}.key").exists()
-    return not shown or SWEEPS_STAMP.stat().st_mtime > page.stat().st_mtime
-
-
-def files_of_sweep(wildcards):
-    """Files of a sweep's runs; where some were left out, a newer file is one that was mended."""
-    text = SWEEPS[wildcards.sweep].with_suffix(".txt")
-    left_out = text.exists() and "Left out:" in text.read_text()
-    files = files_of(SWEPT[wildcards.sweep])
-    return files if left_out else ancient(files)
-
-
-def places(_):
-    """Places among `--cores` that a run takes, so that hardly more compute at once than there are cores.
-
-    Eight on two cores take a quarter more time for the same work: they drive each other's data out of the caches.
+    Eight runs at once on two cores take a quarter longer for the same work: they evict each other's data from caches.
     """
     threads = PARAMS.execution.threads
     if not workflow.local_exec:  # a cluster's scheduler knows its cores
@@ -159,13 +82,35 @@ def places(_):
     return threads * max(1, workflow.cores // available_cpu_count())
 
 
-def gpus(_):
-    """GPUs that a job takes from the pool; none where it will compute on the CPU, which the pool must not limit."""
-    has_gpu = (
-        which("nvidia-smi") is not None
-    )  # importing torch to ask it would cost seconds at every start
-    return int(
-        PARAMS.execution.device == "cuda"
-        or PARAMS.execution.device == "auto"
-        and has_gpu
+def gpu_slots(_):
+    """GPUs of the pool that a job takes: none where it computes on the CPU."""
+    # Asking torch would cost seconds at every start.
+    has_gpu = which("nvidia-smi") is not None
+    device = PARAMS.execution.device
+    return int(device == "cuda" or (device == "auto" and has_gpu))
+
+
+def start():
+    """Write the plan, and stop before the first job where a plug-in fails or does not fit its network."""
+    PLAN.write()
+    trains = any(
+        job.rule.name in {"train", "evaluate"} for job in workflow.dag.needrun_jobs()
     )
+    # Without torch here, jobs have an environment of their own.
+    if trains and find_spec("torch"):
+        command = ["python", "-m", "greedymm", "check", "--plan", str(PLAN.path)]
+        environment = os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            raise WorkflowError(done.stderr.strip())
+
+
+def synchronize():
+    """Send finished runs to the tracking store. A store that is down costs no result."""
+    if PARAMS.tracking.enabled:
+        try:
+            from greedymm import tracking
+
+            tracking.sync_results(PLAN, PARAMS.tracking)
+        except (GreedymmError, ImportError) as error:
+            logger.warning(str(error))

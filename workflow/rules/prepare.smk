@@ -1,6 +1,7 @@
 rule prepare:
     output:
-        "results/data/{dataset}/{key}.h5",
+        data="results/data/{dataset}/{key}.h5",
+        info="results/data/{dataset}/{key}.json",
     log:
         "results/logs/prepare/{dataset}-{key}.log",
     benchmark:
@@ -11,7 +12,8 @@ rule prepare:
     resources:
         mem_mb=lambda _, threads: 500 + 300 * threads,
     params:
-        settings=lambda w: data_of(w).model_dump_json(),
+        plan=PLAN.path,
+        data=data_id,
     shell:
-        "python -m greedymm prepare --settings {params.settings:q} --raw data/raw"
-        " --workers {threads} --output {output} 2> {log}"
+        "python -m greedymm prepare --plan {params.plan} --data {params.data}"
+        " --workers {threads} 2> {log}"

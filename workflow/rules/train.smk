@@ -1,6 +1,6 @@
 rule train:
     input:
-        data=lambda w: ancient(run_of(w).data_path),  # its content is fixed by the key in its name
+        data=data_of,
     output:
         checkpoint="results/runs/{dataset}/{method}/{run}/checkpoint.pt",
         snapshots="results/runs/{dataset}/{method}/{run}/snapshots.pt",
@@ -14,14 +14,36 @@ rule train:
         "results/benchmarks/train/{dataset}-{method}-{run}.tsv"
     conda:
         "../envs/greedymm.yaml"
-    threads: places
+    threads: slots
     resources:
-        gpu=gpus,
+        gpu=gpu_slots,
         mem_mb=PARAMS.execution.memory_mb,
     params:
-        run=lambda w: run_of(w).model_dump_json(),
-        execution=PARAMS.execution.model_dump_json(),
-        tracking=PARAMS.tracking.model_dump_json(),
+        plan=PLAN.path,
+        run=run_id,
     shell:
-        "python -m greedymm train --run {params.run:q} --execution {params.execution:q}"
-        " --tracking {params.tracking:q} 2> {log}"
+        "python -m greedymm train --plan {params.plan} --run {params.run} 2> {log}"
+
+
+rule evaluate:
+    input:
+        data=data_of,
+        run=ancient(rules.train.output),
+    output:
+        result="results/runs/{dataset}/{method}/{run}/evaluation-{code}/result.json",
+        predictions="results/runs/{dataset}/{method}/{run}/evaluation-{code}/predictions.parquet",
+    log:
+        "results/logs/evaluate/{dataset}-{method}-{run}-{code}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{dataset}-{method}-{run}-{code}.tsv"
+    conda:
+        "../envs/greedymm.yaml"
+    threads: slots
+    resources:
+        gpu=gpu_slots,
+        mem_mb=PARAMS.execution.memory_mb,
+    params:
+        plan=PLAN.path,
+        run=run_id,
+    shell:
+        "python -m greedymm evaluate --plan {params.plan} --run {params.run} 2> {log}"

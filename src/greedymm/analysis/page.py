@@ -1,7 +1,6 @@
-"""A template and what it shows -> one self-contained HTML page."""
+"""A template and its content -> one self-contained HTML page."""
 
 import base64
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +9,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from greedymm.files import write_text
 
 
-def address(picture: Path) -> str:
-    """A PNG file itself, as an address."""
-    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
-
-
-def write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
-    """Write a page; the template extends page.html.j2."""
+def write_page(path: Path, template: str, **content: Any) -> None:
+    """Write a page. The template extends page.html.j2; its filter `embed` turns a PNG file into an address."""
+    loader = PackageLoader("greedymm", "analysis")
     environment = Environment(
-        loader=PackageLoader("greedymm", "analysis"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["embed"] = _embed
     write_text(path, environment.get_template(template).render(content))
+
+
+def _embed(picture: Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"

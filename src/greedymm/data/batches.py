@@ -1,9 +1,9 @@
 """HDF5 -> seeded batches on the device: the same ones for the same seed, resident or streamed."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,124 +11,104 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.inputs import Scaling, Shown
+from greedymm.data.inputs import Augmentation, Normalize
+from greedymm.data.samples import Batch
 from greedymm.errors import GreedymmError
+from greedymm.info import read_info
 from greedymm.settings import Execution, Inputs
 
-# Where nothing is learned, the size of a batch changes no result, but the memory that it takes.
-MOST_SAMPLES, MOST_BYTES = 200, 2**23
-
-Rows = tuple[list[Tensor], Tensor]  # uint8 (B, C_k, *s_k) of each modality; int64 labels (B,)
+# In evaluation the batch size changes no result, only the memory that is used.
+MAX_EVALUATION_SAMPLES, MAX_EVALUATION_BYTES = 200, 2**23
 
 
 def evaluation_size(path: Path, modalities: Sequence[str]) -> int:
-    """Samples in one batch where nothing is learned: fewer of large ones."""
-    with DataFile(path) as file:
-        values = sum(int(np.prod(file.images("train", m).shape[1:])) for m in modalities)
-    return max(1, min(MOST_SAMPLES, MOST_BYTES // (4 * values)))  # four bytes each, as floats
+    """Samples in one batch of evaluation: fewer if they are large."""
+    shapes = read_info(path).shapes
+    floats = sum(math.prod(shapes[m]) for m in modalities)
+    return max(1, min(MAX_EVALUATION_SAMPLES, MAX_EVALUATION_BYTES // (4 * floats)))  # 4 bytes each
 
 
-class Store(Protocol):
-    """Where the samples of a split are."""
-
-    def batches(self, rows: Tensor, size: int) -> Iterable[Rows]:
-        """The rows in their order, `size` at a time."""
-
-
-class Resident:
+class ResidentBatches:
     """A split held as tensors on the device."""
 
-    def __init__(self, path: Path, split: str, modalities: Sequence[str], device: torch.device) -> None:
-        with DataFile(path) as file:
-            self.images = [torch.from_numpy(file.images(split, m)[:]).to(device) for m in modalities]
-            self.labels = torch.from_numpy(file.labels(split)).to(device)
+    def __init__(self, file: DataFile, split: str, modalities: Sequence[str], device: torch.device) -> None:
+        self.images = [torch.from_numpy(file.images(split, m)[:]).to(device) for m in modalities]
+        self.labels = torch.from_numpy(file.labels(split)).to(device)
 
-    def batches(self, rows: Tensor, size: int) -> Iterator[Rows]:
-        # The order of a whole pass at once, so that no step waits for its rows to reach the device.
-        for chosen in torch.split(rows.to(self.labels.device), size):
-            yield [images[chosen] for images in self.images], self.labels[chosen]
+    def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
+        # The rows of a whole pass are moved at once, so that no step waits for them.
+        for batch in torch.split(rows.to(self.labels.device), size):
+            yield [images[batch] for images in self.images], self.labels[batch]
 
 
-class Streamed(Dataset[Rows]):
-    """A split read from its file, batch by batch, by worker processes."""
+class StreamedBatches(Dataset[Batch]):
+    """A split read from its file batch by batch, by worker processes."""
 
     def __init__(self, path: Path, split: str, modalities: Sequence[str], device: torch.device, workers: int) -> None:
-        self.path, self.split, self.modalities = path, split, list(modalities)
+        self.path, self.split, self.modalities = path, split, modalities
         self.device, self.workers = device, workers
-        self._index: Sequence[Tensor] = ()
-        self._labels: Tensor | None = None
-        self._file: DataFile | None = None  # opened in each worker: a handle cannot be handed over
+        self.rows: Sequence[Tensor] = ()  # of each batch
+        self.file: DataFile | None = None  # opened by each worker: processes cannot share a handle
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self.rows)
 
-    def __getitem__(self, i: int) -> Rows:
-        if self._file is None:
-            self._file = DataFile(self.path)
-            self._labels = torch.from_numpy(self._file.labels(self.split))
-        assert self._labels is not None
-        rows = self._index[i].numpy()
-        order = np.argsort(rows)  # HDF5 reads rows in rising order only
-        back = np.argsort(order)
-        images = [torch.from_numpy(self._file.images(self.split, m)[rows[order]][back]) for m in self.modalities]
-        return images, self._labels[self._index[i]]
+    def __getitem__(self, index: int) -> Batch:
+        self.file = self.file or DataFile(self.path)
+        rows, inverse = np.unique(self.rows[index], return_inverse=True)  # HDF5 reads rows in rising order only
+        arrays = [self.file.images(self.split, m)[rows] for m in self.modalities] + [self.file.labels(self.split)[rows]]
+        *images, labels = [torch.from_numpy(array[inverse]) for array in arrays]
+        return images, labels
 
-    def batches(self, rows: Tensor, size: int) -> Iterator[Rows]:
-        self._index = torch.split(rows, size)
+    def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
+        self.rows = torch.split(rows, size)
         loader = DataLoader(
             self,
             batch_size=None,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # or it would draw from the one that initialises weights
+            generator=torch.Generator(),  # the default generator initializes weights and must not be advanced
         )
         for images, labels in loader:
             yield [x.to(self.device, non_blocking=True) for x in images], labels.to(self.device, non_blocking=True)
-        self._file = None
 
 
+@dataclass(frozen=True)
 class Batches:
-    """One split, batch by batch: float inputs (B, C_k, *s_k) of each modality and labels (B,).
+    """One split, batch by batch: float inputs (B, C_k, *s_k) of each modality, and labels (B,).
 
     Args:
-        store: where the samples are.
+        store: the samples.
         count: number of samples.
-        size: samples in one batch; the last one may be smaller.
-        shown: what of the samples.
-        scaling: makes floats of bytes.
+        size: samples in one batch; the last batch may be smaller.
+        augmentation: crops and flips the bytes.
+        normalize: converts bytes to floats.
         order: draws the order of each pass; None: as stored.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        count: int,
-        size: int,
-        shown: Shown,
-        scaling: Scaling,
-        order: torch.Generator | None = None,
-    ) -> None:
-        self.store, self.count, self.size, self.order = store, count, size, order
-        self.shown, self.scaling = shown, scaling
+    store: ResidentBatches | StreamedBatches
+    count: int
+    size: int
+    augmentation: Augmentation
+    normalize: Normalize
+    order: torch.Generator | None = None
 
     def __len__(self) -> int:
         return math.ceil(self.count / self.size)
 
-    def __iter__(self) -> Iterator[Rows]:
-        return self.of(
-            torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
-        )
+    def __iter__(self) -> Iterator[Batch]:
+        rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
+        return self.of(rows)
 
-    def of(self, rows: Tensor) -> Iterator[Rows]:
-        """Batches of these rows, in their order."""
-        shown = self.shown.drawn(len(rows), self.size)
-        for (images, labels), show in zip(self.store.batches(rows, self.size), shown, strict=True):
-            yield [self.scaling(x) for x in show(images)], labels
+    def of(self, rows: Tensor) -> Iterator[Batch]:
+        """Yield batches of these rows, in their order."""
+        augmentations = self.augmentation.sample(len(rows), self.size)
+        for (images, labels), augment in zip(self.store.batches(rows, self.size), augmentations, strict=True):
+            yield [self.normalize(x) for x in augment(images)], labels
 
     def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> "Batches":
-        """The same split in another order: as stored and not augmented, where no generator is given."""
-        shown = Shown(self.shown.settings, self.shown.modalities, self.shown.device, augmentation)
-        return Batches(self.store, self.count, self.size, shown, self.scaling, order)
+        """The same split in another order: as stored and not augmented if no generator is given."""
+        return replace(self, augmentation=replace(self.augmentation, generator=augmentation), order=order)
 
 
 def loader(
@@ -139,35 +119,36 @@ def loader(
     execution: Execution,
     inputs: Inputs = Inputs(),  # noqa: B008  frozen
 ) -> Callable[..., Batches]:
-    """Make `load(split, order=None, augmentation=None)`, which gives the batches of a split.
+    """Make `load(split, order=None, augmentation=None)`, which returns the batches of a split.
 
-    `order` draws the order of each pass, `augmentation` what is done to its samples: as stored where they are None.
+    `order` is the generator of the order of each pass, `augmentation` that of crops and flips. None: nothing is random.
+    The file is opened once for all splits; only the workers of streamed splits open it again.
 
     Args:
         path: a dataset's file.
         modalities: which, in this order.
         size: samples in one batch.
-        device: where batches are wanted.
-        execution: a split larger than its `resident_gb` is streamed by its `workers`, others are held on the device.
-        inputs: what a network sees of the bytes.
+        device: of the batches.
+        execution: a split larger than `resident_gb` is streamed by `workers`; others are held on the device.
+        inputs: how bytes become inputs.
     """
-    scaling = Scaling(inputs, device)
+    file, normalize = DataFile(path), Normalize(inputs, device)
 
     def load(split: str, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> Batches:
-        with DataFile(path) as file:
-            count = len(file.labels(split))
-            total = sum(file.images(split, m).nbytes for m in modalities)
+        count = len(file.labels(split))
         if order is not None and size > count:
             raise GreedymmError(
                 f"a batch of {size} is larger than the split '{split}' of {path}, which has {count} samples.\n"
                 f"  Set training.batch_size to at most {count}."
             )
-        store: Store = (
-            Resident(path, split, modalities, device)
-            if total <= execution.resident_gb * 1e9
-            else Streamed(path, split, modalities, device, execution.workers)
+        resident = sum(file.images(split, m).nbytes for m in modalities) <= execution.resident_gb * 1e9
+        store = (
+            ResidentBatches(file, split, modalities, device)
+            if resident
+            else StreamedBatches(path, split, modalities, device, execution.workers)
         )
-        shown = Shown(inputs, len(modalities), device, augmentation)
-        return Batches(store, count, size, shown, scaling, order)
+        return Batches(
+            store, count, size, Augmentation(inputs, len(modalities), device, augmentation), normalize, order
+        )
 
     return load

@@ -1,80 +1,68 @@
-"""Work on many items at once, in processes of one thread each."""
+"""A map over worker processes of one thread each."""
 
-import ctypes
 import logging
 import multiprocessing
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from itertools import islice
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from tqdm import tqdm
 
-from greedymm.data.shared import Packed, Places, pack
+from greedymm.errors import GreedymmError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-AHEAD = 4  # results for each worker that may wait for their turn: what bounds the memory
-SECONDS = 10  # between two lines of progress in a log
-_memory = memoryview(b"")  # in a worker: what it shares with the others
+AHEAD = 4  # items per worker that are submitted before their results are needed: this bounds the memory
 
 
-def in_order(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int, doing: str, room: int = 0
-) -> Iterator[Result]:
-    """Results of all items, in the order of the items, whoever is ready first.
+def parallel_map(fn: Callable[[Item], Result], items: Sequence[Item], workers: int, desc: str) -> Iterator[Result]:
+    """Apply a function to all items; yield the results in the order of the items.
 
     Args:
-        work: done in other processes: a function of a module, or a partial of one.
-        items: what it is called with, one after the other.
-        workers: processes; no more are started than there are cores. One: all is done in this process.
-        doing: what is being done, for the progress bar on a terminal and the lines in a log.
-        room: bytes of memory that processes share for the arrays of a result; what does not fit goes through a pipe.
+        fn: a function of a module, or a partial of one.
+        items: its arguments.
+        workers: number of processes, at most one per core. One: everything runs in this process.
+        desc: what is being done, for the progress bar on a terminal and for the log elsewhere.
+
+    Raises:
+        GreedymmError: if a worker process was killed. Errors of `fn` are raised as they are.
     """
     workers = min(workers, len(os.sched_getaffinity(0)), len(items))
-    results = _pooled(work, items, workers, room) if workers > 1 else map(work, items)
-    due = time.monotonic() + SECONDS
-    with tqdm(total=len(items), desc=doing, disable=None) as bar:  # None: on a terminal alone
-        for done, result in enumerate(results, start=1):
-            yield result
-            bar.update()
-            if bar.disable and (done == len(items) or time.monotonic() > due):
-                log.info("%s: %d of %d", doing, done, len(items))
-                due = time.monotonic() + SECONDS
+    results = _pooled(fn, items, workers) if workers > 1 else map(fn, items)
+    bar = tqdm(results, desc, len(items), disable=None)  # None: a bar on a terminal only
+    for done, result in enumerate(bar, start=1):
+        yield result
+        if bar.disable and 10 * done // len(items) > 10 * (done - 1) // len(items):  # each tenth of the items
+            log.info("%s: %d of %d", desc, done, len(items))
 
 
-def _pooled(work: Callable[[Item], Result], items: Sequence[Item], workers: int, room: int) -> Iterator[Result]:
+def _pooled(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     # Spawned, not forked: a fork would share the files that this process has open.
     context = multiprocessing.get_context("spawn")
-    ahead = min(AHEAD * workers, len(items))
-    places = Places(context, ahead + 2, room)  # two more: of the result in hand, and of the one before, held outside
-    with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(places.memory,)) as pool:
-
-        def submitted(item: Item) -> tuple[Future[Packed], slice]:
-            place = places.take()
-            return pool.submit(_packed, work, item, place), place
-
-        coming = iter(items)
-        waiting = deque(submitted(item) for item in islice(coming, ahead))
-        while waiting:
-            future, place = waiting.popleft()
-            packed = future.result()
-            waiting.extend(submitted(item) for item in islice(coming, 1))
-            yield places.unpack(packed, place)
-
-
-def _start(memory: ctypes.Array[ctypes.c_ubyte]) -> None:
-    """Take the shared memory, and one thread: teams of several processes slow each other down many times over."""
-    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy is imported
-    global _memory  # noqa: PLW0603 a process gets it when it starts, and not with each item
-    _memory = memoryview(memory).cast("B")
+    pending: deque[Future[Result]] = deque()
+    with ProcessPoolExecutor(workers, context, initializer=_use_one_thread) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(fn, item))
+                if len(pending) == AHEAD * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool:
+            raise GreedymmError(
+                "a worker process was killed, perhaps because the memory is full.\n"
+                "  Set execution.preparers to a smaller number and run again."
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _packed(work: Callable[[Item], Result], item: Item, place: slice) -> Packed:
-    return pack(work(item), _memory[place])
+def _use_one_thread() -> None:
+    """Limit numerical libraries to one thread; runs before a worker imports numpy."""
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")

@@ -1,22 +1,26 @@
-"""What a dataset hands to the file: samples of three splits, and the facts that say where they come from."""
+"""What a dataset gives to the HDF5 file: samples of three splits, and facts about their origin."""
 
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from greedymm.errors import GreedymmError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 log = logging.getLogger(__name__)
 
-MARK = "GENERATED.txt"  # in a folder that the project wrote itself: whoever reads it is to call it generated
-SHOWN = 20  # broken samples that an error lists; the log has all
-AT_LEAST = 2  # samples of a class: one for each part
 SPLITS = ("train", "val", "test")
+GENERATED_MARKER = "GENERATED.txt"  # in a folder of generated data: its readers must call them generated
+MAX_LISTED = 20  # lines of a list in an error message; the log has all
+
+Batch: TypeAlias = "tuple[list[Tensor], Tensor]"  # (B, C_k, *s_k) of each modality; int64 labels (B,)
 
 
 class Samples(NamedTuple):
@@ -32,24 +36,24 @@ class Samples(NamedTuple):
 
 
 class UnreadableError(Exception):
-    """What is wrong with a file or an object, in a few words; the caller says which it is."""
+    """What is wrong with a file or an object, in a few words; the caller adds its name."""
 
 
 class Broken(NamedTuple):
-    """What cannot be used, and why."""
+    """A sample or file that cannot be used, and the reason."""
 
     name: str
     reason: str
 
 
-class Stream(NamedTuple):
-    """Samples of one split that are made while they are written, one after the other: too many for the memory.
+class LazySamples(NamedTuple):
+    """Samples of one split that are made one by one while they are written, for data larger than the memory.
 
     shapes: name of a modality -> (C, *axes of space and time).
-    rows: for each of N samples, in order, uint8 of each modality, in the order of `shapes`, or what is wrong with it.
-    labels, ids: as of `Samples`.
-    compressed: whether it pays: it costs more time than it takes to decode a video.
-    skip_broken: leave out samples with which something is wrong; else they are an error.
+    rows: for each of N samples, in order, uint8 of each modality in the order of `shapes`, or why it is broken.
+    labels, ids: as in `Samples`.
+    compressed: compress the samples; this takes more time than decoding a video.
+    skip_broken: exclude broken samples; else they are an error.
     """
 
     shapes: dict[str, tuple[int, ...]]
@@ -60,60 +64,67 @@ class Stream(NamedTuple):
     skip_broken: bool = False
 
 
+Splits: TypeAlias = dict[str, Samples | LazySamples]
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a file says of itself, beside its samples."""
+    """Facts that a dataset's file stores beside its samples."""
 
     classes: tuple[str, ...]
     source: str
-    licence: str
+    license: str
     generated: bool
-    hashes: dict[str, str] = field(default_factory=dict)  # of the files that it was made from
-    settings: dict[str, Any] = field(default_factory=dict)  # all that is needed to make it again
-    notes: tuple[str, ...] = ()  # what a reader of the results has to know
+    hashes: dict[str, str] = field(default_factory=dict)  # of the source files
+    settings: dict[str, Any] = field(default_factory=dict)  # all that is needed to prepare it again
+    notes: tuple[str, ...] = ()  # what a reader of the results must know
 
 
-def left_out(broken: Sequence[Broken], where: Path | str, *, skip: bool) -> tuple[str, ...]:
-    """Say what is broken: in a note where it may be left out, else in an error.
+def first_lines(lines: Sequence[str]) -> list[str]:
+    """The first lines of a long list, and how many follow; all of them go to the log."""
+    for line in lines:
+        log.warning("%s", line)
+    more = len(lines) - MAX_LISTED
+    return [*lines[:MAX_LISTED], *([f"and {more} more; the log lists all"] if more > 0 else [])]
+
+
+def exclude_broken(broken: Sequence[Broken], folder: Path | str, *, skip: bool) -> tuple[str, ...]:
+    """Note that broken samples are excluded; none if there are none.
 
     Raises:
-        GreedymmError: if something is broken and may not be left out.
+        GreedymmError: if some are broken and `skip` is false.
     """
     if not broken:
         return ()
-    for name, reason in broken:
-        log.warning("%s: %s", name, reason)
-    lines = [f"{name}: {reason}" for name, reason in broken[:SHOWN]]
-    if len(broken) > SHOWN:
-        lines.append(f"and {len(broken) - SHOWN} more, all of them in the log")
+    lines = first_lines([f"{name}: {reason}" for name, reason in broken])
     if skip:
-        return (f"left out {len(broken)} samples or files: " + "; ".join(lines),)
+        return (f"excluded {len(broken)} samples or files: " + "; ".join(lines),)
     raise GreedymmError(
-        f"{len(broken)} samples or files in {where} cannot be used:\n"
+        f"{len(broken)} samples or files in {folder} cannot be used:\n"
         + "\n".join(f"  {line}" for line in lines)
-        + "\n  Mend or remove them, or set data.skip_broken to true, which leaves them out."
+        + "\n  Repair or remove them, or set data.skip_broken to true to exclude them."
     )
 
 
 def hold_out(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Choose the same share of every class, at random.
+    """Choose the same share of every class at random.
 
     Args:
         labels: shape (N,).
         share: in (0, 1).
-        rng: draws which.
+        rng: draws the samples.
 
     Returns:
-        Shape (N,): True for those held out, at least one of each class, and never all of it.
+        Shape (N,): True for held-out samples. Each class has at least one on either side.
 
     Raises:
-        GreedymmError: if a class has fewer than two samples, and cannot be in both parts.
+        GreedymmError: if a class has only one sample.
     """
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        if len(members) < AT_LEAST:
-            raise GreedymmError(f"class {label} has {len(members)} sample; it takes two to hold one out")
+        if len(members) == 1:
+            raise GreedymmError(f"class {label} has 1 sample; at least 2 are needed to hold one out")
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held[rng.permutation(members)[:count]] = True
     return held

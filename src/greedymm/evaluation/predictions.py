@@ -1,11 +1,10 @@
-"""The table of predictions: a row per sample, a column for each head and pass.
+"""The table of predictions: one row per sample, one column for each head and pass.
 
-Columns `split`, `id`, `label`; then the predicted class of the network, `mean`, and of each branch, under its
-modality's name: of the full pass under that name alone, of another pass with `_<pass>` behind it.
+Columns `split`, `id`, `label`, then predicted classes: `mean` of the network, and one column per branch with the name
+of its modality. Columns of another pass than the full one end with `_<pass>`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +13,11 @@ import torch
 from torch import Tensor
 
 from greedymm.errors import GreedymmError
-from greedymm.models.network import MultimodalNetwork, Output, Pass
+from greedymm.models.network import MultimodalNetwork, Pass
 
 Batch = tuple[list[Tensor], Tensor]
 NETWORK = "mean"  # the network's own prediction
-FULL = ""
+FULL = ""  # name of the full pass
 
 
 def column(head: str, name: str = FULL) -> str:
@@ -26,12 +25,33 @@ def column(head: str, name: str = FULL) -> str:
     return f"{head}_{name}" if name else head
 
 
-def correct(table: pd.DataFrame, head: str, name: str = FULL) -> npt.NDArray[np.bool_]:
-    """Whether a head is right in a pass: bool (N,)."""
+def is_correct(table: pd.DataFrame, head: str, name: str = FULL) -> npt.NDArray[np.bool_]:
+    """Whether a head's prediction in a pass is correct: bool (N,)."""
     return (table[column(head, name)] == table["label"]).to_numpy()
 
 
+def accuracy_by_head(table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, float | None]:
+    """Accuracy of the network, and for M > 1 of each branch, in [0, 1]."""
+    names = {NETWORK: "accuracy"} | ({m: f"accuracy_{m}" for m in modalities} if len(modalities) > 1 else {})
+    return {name: float(is_correct(table, head).mean()) for head, name in names.items()}
+
+
 @torch.no_grad()
+def predict_logits(network: MultimodalNetwork, batches: Iterable[Batch], how: Pass = Pass()) -> Tensor:  # noqa: B008
+    """Logits of the network, then of each branch: (N, 1 + M, classes).
+
+    Raises:
+        GreedymmError: if a logit is not finite.
+    """
+    network.eval()
+    how = how.to(next(network.parameters()).device)
+    outputs = (network(inputs, how) for inputs, _ in batches)
+    logits = torch.cat([torch.stack([output.logits, *output.branches], dim=1) for output in outputs])
+    if not logits.isfinite().all():
+        raise GreedymmError("the network's logits are not finite: was it cut before its means were recorded?")
+    return logits
+
+
 def predict_split(
     network: MultimodalNetwork,
     batches: Iterable[Batch],
@@ -42,82 +62,50 @@ def predict_split(
     """The table of predictions of a split.
 
     Args:
-        network: trained, its means recorded.
+        network: trained, with recorded means.
         batches: the split, in the order of `samples`; read once for each pass.
         samples: columns split, id and label.
         modalities: M names, m0 first.
-        passes: by their names, beside the full one.
+        passes: by name, in addition to the full pass.
 
     Raises:
         GreedymmError: if a logit is not finite.
     """
-    network.eval()
-    columns = [samples]
+    frames = [samples]
     for name, how in {FULL: Pass(), **passes}.items():
-        scores = torch.cat([_heads(output) for output in _outputs(network, batches, how)])  # (N, 1 + M, classes)
-        if not scores.isfinite().all():
-            raise GreedymmError(
-                "the network gives logits that are not finite: was it cut before its means were recorded?"
-            )
-        names = [column(head, name) for head in (NETWORK, *modalities)]
-        columns.append(pd.DataFrame(scores.argmax(dim=2).cpu().numpy().astype(np.int16), columns=names))
-    return pd.concat(columns, axis=1)
+        predicted = predict_logits(network, batches, how).argmax(dim=2).cpu().numpy().astype(np.int16)
+        frames.append(pd.DataFrame(predicted, columns=[column(head, name) for head in (NETWORK, *modalities)]))
+    return pd.concat(frames, axis=1)
 
 
-def _outputs(network: MultimodalNetwork, batches: Iterable[Batch], how: Pass) -> Iterator[Output]:
-    how = how.to(next(network.parameters()).device)
-    for inputs, _ in batches:
-        yield network(inputs, how)
-
-
-def _heads(output: Output) -> Tensor:
-    """Logits of all heads: (B, 1 + M, classes)."""
-    return torch.stack([output.logits, *output.branches], dim=1)
-
-
-@torch.no_grad()
-def probabilities(
+def predict_probabilities(
     network: MultimodalNetwork,
     batches: Iterable[Batch],
     samples: pd.DataFrame,
     modalities: Sequence[str],
     classes: Sequence[str],
 ) -> pd.DataFrame:
-    """Predictions of the network and of each branch, with probabilities: one row per sample and head.
+    """Predictions of the network and of each branch with probabilities: one row per sample and head.
 
     Args:
-        network: trained; it is set to evaluation.
+        network: trained.
         batches: a split, in the order of `samples`.
         samples: columns split, id and label (a number).
         modalities: M names, m0 first.
         classes: names.
 
     Returns:
-        Columns split, id, label (a name), head (`mean`, or a modality; a unimodal network has but its own),
-        predicted (a name), and `p_<class>`, the probability of each class, in [0, 1]: the softmax of the
-        head's logits.
+        Columns split, id, label (a name), head (`mean` or a modality; for one modality only the latter), predicted
+        (a name), and `p_<class>` for each class, in [0, 1]: the softmax of the head's logits.
 
     Raises:
         GreedymmError: if a logit is not finite.
     """
-    network.eval()
-    heads = [NETWORK, *modalities] if len(modalities) > 1 else list(modalities)
-    logits = torch.cat([_heads(output) for output in _outputs(network, batches, Pass())])[:, -len(heads) :]
-    scores = logits.softmax(dim=2).cpu()  # (N, heads, classes)
-    if not scores.isfinite().all():
-        raise GreedymmError("the network gives logits that are not finite")
-    named = samples.assign(label=[classes[k] for k in samples["label"]])
+    probabilities, names = predict_logits(network, batches).softmax(dim=2).cpu(), np.array(classes)
+    heads = list(enumerate((NETWORK, *modalities)))[0 if len(modalities) > 1 else 1 :]
     frames = []
-    for h, head in enumerate(heads):
-        of_classes = pd.DataFrame(scores[:, h].numpy(), columns=[f"p_{name}" for name in classes], index=named.index)
-        predicted = [classes[k] for k in scores[:, h].argmax(dim=1).tolist()]
-        frames.append(pd.concat([named.assign(head=head, predicted=predicted), of_classes], axis=1))
+    for index, head in heads:
+        p = probabilities[:, index].numpy()  # (N, classes)
+        frame = samples.assign(label=names[samples["label"]], head=head, predicted=names[p.argmax(axis=1)])
+        frames.append(frame.assign(**{f"p_{name}": p[:, c] for c, name in enumerate(classes)}))
     return pd.concat(frames, ignore_index=True)
-
-
-def by_head(table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, Any]:
-    """Accuracy of the network, and for M > 1 of each branch, in [0, 1]."""
-    accuracies: dict[str, Any] = {"accuracy": float(correct(table, NETWORK).mean())}
-    if len(modalities) > 1:
-        accuracies |= {f"accuracy_{m}": float(correct(table, m).mean()) for m in modalities}
-    return accuracies

@@ -1,16 +1,16 @@
-"""Settings -> network: the only place where one is built."""
+"""Settings -> network: the only place where a network is built."""
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from greedymm.errors import GreedymmError
-from greedymm.models.network import MultimodalNetwork
+from greedymm.models.network import Branch, Fusion, Head, MultimodalNetwork
 from greedymm.params.plugins import module_of
 from greedymm.settings import BranchSettings, FusionSettings, HeadSettings
 
-# Axes of the weights of convolutions over images and over clips.
+# Axes of the weights of 2-d and 3-d convolutions -> their memory format.
 CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
@@ -22,61 +22,57 @@ def build(
     channels: Sequence[int],
     classes: int,
 ) -> MultimodalNetwork:
-    """A network with fresh weights, drawn from torch's own generator: seed it first.
+    """Build a network with fresh weights, drawn from torch's default generator. Seed it first.
 
     Args:
         branches: settings of the branch of each modality.
-        fusion: settings; None where there is one branch.
-        fuse_after: of each branch the stages, counted from 1, after which they are fused.
+        fusion: settings; None for one branch.
+        fuse_after: for each branch, the stages, counted from 1, that the fusions follow.
         head: settings.
         channels: of the input, for each modality.
         classes: number of logits.
 
     Raises:
-        GreedymmError: if a plug-in fails on import, or if a stage to fuse after does not exist.
+        GreedymmError: if a plug-in fails on import, or if a stage in `fuse_after` does not exist.
     """
-    made_head = module_of(head).build(head, classes)
-    made = []
-    for settings, own in zip(branches, channels, strict=True):
-        made.append(module_of(settings).build(settings, own))
-        made_head.add_branch(made[-1].width)
-        made[-1].initialize()
-    if fusion is not None and fusion.late:
-        made_head.finish(module_of(fusion).build(fusion, [b.width for b in made]))
-        return channels_last(MultimodalNetwork(made, made_head))
-    made_head.finish(None)
-    if fusion is None:
-        return channels_last(MultimodalNetwork(made, made_head))
-    for branch, stages in zip(made, fuse_after, strict=True):
+    head_module: Head = module_of(head).build(head, classes)
+    modules: list[Branch] = []
+    for settings, inputs in zip(branches, channels, strict=True):
+        branch: Branch = module_of(settings).build(settings, inputs)
+        head_module.add_branch(branch.width)
+        branch.initialize()
+        modules.append(branch)
+    if fusion is None or fusion.late:
+        late = None if fusion is None else module_of(fusion).build(fusion, [branch.width for branch in modules])
+        head_module.finish(late)
+        return use_channels_last(MultimodalNetwork(modules, head_module))
+    for branch, stages in zip(modules, fuse_after, strict=True):
         if any(not 1 <= stage <= len(branch.stages) for stage in stages):
             raise GreedymmError(f"fuse_after: a branch has stages 1 to {len(branch.stages)}, not {list(stages)}")
-    places = zip(*fuse_after, strict=True)  # of each the stages of all branches
-    by_place = [[b.widths[s - 1] for b, s in zip(made, stages, strict=True)] for stages in places]
-    fusions = [module_of(fusion).build(fusion, widths) for widths in by_place]
-    return channels_last(MultimodalNetwork(made, made_head, fusions, fuse_after))
+    head_module.finish(None)
+    fusions: list[Fusion] = []
+    for stages in zip(*fuse_after, strict=True):
+        widths = [branch.widths[stage - 1] for branch, stage in zip(modules, stages, strict=True)]
+        fusions.append(module_of(fusion).build(fusion, widths))
+    return use_channels_last(MultimodalNetwork(modules, head_module, fusions, fuse_after))
 
 
-def channels_last(model: MultimodalNetwork) -> MultimodalNetwork:
-    """Lay out the weights of convolutions as a CPU is fastest with."""
-    plain = [conv for conv in model.modules() if isinstance(conv, nn.Conv2d) and _destroys_memory(conv)]
-    for conv in plain:
-        conv.register_forward_pre_hook(_plain_input)
-    kept = {id(conv.weight) for conv in plain}
-    for weight in model.parameters():
-        if weight.dim() in CHANNELS_LAST and id(weight) not in kept:
-            # Not `contiguous`, which leaves a weight of one channel as it is: its strides decide the layout of what
-            # comes out, and with it that of the whole branch.
+def use_channels_last(network: MultimodalNetwork) -> MultimodalNetwork:
+    """Store the weights of convolutions in the memory format that is fastest on a CPU."""
+    contiguous = [conv for conv in network.modules() if isinstance(conv, nn.Conv2d) and _corrupts_memory(conv)]
+    for conv in contiguous:
+        conv.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
+    excluded = {id(conv.weight) for conv in contiguous}
+    for weight in network.parameters():
+        if weight.dim() in CHANNELS_LAST and id(weight) not in excluded:
+            # `contiguous` would not change the strides of a weight with one channel. They set the format of the output.
             weight.data = weight.data.to(memory_format=CHANNELS_LAST[weight.dim()])
-    return model
+    return network
 
 
-def _destroys_memory(conv: nn.Conv2d) -> bool:
-    """Whether oneDNN's backward pass over channels-last images writes beyond its memory, on CPUs without AVX-512.
+def _corrupts_memory(conv: nn.Conv2d) -> bool:
+    """Whether oneDNN's backward pass on channels-last images writes out of bounds on CPUs without AVX-512.
 
-    Seen with torch 2.14.1 in strided 1 x 1 convolutions of 4 channels; with multiples of 8 never.
+    Observed with torch 2.14.1 for strided 1 x 1 convolutions of 4 channels, never for multiples of 8.
     """
     return conv.kernel_size == (1, 1) and bool(conv.in_channels % 8 or conv.out_channels % 8)
-
-
-def _plain_input(_conv: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (inputs[0].contiguous(),)

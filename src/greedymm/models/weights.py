@@ -1,69 +1,48 @@
-"""Weights that others trained -> a branch, whatever classes they were trained for."""
+"""Pretrained weights in a file -> a branch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from greedymm.checkpoint import read_file
 from greedymm.errors import GreedymmError
 from greedymm.models.network import Branch
 
-COUNTER = "num_batches_tracked"  # of norm layers: files of early releases of torch lack it, and nothing depends on it
+COUNTER = "num_batches_tracked"  # of norm layers: missing in files of early releases of torch, and without effect
 
 
-def load(branch: Branch, file: Path, name_there: Callable[[str], str], network: str) -> None:
-    """Start from the weights in a file. The file's head is not read.
+def load(branch: Branch, file: Path, name_in_file: Callable[[str], str], network: str) -> None:
+    """Replace the weights of a branch by those in a file. The weights of the file's head are ignored.
 
-    Of the first layer, a branch for one channel takes the sum
-    over the channels: it sees of a gray picture what they would.
+    If the branch has one input channel, the first layer's weights are summed over the channels. A gray image then
+    gives the same features as its copy in all channels.
 
     Args:
         branch: its first parameter is the weight of its first layer.
         file: a state_dict.
-        name_there: name of a weight of the branch -> its name in the file.
-        network: what the file should be of, for the error.
+        name_in_file: maps the name of a weight of the branch to its name in the file.
+        network: the expected network, for error messages.
 
     Raises:
-        GreedymmError: if the file is missing or broken, or if it lacks a weight or has it in another shape.
+        GreedymmError: if the file is missing or broken, or if a weight is missing or has another shape.
     """
-    weights, own = read(file), branch.state_dict()
-    first = next(iter(own))
-    loaded = {}
-    for name, place in own.items():
-        theirs = name_there(name)
-        if theirs not in weights and name.endswith(COUNTER):
-            loaded[name] = place
-            continue
-        if theirs not in weights:
-            raise GreedymmError(f"{file} has no weight '{theirs}': it is not of {network}")
-        weight = weights[theirs]
-        if name == first and place.shape[1] == 1 and weight.dim() == place.dim():
-            weight = weight.sum(dim=1, keepdim=True)
-        loaded[name] = _fitting(theirs, weight, place, file)
-    branch.load_state_dict(loaded)
-
-
-def _fitting(theirs: str, weight: Tensor, place: Tensor, file: Path) -> Tensor:
-    if weight.numel() == place.numel() and weight.squeeze().shape == place.squeeze().shape:
-        return weight.view(place.shape)
-    raise GreedymmError(
-        f"shape mismatch for '{theirs}': {tuple(weight.shape)} in {file}, {tuple(place.shape)} in a network of these"
-        " params; set width to that of the file, and take 1 or 3 channels"
+    weights = read_file(
+        file, torch.device("cpu"), "file of weights", "put it there, or correct `weights` of the branch"
     )
-
-
-def read(file: Path) -> Mapping[str, Tensor]:
-    """Weights of a file, by their names.
-
-    Raises:
-        GreedymmError: if it is missing or broken.
-    """
-    if not file.is_file():
-        raise GreedymmError(f"{file.absolute()} is missing: correct `weights` of the branch, or put the file there")
-    try:
-        weights: dict[str, Tensor] = dict(torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises anything from EOFError to UnpicklingError
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise GreedymmError(f"{file} is no file of weights, or broken ({reason})") from error
-    return weights
+    parameters = branch.state_dict()
+    first, loaded = next(iter(parameters)), {}
+    for name, own in parameters.items():
+        key = name_in_file(name)
+        weight = weights.get(key, own if name.endswith(COUNTER) else None)
+        if weight is None:
+            raise GreedymmError(f"{file} has no weight '{key}': it is not of {network}")
+        if name == first and own.shape[1] == 1 and weight.dim() == own.dim():
+            weight = weight.sum(dim=1, keepdim=True)
+        if weight.squeeze().shape != own.squeeze().shape:
+            raise GreedymmError(
+                f"shape mismatch for '{key}': {tuple(weight.shape)} in {file}, {tuple(own.shape)} in a network of"
+                " these params; set width to that of the file, and use 1 or 3 channels"
+            )
+        loaded[name] = weight.reshape(own.shape)
+    branch.load_state_dict(loaded)

@@ -1,45 +1,76 @@
-"""Fields of models that hold the settings of a plug-in, parsed by the plug-in's own class."""
+"""Types of the fields that hold a plug-in's settings. The plug-in's own class `Settings` validates them."""
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
 
 from greedymm import settings
-from greedymm.params.plugins import names_of, settings_class
+from greedymm.params.plugins import KINDS, plugins, settings_class
 from greedymm.settings import Strict
 
+# In an overlay, `balanced: drop` removes an entry of a mapping.
+DROP = "drop"
 
-class Of(NamedTuple):
-    """Raw settings, the plug-in that they belong to, and where to look for it."""
+_modules: ContextVar[tuple[str, ...]] = ContextVar("modules", default=())
 
+
+class WithPlugins(Strict):
+    """Settings that contain settings of plug-ins."""
+
+    plugins: tuple[str, ...] = Field((), validate_default=True, description="modules or packages with your plug-ins")
+
+    @field_validator("plugins")
+    @classmethod
+    def _search_modules(cls, modules: tuple[str, ...]) -> tuple[str, ...]:
+        """Search these modules for the plug-ins of the fields that follow."""
+        _modules.set(())
+        for kind in KINDS:
+            plugins(kind, modules)  # raises an error of this field alone
+        _modules.set(modules)
+        return modules
+
+
+class KeyedSettings(NamedTuple):
+    """Raw settings of a plug-in whose name is their key in a mapping."""
+
+    name: str
     raw: Any
-    modules: tuple[str, ...] = ()
-    name: str | None = None  # None: the settings have it
 
 
-def _parser(kind: str) -> Callable[[Any], Any]:
-    def parse(value: Any) -> Any:
-        if isinstance(value, Strict):
-            return value
-        of = value if isinstance(value, Of) else Of(value)
-        if isinstance(of.raw, Strict):
-            return of.raw
-        if of.name is not None:
-            return settings_class(kind, of.name, of.modules).model_validate({} if of.raw is None else of.raw)
-        raw = {"name": of.raw} if isinstance(of.raw, str) else of.raw
-        if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
-            # A ValueError, which pydantic reports with its place.
-            raise ValueError(f"the {kind} needs a name; there are: {', '.join(names_of(kind, of.modules))}")  # noqa: TRY004
-        return settings_class(kind, raw["name"], of.modules).model_validate(raw)
-
-    return parse
+def without_dropped(section: Any) -> Any:
+    """A mapping without the entries that an overlay drops."""
+    return {key: raw for key, raw in section.items() if raw != DROP} if isinstance(section, dict) else section
 
 
-# SerializeAsAny: typed as the base class alone, a plug-in's settings would dump as {} and never reach the key.
-Data = Annotated[SerializeAsAny[settings.DatasetSettings], BeforeValidator(_parser("dataset"))]
-Branch = Annotated[SerializeAsAny[settings.BranchSettings], BeforeValidator(_parser("branch"))]
-Fusion = Annotated[SerializeAsAny[settings.FusionSettings], BeforeValidator(_parser("fusion"))]
-Head = Annotated[SerializeAsAny[settings.HeadSettings], BeforeValidator(_parser("head"))]
-Method = Annotated[SerializeAsAny[settings.MethodSettings], BeforeValidator(_parser("method"))]
-Measure = Annotated[SerializeAsAny[settings.MeasureSettings], BeforeValidator(_parser("measure"))]
+def keyed(section: Any) -> Any:
+    """A mapping whose keys are the names of plug-ins, without the entries that an overlay drops."""
+    section = without_dropped(section)
+    return {key: KeyedSettings(key, raw) for key, raw in section.items()} if isinstance(section, dict) else section
+
+
+def _validator(kind: str) -> Callable[[Any, ValidationInfo], Strict]:
+    def validate(value: Any, info: ValidationInfo) -> Strict:
+        name, raw = value if isinstance(value, KeyedSettings) else (info.data.get(kind), value)
+        if isinstance(raw, Strict):
+            return raw
+        if not isinstance(name, str):
+            raw = raw if isinstance(raw, dict) else {"name": raw}
+            name = str(raw.get("name", ""))
+        settings_type: type[Strict] = settings_class(kind, name, _modules.get())
+        return settings_type.model_validate({} if raw is None else raw)
+
+    return validate
+
+
+# SerializeAsAny: without it, the settings would be dumped as their base class: {}, and would be in no key.
+# A dataset and a method have their name in a field before (`dataset`, `method`) or as a key; the others in `name`.
+Data = Annotated[SerializeAsAny[settings.DatasetSettings], BeforeValidator(_validator("dataset"))]
+Branch = Annotated[SerializeAsAny[settings.BranchSettings], BeforeValidator(_validator("branch"))]
+Fusion = Annotated[SerializeAsAny[settings.FusionSettings], BeforeValidator(_validator("fusion"))]
+Head = Annotated[SerializeAsAny[settings.HeadSettings], BeforeValidator(_validator("head"))]
+Method = Annotated[SerializeAsAny[settings.MethodSettings], BeforeValidator(_validator("method"))]
+Measure = Annotated[SerializeAsAny[settings.MeasureSettings], BeforeValidator(_validator("measure"))]
+Methods = Annotated[dict[str, Method], BeforeValidator(keyed)]
+Branches = Annotated[dict[str, Branch], BeforeValidator(without_dropped)]

@@ -5,26 +5,24 @@ import traceback
 import torch
 
 from greedymm.errors import GreedymmError
-from greedymm.evaluation.evaluate import check as check_measures
+from greedymm.evaluation.evaluate import required_passes
 from greedymm.models.build import build
 from greedymm.params.plugins import module_of
-from greedymm.params.schema import Params
-from greedymm.plan import planned, points
+from greedymm.plan import Plan
 from greedymm.run import Run
-from greedymm.training.fit import make_method
+from greedymm.training.networks import make_method
 
 CHANNELS, CLASSES = 3, 10  # of a network that stands for those of the data, which may not be there yet
 
 
-def check(params: Params) -> None:
-    """Import all plug-ins of the params, build each network, and see whether methods and measures fit it.
+def check(plan: Plan) -> None:
+    """Import all plug-ins of a plan, build each network, and check that methods and measures fit it.
 
     Raises:
         GreedymmError: if a plug-in fails on import, or if a method, measure or head does not fit its network.
     """
-    runs = [*planned(params), *(point.run for name in params.sweeps for point in points(params, name))]
     seen = set()
-    for run in runs:
+    for run in plan.runs.values():
         settings = run.settings.model_copy(update={"seed": 0, "training": None, "inputs": None})
         text = settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()
         if text not in seen:
@@ -42,8 +40,10 @@ def check(params: Params) -> None:
 
 def _check(run: Run) -> None:
     settings, count = run.settings, len(run.settings.modalities)
-    module_of(settings.data)
+    functions = [(settings.data, "make"), *((measure, "compute") for measure in run.evaluation.measures)]
+    for plugin, function in functions:
+        getattr(module_of(plugin), function)
     branches = [branch.untrained() for branch in settings.branches]
     network = build(branches, settings.fusion, settings.fuse_after, settings.head, [CHANNELS] * count, CLASSES)
     make_method(settings.method_settings, network, torch.Generator())
-    check_measures(network, run.evaluation.measures, settings.modalities)
+    required_passes(network, run.evaluation.measures, settings.modalities)

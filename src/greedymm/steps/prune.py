@@ -1,26 +1,23 @@
-"""What the params no longer name -> listed, or deleted."""
+"""Results that no run of the params needs -> listed, or deleted."""
 
 import shutil
 from pathlib import Path
 
-from greedymm.params.schema import Params
-from greedymm.plan import data_settings, planned, sweep_place, variants
+from greedymm.plan import Plan
 
 
-def prune(params: Params, *, delete: bool) -> list[Path]:
-    """Find the data and runs that params no longer name, and delete them if so asked; returns folders and files."""
-    everything = variants(params)
-    runs = [run for wanted in everything for run in planned(wanted)]
-    keep = {place for run in runs for place in (run.folder, run.evaluation_folder)}
-    keep |= {data_settings(wanted, name).path for wanted in everything for name in wanted.datasets}
-    swept = {sweep_place(params, name).name for name in params.sweeps}
-    there = [*Path("results/runs").glob("*/*/*"), *Path("results/data").glob("*/*.h5")]
-    there += [place for run in runs for place in run.folder.glob("evaluation-*")]  # measured by earlier code
-    there += [file for file in Path("results/report/sweeps").glob("*-*") if file.stem not in swept]
-    stale = sorted(set(there) - keep)
-    for path in stale if delete else []:
+def prune(plan: Plan, *, delete: bool) -> list[Path]:
+    """List the files and folders of data, runs, analyses and plans that a plan does not name; delete them if asked."""
+    data = [settings.path for settings in plan.data.values()]
+    keep = {*data, *(path.with_suffix(".json") for path in data), plan.folder, plan.sweeps_folder, plan.path}
+    keep |= {path for run in plan.runs.values() for path in (run.folder, run.evaluation_folder)}
+    results = Path("results")
+    patterns = ("runs/*/*/*", "runs/*/*/*/evaluation-*", "data/*/*.h5", "data/*/*.json", "analysis/*", "plans/*.json")
+    stale = {path for pattern in patterns for path in results.glob(pattern)} - keep
+    stale = {path for path in stale if not stale & set(path.parents)}
+    for path in stale if delete else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
-    return stale
+    return sorted(stale)

@@ -1,6 +1,4 @@
-"""What a method can ask for between epochs: scores, copies, probes. Never the test split."""
-
-from __future__ import annotations
+"""What a method can use between epochs: scores, and copies of the network to train on. Never the test split."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -16,35 +14,23 @@ from greedymm.training.step import Batch, Scores, evaluate
 
 
 class Batches(Protocol):
-    """Batches of a split: as many in each pass, in an order of its own.
-
-    Attributes:
-        count: samples in the split.
-    """
+    """Batches of a split: the same number in each pass, in an order of its own."""
 
     @property
-    def count(self) -> int: ...
+    def count(self) -> int:
+        """Number of samples."""
+
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Batch]: ...
-
     def of(self, rows: Tensor) -> Iterator[Batch]:
-        """Batches of these rows, in their order."""
-        ...
+        """Batches of the samples with these row numbers, in this order."""
 
-    def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> Batches:
-        """The same split in another order: as stored and not augmented, where no generator is given."""
-        ...
+    def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> "Batches":
+        """The split in another order; without generators in the stored order and not augmented."""
 
 
 class Services:
-    """Of one training run, for its method.
-
-    Args:
-        network: what is trained.
-        train, val: batches of both splits.
-        optimizer: of the run.
-        settings: budget and optimizer.
-    """
+    """Services of one training run for its method."""
 
     def __init__(
         self, network: MultimodalNetwork, train: Batches, val: Batches, optimizer: Optimizer, settings: Training
@@ -53,9 +39,9 @@ class Services:
         self.optimizer, self.settings = optimizer, settings
 
     def scores(self, network: MultimodalNetwork, how: Pass = Pass()) -> tuple[Scores, Scores]:  # noqa: B008
-        """Scores of a network on training and validation, both as stored and in evaluation mode; it stays as it was."""
-        network = copied(network)
-        if how.heard() is not None:
+        """Scores on training and validation, not augmented, of a copy of the network in evaluation mode."""
+        network = copy_network(network)
+        if how.present is not None or how.hears is not None:
             network.record_means(self.train.view())
         return evaluate(network, self.train.view(), how), evaluate(network, self.val, how)
 
@@ -66,12 +52,12 @@ class Services:
         generator: torch.Generator,
         how: Pass = Pass(),  # noqa: B008
     ) -> MultimodalNetwork:
-        """A copy of the network, trained on for some epochs with a loss of (output, labels).
+        """Train a copy of the network for some epochs with a loss of (output, labels).
 
-        It has an optimizer of its own, at the run's learning rate, and an order of its own, drawn from the generator.
-        The network and torch's random streams stay as they were.
+        The copy has its own optimizer, at the run's learning rate, and its own order, drawn from the generator. The
+        network and torch's default generator do not change.
         """
-        network = copied(self.network)
+        network = copy_network(self.network)
         optimizer = make_optimizer(network, self.settings)
         optimizer.param_groups[0]["lr"] = self.optimizer.param_groups[0]["lr"]
         order, augmentation = (
@@ -87,9 +73,9 @@ class Services:
         return network
 
 
-def copied(network: MultimodalNetwork) -> MultimodalNetwork:
-    """A copy of a network as it is now."""
-    rule, network.decide = network.decide, None  # which may hold the method, and all that it holds
+def copy_network(network: MultimodalNetwork) -> MultimodalNetwork:
+    """Copy a network, without its decision rule."""
+    rule, network.decide = network.decide, None  # the rule can hold the method and all its references
     try:
         return copy.deepcopy(network)
     finally:
@@ -97,10 +83,7 @@ def copied(network: MultimodalNetwork) -> MultimodalNetwork:
 
 
 def make_optimizer(network: MultimodalNetwork, settings: Training) -> Optimizer:
-    """SGD over all parameters of a network."""
+    """Make the optimizer of all parameters of a network: SGD."""
     return SGD(
-        network.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
+        network.parameters(), settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
     )

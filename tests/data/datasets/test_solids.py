@@ -9,7 +9,7 @@ import pytest
 
 from greedymm.data.datasets import modelnet40, solids
 from greedymm.data.datasets.solids import Settings
-from greedymm.data.samples import Stream
+from greedymm.data.samples import LazySamples
 from greedymm.data.synthetic.cad import CLASSES
 from greedymm.data.synthetic.export import write_meshes
 
@@ -17,9 +17,9 @@ SMALL = {"size": 16, "train": 2, "val": 1, "test": 1}
 Images = npt.NDArray[np.uint8]
 
 
-def streams(workers: int = 1, **changes: int) -> dict[str, Stream]:
+def streams(workers: int = 1, **changes: int) -> dict[str, LazySamples]:
     splits, _ = solids.make(Settings.model_validate(SMALL | changes), Path("nowhere"), workers)
-    return {name: split for name, split in splits.items() if isinstance(split, Stream)}
+    return {name: split for name, split in splits.items() if isinstance(split, LazySamples)}
 
 
 @cache
@@ -53,7 +53,8 @@ def test_no_object_is_in_two_splits_or_there_twice() -> None:
     assert len(seen) == len(pictures()) == 4 * len(CLASSES)
 
 
-def test_an_object_is_the_same_however_many_there_are_and_whoever_draws_it() -> None:
+@pytest.mark.slow
+def test_an_object_does_not_depend_on_the_number_of_objects_or_workers() -> None:
     more = pictures(train=3)
     shared = pictures(workers=2)
 
@@ -79,7 +80,7 @@ def test_objects_written_as_meshes_are_read_as_a_users_own(tmp_path: Path) -> No
     read = {
         name.split("/")[-1]: row
         for s in splits.values()
-        if isinstance(s, Stream)
+        if isinstance(s, LazySamples)
         for name, row in zip(s.ids, s.rows, strict=True)
     }
     for name, image in read.items():

@@ -17,7 +17,7 @@ def test_rate_is_as_counted_by_hand(right: int, right_cut: int, rate: float) -> 
 
 
 def test_rate_is_undefined_where_the_branch_is_right_on_no_sample() -> None:
-    with pytest.raises(ValueError, match="right on no sample"):
+    with pytest.raises(ValueError, match="correct on no sample"):
         conditional_utilization_rate(np.zeros(4, dtype=bool), np.ones(4, dtype=bool))
 
 

@@ -1,7 +1,6 @@
 """AGM against plain NumPy, written from the formulas; its shares against all orders of joining."""
 
 import math
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,9 @@ import pytest
 import tiny
 import torch
 
-from greedymm.shapley import shapley_values
 from greedymm.training.methods.agm import Settings, scale_gradient
 
 Array = npt.NDArray[np.float64]
-
-
-@pytest.mark.parametrize("modalities", [2, 3, 4])
-def test_shares_are_the_mean_gain_over_all_orders_of_joining(modalities: int) -> None:
-    draws = torch.Generator().manual_seed(0)
-    subsets = [tuple(k for k in range(modalities) if code >> k & 1) for code in range(2**modalities)]
-    value = {s: torch.randn(5, 3, generator=draws, dtype=torch.float64) for s in subsets}
-    value[()] = torch.zeros(5, 3, dtype=torch.float64)
-
-    found = shapley_values(value.__getitem__, modalities)
-
-    orders = list(permutations(range(modalities)))
-    for k in range(modalities):
-        gains = []
-        for order in orders:
-            before = tuple(sorted(order[: order.index(k)]))
-            gains.append(value[tuple(sorted((*before, k)))] - value[before])
-        torch.testing.assert_close(found[k], torch.stack(gains).mean(dim=0))
-    torch.testing.assert_close(sum(found), value[tuple(range(modalities))])
 
 
 def plain_scales(shares: list[list[Array]], labels: list[npt.NDArray[np.int64]], alpha: float, cap: float) -> Any:
@@ -114,6 +93,17 @@ def test_passes_with_absent_modalities_leave_norms_and_running_means_as_one_pass
 
     for name, value in model.named_buffers():
         torch.testing.assert_close(run.fit.model.get_buffer(name), value, msg=name)
+
+
+def test_outside_the_window_nothing_is_scaled_and_the_objective_multi_adds_the_branches(tmp_path: Path) -> None:
+    joint, multi = (
+        tiny.run(tmp_path / o, "agm", Settings.model_validate({"objective": o, "active": {"start": 2}})).go().steps
+        for o in ("joint", "multi")
+    )
+
+    assert (joint[0].log["scale_0"] == 1).all()
+    assert (joint[1].log["scale_0"] != 1).any()
+    assert (multi[0].loss[0] > joint[0].loss[0] + 1).all()  # two losses of three classes, about log 3 each
 
 
 def test_its_objective_is_never_the_branches_alone() -> None:

@@ -34,7 +34,7 @@ FAR, NEAR, FAR_BELOW = (0.5, 0.0), (0.05, 0.0), (0.0, 0.5)
 
 
 @pytest.mark.parametrize(
-    ("speeds", "wanted"),
+    ("speeds", "expected"),
     [
         ([FAR] * 9, [0, 0, 0, 0, 1, 1, 0, 1, 1]),
         ([FAR_BELOW] * 9, [0, 0, 0, 0, 2, 2, 0, 2, 2]),
@@ -56,8 +56,8 @@ FAR, NEAR, FAR_BELOW = (0.5, 0.0), (0.05, 0.0), (0.0, 0.5)
         "no speeds yet",
     ],
 )
-def test_windows_open_and_close_as_by_hand(speeds: list[tuple[float, ...]], wanted: list[int]) -> None:
-    assert modes(method(), speeds, steps_per_epoch=3) == wanted
+def test_windows_open_and_close_as_by_hand(speeds: list[tuple[float, ...]], expected: list[int]) -> None:
+    assert modes(method(), speeds, steps_per_epoch=3) == expected
 
 
 def test_the_warm_up_epoch_and_the_first_step_of_the_second_are_regular() -> None:

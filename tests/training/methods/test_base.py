@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MethodSettings
-from greedymm.training import fit
+from greedymm.training import networks
 from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
-from greedymm.training.methods.base import Method, Order
+from greedymm.training.methods.base import Method, Order, objective_loss
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as Dropout
@@ -31,7 +31,7 @@ def run_of(method: type[Method], state: Path, monkeypatch: pytest.MonkeyPatch, *
         build: Any = staticmethod(method)
         __file__ = "own.py"
 
-    monkeypatch.setattr(fit, "module_of", lambda _: Plugin)
+    monkeypatch.setattr(networks, "module_of", lambda _: Plugin)
     return tiny.run(state, "own", MethodSettings(), **options)
 
 
@@ -44,18 +44,18 @@ class Alternating(Method):
 
 def test_branches_that_are_not_active_do_not_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(Alternating, tmp_path / "r.pt", monkeypatch)
-    seen: list[dict[str, Tensor]] = []
+    groups = [run.fit.model.group(f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}") for k in range(2)]
+    seen: list[list[list[Tensor]]] = []
 
     def copy(*_: Any) -> None:
-        seen.append({name: p.detach().clone() for name, p in run.fit.model.named_parameters()})
+        seen.append([[p.detach().clone() for p in group] for group in groups])
 
     copy()
     run.fit.run(run.train, run.val, copy)
 
     for epoch, (before, after) in enumerate(pairwise(seen)):
         for k in range(2):
-            own = [n for n in before if n.startswith((f"branches.{k}.", f"head.linears.{k}.")) or f".excite.{k}." in n]
-            moved = [not torch.equal(before[n], after[n]) for n in own]
+            moved = [not torch.equal(a, b) for a, b in zip(before[k], after[k], strict=True)]
             assert all(moved) if k == epoch % 2 else not any(moved)
     assert all(p.requires_grad for p in run.fit.model.parameters())
 
@@ -103,7 +103,7 @@ class Adding(Method):
         own = self.own_head(step.output.features[0])
         return {
             "own": nn.functional.cross_entropy(own, step.labels),
-            "branch": self.objective(step.output, step.labels),
+            "branch": objective_loss(step.output, step.labels, "branch"),
         }
 
 
@@ -119,6 +119,12 @@ def test_modules_of_a_method_learn_and_are_kept_with_the_network(
     assert not torch.equal(progress.best["model"]["method.weight"], before)
 
 
+def test_a_plug_in_that_builds_no_method_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build: Any = lambda _: "a string"  # noqa: E731
+    with pytest.raises(GreedymmError, match=r"own\.py: build must return a Method, not 'a string'"):
+        run_of(build, tmp_path / "r.pt", monkeypatch)
+
+
 NOT_JOINT: dict[str, tuple[MethodSettings, str]] = {
     "balanced": (Balanced(), r"no parameters fusion\.side_0; it has: branch_0\.body"),
     "random": (Random(), "needs passes with mode.*it can: detach, hears, present"),
@@ -131,7 +137,7 @@ def test_a_method_that_does_not_fit_the_network_is_refused_by_name(name: str) ->
     settings, message = NOT_JOINT[name]
 
     with pytest.raises(GreedymmError, match=rf"method '{name}'.*{message}"):
-        fit.make_method(settings, tiny.network(joint=True), torch.Generator())
+        networks.make_method(settings, tiny.network(joint=True), torch.Generator())
 
 
 @pytest.mark.parametrize(
@@ -139,7 +145,7 @@ def test_a_method_that_does_not_fit_the_network_is_refused_by_name(name: str) ->
     [Agm(), Dropout(), OgmGe(), GBlend(super_epoch=2, probe=1), Mla()],
     ids=["agm", "modality_dropout", "ogm_ge", "g_blend", "mla"],
 )
-@pytest.mark.parametrize("modalities", [2, 3])
+@pytest.mark.parametrize("modalities", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_methods_that_fit_a_joint_head_train_with_it(tmp_path: Path, settings: MethodSettings, modalities: int) -> None:
     if settings.objective == "branch" and not isinstance(settings, Mla):  # which brings a head of its own
         settings = settings.model_copy(update={"objective": "joint"})
@@ -151,6 +157,7 @@ def test_methods_that_fit_a_joint_head_train_with_it(tmp_path: Path, settings: M
     assert "d_speed" not in history[0]  # no fusion has parameters to compare
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [m for m in tiny.METHODS if m != "greedy"])
 def test_every_method_trains_three_modalities(tmp_path: Path, method: str) -> None:
     run = tiny.run(tmp_path / "r.pt", method, clarity=(2.0, 2.0, 2.0))

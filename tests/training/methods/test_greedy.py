@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from greedymm.models.network import Output
 from greedymm.seeding import seed_everything
 from greedymm.settings import MethodSettings
-from greedymm.training.methods.base import branch_losses, objective
+from greedymm.training.methods.base import branch_losses, objective_loss
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.modality_dropout import Settings as Dropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
@@ -49,7 +49,7 @@ NEUTRAL: dict[str, MethodSettings] = {
 
 
 @pytest.mark.parametrize("joint", [False, True], ids=["own heads", "joint head"])
-@pytest.mark.parametrize("modalities", [2, 3], ids="{} modalities".format)
+@pytest.mark.parametrize("modalities", [2, pytest.param(3, marks=pytest.mark.slow)], ids="{} modalities".format)
 @pytest.mark.parametrize("settings", NEUTRAL.values(), ids=NEUTRAL)
 def test_neutral_methods_are_bit_identical_to_a_bare_loop(
     settings: MethodSettings, modalities: int, tmp_path: Path, *, joint: bool
@@ -89,9 +89,9 @@ def test_objectives_are_sums_of_means_over_samples() -> None:
     of = output()
     branches = sum(by_hand(y, [0, 1]) for y in of.branches)
 
-    assert float(objective(of, LABELS, "branch")) == pytest.approx(branches)
-    assert float(objective(of, LABELS, "joint")) == pytest.approx(by_hand(of.logits, [0, 1]))
-    assert float(objective(of, LABELS, "multi")) == pytest.approx(branches + by_hand(of.logits, [0, 1]))
+    assert float(objective_loss(of, LABELS, "branch")) == pytest.approx(branches)
+    assert float(objective_loss(of, LABELS, "joint")) == pytest.approx(by_hand(of.logits, [0, 1]))
+    assert float(objective_loss(of, LABELS, "multi")) == pytest.approx(branches + by_hand(of.logits, [0, 1]))
 
 
 def test_a_branch_is_not_asked_for_samples_in_which_it_is_absent() -> None:

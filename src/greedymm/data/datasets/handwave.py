@@ -1,7 +1,7 @@
-"""Handwave: procedural hand gestures, filmed in colour and depth (generated data).
+"""Handwave: procedural hand gestures, filmed in color and depth (generated data).
 
-The clips are written in NVGesture's own form, videos and lists, into data/raw/handwave, and read by the same code. Some
-classes are hard to tell in colour alone, towards the camera from away from it, and some in depth alone, by the fingers.
+The clips are written to data/raw/handwave in the form of NVGesture, videos and lists, and read by the same code. Some
+classes are hard to tell in color alone (toward the camera or away from it), some in depth alone (by the fingers).
 """
 
 import shutil
@@ -14,8 +14,8 @@ from pydantic import Field
 
 from greedymm.data.datasets import nvgesture
 from greedymm.data.datasets.nvgesture import MODALITIES
-from greedymm.data.parallel import in_order
-from greedymm.data.samples import DatasetInfo, Samples, Stream
+from greedymm.data.parallel import parallel_map
+from greedymm.data.samples import DatasetInfo, Splits
 from greedymm.data.sources import video
 from greedymm.data.synthetic.hands import GESTURES, Subject, filmed
 from greedymm.files import write_text
@@ -24,11 +24,11 @@ from greedymm.settings import DatasetSettings
 __all__ = ["MODALITIES", "Settings", "make"]
 
 SOURCE = "generated here: procedural hand gestures of drawn subjects"
-LICENCE = "BSD-3-Clause, as the project"
+LICENSE = "BSD-3-Clause, as the project"
 
 FRAMES, HEIGHT, WIDTH = 32, 96, 128  # of a video
 WINDOW = 16  # frames that a line of a list names
-LATE = 0.02  # share of the clips whose colour window is a frame later, as some of NVGesture's are
+LATE = 0.02  # share of the clips whose color window starts a frame later, as in some of NVGesture's
 
 
 class Settings(DatasetSettings):
@@ -38,7 +38,7 @@ class Settings(DatasetSettings):
         default=48, ge=16, strict=True, description="height of the stored frames; the width is a third more"
     )
     frames: int = Field(default=8, ge=1, strict=True, description="stored of each clip, evenly over its window")
-    train: int = Field(default=8, ge=2, strict=True, description="subjects who train the network, or are held out")
+    train: int = Field(default=8, ge=2, strict=True, description="subjects for training and validation")
     test: int = Field(default=4, ge=1, strict=True, description="other subjects, for testing")
     classes: int = Field(default=12, ge=2, le=16, strict=True, description="gestures, the first ones")
     takes: int = Field(default=2, ge=1, strict=True, description="clips of each gesture and subject")
@@ -47,34 +47,34 @@ class Settings(DatasetSettings):
 
 
 class Item(NamedTuple):
-    """One clip to be made, by the numbers that its random streams come from."""
+    """One clip, by the seeds of its random streams."""
 
     subject: int
     gesture: int
     take: int
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         return f"class_{self.gesture + 1:02d}/subject{self.subject}_r{self.take}"
 
 
-def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], DatasetInfo]:
+def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
     """Splits of new clips, by subject; needs no network and no GPU."""
     film(settings, raw, workers)
     train, test = nvgesture.read_lists(raw, "sk_color").values()
     reading = nvgesture.Settings(**settings.model_dump(include={"size", "frames", "validation", "seed"}))
     splits, notes = nvgesture.split_by_subject(train, test, reading, workers)
-    return splits, DatasetInfo(GESTURES[: settings.classes], SOURCE, LICENCE, generated=True, notes=notes)
+    return splits, DatasetInfo(GESTURES[: settings.classes], SOURCE, LICENSE, generated=True, notes=notes)
 
 
 def film(settings: Settings, folder: Path, workers: int) -> None:
-    """Make all videos and both lists anew: what stands in the folder may be of other settings or code."""
+    """Make all videos and both lists anew: those in the folder may come from other settings or code."""
     shutil.rmtree(folder / "Video_data", ignore_errors=True)
-    subjects = {"train": range(settings.train), "test": range(settings.train, settings.train + settings.test)}
-    for split, those in subjects.items():
-        items = [Item(s, g, t) for g in range(settings.classes) for s in those for t in range(settings.takes)]
-        filmed = partial(_film, folder=folder, seed=settings.seed)
-        lines = list(in_order(filmed, items, workers, f"{split}, filming {len(items)} clips"))
+    film_clip = partial(_film, folder=folder, seed=settings.seed)
+    splits = {"train": range(settings.train), "test": range(settings.train, settings.train + settings.test)}
+    for split, subjects in splits.items():
+        items = [Item(s, g, t) for g in range(settings.classes) for s in subjects for t in range(settings.takes)]
+        lines = list(parallel_map(film_clip, items, workers, f"{split}, filming {len(items)} clips"))
         write_text(folder / nvgesture.LISTS[split], "".join(lines))
 
 
@@ -84,18 +84,18 @@ def _film(item: Item, folder: Path, seed: int) -> str:
     person = Subject.drawn(np.random.default_rng([0, seed, item.subject]))
     rng = np.random.default_rng([1, seed, *item])
     clip = filmed(GESTURES[item.gesture], person, rng, FRAMES, HEIGHT, WIDTH)
-    home = folder / "Video_data" / item.place
+    home = folder / "Video_data" / item.path
     home.mkdir(parents=True, exist_ok=True)
-    video.write(home / "sk_color.avi", clip.colour)
+    video.write(home / "sk_color.avi", clip.color)
     video.write(home / "sk_depth.avi", clip.depth)
     start, end = window(clip.motion.during)
     late = int(rng.random() < LATE and end < FRAMES)
     depth, color = f"sk_depth:{start}:{end}", f"sk_color:{start + late}:{end + late}"
-    return f"path:./Video_data/{item.place} depth:{depth} color:{color} label:{item.gesture + 1} \n"
+    return f"path:./Video_data/{item.path} depth:{depth} color:{color} label:{item.gesture + 1} \n"
 
 
 def window(during: tuple[int, int]) -> tuple[int, int]:
-    """Frames that a list names: so many, with the gesture in their middle, as far as the video goes."""
+    """Start and end of the frames that a list names: the gesture is in their middle, as far as the video allows."""
     start = (sum(during) - WINDOW) // 2
     start = min(max(start, 0), FRAMES - WINDOW)
     return start, start + WINDOW

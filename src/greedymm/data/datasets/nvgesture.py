@@ -1,70 +1,54 @@
-"""NVGesture: 25 dynamic hand gestures in a car, each as colour and depth video; m0 is the colour, m1 the depth."""
+"""NVGesture: 25 dynamic hand gestures in a car, each as color and depth video; m0 is the color, m1 the depth."""
 
 import logging
 from collections.abc import Sequence
 from functools import partial
-from math import prod
 from pathlib import Path
 
 import numpy as np
 from pydantic import Field
 
-from greedymm.data.parallel import in_order
-from greedymm.data.samples import MARK, DatasetInfo, Samples, Stream
+from greedymm.data.parallel import parallel_map
+from greedymm.data.samples import GENERATED_MARKER, DatasetInfo, LazySamples, Splits
 from greedymm.data.sources import clips
 from greedymm.data.sources.archives import unpack
 from greedymm.data.sources.clips import Clip
+from greedymm.data.sources.folders import FolderSettings
 from greedymm.errors import GreedymmError
-from greedymm.settings import DatasetSettings
 
 log = logging.getLogger(__name__)
 
 MODALITIES = ("color", "depth")
 CLASSES = tuple(f"class_{k:02d}" for k in range(1, 26))
-COUNTS = {"train": 1050, "test": 482}  # clips; the subjects of the two are others
-LISTS = {split: f"nvgesture_{split}_correct_cvpr2016_v2.lst" for split in COUNTS}
+# 1,050 training and 482 test clips; their subjects differ.
+LISTS = {split: f"nvgesture_{split}_correct_cvpr2016_v2.lst" for split in ("train", "test")}
 ARCHIVE = "nvGesture_v1.7z.001"  # the first part of the official archive
 SOURCE = "NVGesture (Molchanov et al., CVPR 2016)"
-LICENCE = "NVIDIA's, for research only, not to be redistributed"
-WHAT_TO_DO = (
-    "The licence forbids fetching them for you.\n"
-    "  1. Accept the terms on NVIDIA's page of NVGesture, and download all parts of the archive\n"
-    "  2. Put the parts, or what is in them, into {folder}\n"
-    "  3. Run the same command again; with data.only_present: true it goes on with the clips that are there"
+LICENSE = "NVIDIA's, for research only, not to be redistributed"
+CURE = (
+    "The license forbids fetching them for you.\n"
+    "  1. Accept the terms on NVIDIA's page of NVGesture and download all parts of the archive\n"
+    "  2. Put the parts, or their content, into {folder}\n"
+    "  3. Run the same command again; data.only_present: true uses only the clips that exist"
 )
 
 
-class Settings(DatasetSettings):
+class Settings(FolderSettings):
     """Settings of NVGesture, and of a user's own clips in its form."""
 
     folder: str | None = Field(
-        default=None, description="of the lists and of Video_data/; null: data/raw/nvgesture, where the user puts them"
+        default=None, description="of the lists and of Video_data/; null: data/raw/nvgesture, filled by the user"
     )
     color: str = Field(
         default="sk_color",
         pattern=r"^\w+$",
-        description="name of the colour videos; sk_wrapped: as seen by the depth camera",
+        description="name of the color videos; sk_wrapped: as seen by the depth camera",
     )
     size: int = Field(
         default=240, ge=8, strict=True, description="height of the stored frames, in pixels; the width is a third more"
     )
     frames: int = Field(default=80, ge=1, strict=True, description="stored of each clip, evenly over its window")
-    validation: float = Field(
-        default=0.2,
-        ge=0,
-        lt=1,
-        description="share of the training clips held out, by whole subjects;"
-        " 0: none, and the training clips serve for validation as well",
-    )
-    only_present: bool = Field(default=False, description="leave out the clips that are not there; else it is an error")
-    skip_broken: bool = Field(default=False, description="leave out what cannot be decoded; else it is an error")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the subjects held out")
-    edition: int = Field(
-        default=1,
-        ge=1,
-        strict=True,
-        description="raise it when the files in the folder have changed: nothing else tells",
-    )
+    only_present: bool = Field(default=False, description="exclude clips whose files are missing; else it is an error")
 
     @property
     def stored_size(self) -> tuple[int, int]:
@@ -72,86 +56,76 @@ class Settings(DatasetSettings):
         return self.size, round(self.size * 4 / 3)
 
 
-def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], DatasetInfo]:
+def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
     """Splits of the official lists; some of the training subjects are held out for validation.
 
     Raises:
-        GreedymmError: if files are missing, all of them listed, or if a list is not of its form.
+        GreedymmError: if files are missing, all of them listed, or if a list does not have the expected form.
     """
-    folder = raw if settings.folder is None else Path(settings.folder).expanduser()
+    folder = settings.path(raw)
     listed = read_lists(folder, settings.color)
-    there = {split: clips.present(of_split) for split, of_split in listed.items()}
-    missing = [path for _, absent in there.values() for path in absent]
-    train, test = (present for present, _ in there.values())
+    (train, missing_train), (test, missing_test) = (clips.present(listed[split]) for split in LISTS)
+    missing = missing_train + missing_test
     if missing and not (settings.only_present and train):
-        raise clips.all_missing(missing, WHAT_TO_DO.format(folder=folder))
+        raise clips.missing_error(missing, CURE.format(folder=folder))
     notes: tuple[str, ...] = ()
     if missing:
-        count, present = sum(map(len, listed.values())), len(train) + len(test)
-        notes += (f"only {present} of the {count} clips of the lists are there; {count - present} are left out",)
+        total, present = sum(map(len, listed.values())), len(train) + len(test)
+        notes += (f"only {present} of the {total} listed clips exist; {total - present} are excluded",)
     splits, more = split_by_subject(train, test, settings, workers)
-    present_labels = sorted({clip.label for clip in train + test})
-    classes = tuple(CLASSES[label - 1] for label in present_labels)
-    generated = (folder / MARK).exists()
-    source, licence = ("generated by this project", "BSD-3-Clause") if generated else (SOURCE, LICENCE)
-    return splits, DatasetInfo(classes, f"{source}, in {folder}", licence, generated=generated, notes=notes + more)
+    classes = tuple(CLASSES[label - 1] for label in sorted({clip.label for clip in train + test}))
+    generated = (folder / GENERATED_MARKER).exists()
+    source, terms = ("generated by this project", "BSD-3-Clause") if generated else (SOURCE, LICENSE)
+    return splits, DatasetInfo(classes, f"{source}, in {folder}", terms, generated=generated, notes=notes + more)
 
 
 def read_lists(folder: Path, color: str) -> dict[str, list[Clip]]:
-    """Clips of both lists, which may be in the archive that is there.
+    """Clips of both lists; unpacks the official archive if the folder has it.
 
     Raises:
-        GreedymmError: if a list is missing or not of its form, or if a label is not one of the classes.
+        GreedymmError: if a list is missing or does not have the expected form, or if a label is not one of the classes.
     """
-    if (folder / ARCHIVE).exists() and not (folder / "nvGesture_v1").exists():
+    unpacked = folder / "nvGesture_v1"
+    if (folder / ARCHIVE).exists() and not unpacked.exists():
         log.info("unpacking %s", folder / ARCHIVE)
-        unpack(folder / ARCHIVE, folder / "nvGesture_v1")
-    places = [folder, folder / "nvGesture_v1", folder / "nvGesture_v1" / "nvGesture_v1"]
-    home = next((place for place in places if (place / LISTS["train"]).exists()), folder)
-    missing = [home / name for name in LISTS.values() if not (home / name).is_file()]
-    if missing:
-        raise clips.all_missing(missing, WHAT_TO_DO.format(folder=folder))
+        unpack(folder / ARCHIVE, unpacked)
+    homes = [home for home in (folder, unpacked, unpacked / unpacked.name) if (home / LISTS["train"]).exists()]
+    home = homes[0] if homes else folder
+    if missing := [home / name for name in LISTS.values() if not (home / name).is_file()]:
+        raise clips.missing_error(missing, CURE.format(folder=folder))
     listed = {split: clips.read_list(home / name, color) for split, name in LISTS.items()}
-    for split, of_split in listed.items():
-        if strange := {clip.label for clip in of_split} - set(range(1, len(CLASSES) + 1)):
-            raise GreedymmError(f"{home / LISTS[split]} has label {min(strange)}; there are 1 to {len(CLASSES)}")
+    for split, part in listed.items():
+        if unknown := {clip.label for clip in part} - set(range(1, len(CLASSES) + 1)):
+            raise GreedymmError(f"{home / LISTS[split]} has label {min(unknown)}; the labels are 1 to {len(CLASSES)}")
     return listed
 
 
 def split_by_subject(
     train: Sequence[Clip], test: Sequence[Clip], settings: Settings, workers: int
-) -> tuple[dict[str, Samples | Stream], tuple[str, ...]]:
-    """Hold subjects out, and say what is not as it should be."""
+) -> tuple[Splits, tuple[str, ...]]:
+    """Hold out subjects for validation; return the splits and notes."""
     notes: tuple[str, ...] = ()
-    parts: dict[str, Sequence[Clip]] = {"train": train, "val": train, "test": test}
+    parts = {"train": train, "val": train, "test": test or train}
     if settings.validation:
         held = clips.hold_out_subjects(train, settings.validation, np.random.default_rng(settings.seed))
         parts["val"] = [clip for clip in train if clip.subject in held]
         parts["train"] = [clip for clip in train if clip.subject not in held]
     else:
-        notes += ("no subject is held out: validation shows the training clips",)
+        notes += ("no subject is held out: validation uses the training clips",)
     if not test:
-        parts["test"] = train
-        notes += ("no clip of the test list is there: test shows the training clips",)
-    labels = sorted({clip.label for clip in [*train, *test]})
-    again = {split: f" (again, as {split})" for split in ("val", "test") if parts[split] is train}
-    streams = {
-        split: _stream(split, part, labels, again.get(split, ""), settings, workers) for split, part in parts.items()
-    }
-    return dict(streams), notes
-
-
-def _stream(
-    split: str, part: Sequence[Clip], labels: Sequence[int], again: str, settings: Settings, workers: int
-) -> Stream:
+        notes += ("no clip of the test list exists: test uses the training clips",)
     space = (settings.frames, *settings.stored_size)
+    labels = sorted({clip.label for clip in [*train, *test]})
     read = partial(clips.frames, count=settings.frames, size=settings.stored_size)
-    shapes: dict[str, tuple[int, ...]] = {"color": (3, *space), "depth": (1, *space)}
-    return Stream(
-        shapes=shapes,
-        rows=in_order(read, part, workers, f"{split}, {len(part)} clips", room=sum(map(prod, shapes.values()))),
-        labels=np.array([labels.index(clip.label) for clip in part], dtype=np.int64),
-        ids=[clip.place + again for clip in part],
-        compressed=False,
-        skip_broken=settings.skip_broken,
-    )
+    splits: Splits = {}
+    for split, part in parts.items():
+        suffix = f" (again, as {split})" if split != "train" and part is train else ""
+        splits[split] = LazySamples(
+            shapes={"color": (3, *space), "depth": (1, *space)},
+            rows=parallel_map(read, part, workers, f"{split}, {len(part)} clips"),
+            labels=np.array([labels.index(clip.label) for clip in part], dtype=np.int64),
+            ids=[clip.name + suffix for clip in part],
+            compressed=False,
+            skip_broken=settings.skip_broken,
+        )
+    return splits, notes

@@ -1,6 +1,6 @@
 """Solids: procedural CAD objects, seen from the front and the rear by the renderer of ModelNet40 (generated data).
 
-Some classes are told from the front alone, some from the rear alone, and some by neither view: both are needed.
+The front view tells some classes, the rear view others; a third group takes both views.
 """
 
 from functools import partial
@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from greedymm.data.parallel import in_order
-from greedymm.data.samples import SPLITS, DatasetInfo, Samples, Stream
+from greedymm.data.parallel import parallel_map
+from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Splits
 from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS, render
 from greedymm.data.synthetic.cad import CLASSES
 from greedymm.settings import DatasetSettings
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from trimesh import Trimesh
 
 STORED, MODALITIES = NAMES, FRONT_AND_REAR
-
 SOURCE = "generated here: procedural CAD objects of everyday things"
-LICENCE = "BSD-3-Clause, as the project"
+LICENSE = "BSD-3-Clause, as the project"
 
 
 class Settings(DatasetSettings):
@@ -37,29 +36,27 @@ class Settings(DatasetSettings):
 
 
 class Item(NamedTuple):
-    """One object: it is drawn from a random stream of its own."""
+    """One object; it has a random stream of its own."""
 
     split: str
     label: str
     number: int
 
 
-def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[dict[str, Samples | Stream], DatasetInfo]:
+def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
     """Splits of new objects; needs no network and no GPU."""
     classes = tuple(CLASSES)
-    splits: dict[str, Samples | Stream] = {split: _stream(split, classes, settings, workers) for split in SPLITS}
-    return splits, DatasetInfo(classes, SOURCE, LICENCE, generated=True)
-
-
-def _stream(split: str, classes: tuple[str, ...], settings: Settings, workers: int) -> Stream:
-    items = items_of(split, classes, settings)
     views = partial(_views, size=settings.size, seed=settings.seed)
-    return Stream(
-        shapes=dict.fromkeys(STORED, (1, settings.size, settings.size)),
-        rows=in_order(views, items, workers, f"{split}, {VIEWS} views of {len(items)} objects"),
-        labels=np.array([classes.index(item.label) for item in items], dtype=np.int64),
-        ids=[f"{item.label}/{split}/{item.number:04d}" for item in items],
-    )
+    splits: Splits = {}
+    for split in SPLITS:
+        items = items_of(split, classes, settings)
+        splits[split] = LazySamples(
+            shapes=dict.fromkeys(STORED, (1, settings.size, settings.size)),
+            rows=parallel_map(views, items, workers, f"{split}, {VIEWS} views of {len(items)} objects"),
+            labels=np.array([classes.index(item.label) for item in items], dtype=np.int64),
+            ids=[f"{item.label}/{split}/{item.number:04d}" for item in items],
+        )
+    return splits, DatasetInfo(classes, SOURCE, LICENSE, generated=True)
 
 
 def items_of(split: str, classes: tuple[str, ...], settings: Settings) -> list[Item]:
@@ -68,12 +65,11 @@ def items_of(split: str, classes: tuple[str, ...], settings: Settings) -> list[I
 
 
 def _views(item: Item, size: int, seed: int) -> npt.NDArray[np.uint8]:
-    """Pictures of one object: (VIEWS, 1, size, size)."""
     mesh = mesh_of(item, seed)
     return render(mesh.vertices, mesh.faces, size)
 
 
 def mesh_of(item: Item, seed: int) -> "Trimesh":
-    """One object: the same in whichever process and order."""
+    """One object: the same in any process and order."""
     stream = [seed, list(CLASSES).index(item.label), SPLITS.index(item.split), item.number]
     return CLASSES[item.label](np.random.default_rng(stream))

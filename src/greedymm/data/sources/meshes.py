@@ -1,10 +1,13 @@
-"""OFF files -> triangles, of whatever people's files can be read as."""
+"""OFF files -> triangles.
+
+The loader of trimesh is not used: it accepts files whose faces are cut off, and reads no `1.#QNAN`.
+"""
 
 import re
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,111 +15,81 @@ import numpy.typing as npt
 from greedymm.data.samples import UnreadableError
 
 HEADER = re.compile(r"\s*(?:#.*\n\s*)*C?OFF", re.IGNORECASE)
-COUNTS = re.compile(r"\+?[0-9]{1,12} \+?[0-9]{1,12}( .*)?")  # of vertices, faces and edges, which nobody counts
-WINDOWS_NAN = re.compile(r"[-+]?(?:1\.#\w+|nan\(\w+\))", re.IGNORECASE)  # as its printf wrote it, then and now
-AXES = TRIANGLE = 3
-LARGEST = 1e100  # coordinate: with larger ones, areas and distances would overflow
+COUNTS = re.compile(r"\s*\+?([0-9]{1,12})\s+\+?([0-9]{1,12})(\s.*)?")  # vertices, faces; edges are ignored
+WINDOWS_NAN = re.compile(r"[-+]?(?:1\.#\w+|nan\(\w+\))", re.IGNORECASE)  # as printf of old and new versions writes it
+TRIANGLE = 3
+MAX_COORDINATE = 1e100  # areas and distances of larger ones would overflow
 
-Lines = Sequence[Sequence[str]]
+Vertices: TypeAlias = npt.NDArray[np.float64]
+Faces: TypeAlias = npt.NDArray[np.int64]
 
 
-def read_off(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def read_off(path: Path) -> tuple[Vertices, Faces]:
     """Vertices and triangles of an OFF file.
 
-    Read are: counts on the line of the header, glued to it or not (`OFF490 518 0`, as in some files of ModelNet40),
-    comments, polygons, which become fans of triangles, colours, which are left out, and vertices that are not a
-    number where no face has them. Faces without an area are left out.
+    The counts may be on the line of the header, glued to it or not (`OFF490 518 0`, in some files of ModelNet40).
+    Polygons become fans of triangles. Comments, colors and faces without an area are ignored. A vertex of no face may
+    be NaN.
 
     Returns:
-        float64 (V, 3), finite where a face has them, and int64 (F, 3), at least one of them with an area.
+        float64 (V, 3), finite for vertices of faces, and int64 (F, 3), F > 0, each with an area.
 
     Raises:
-        UnreadableError: if it is no OFF file, truncated, without a face that has an area, or if a face has a vertex
-            that is not a number or does not exist.
+        UnreadableError: if it is not an OFF file, truncated, without a face that has an area, or if a face has a vertex
+            that is not finite or does not exist.
     """
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     if (header := HEADER.match(text)) is None:
-        raise UnreadableError("no OFF file: it does not begin with OFF")
+        raise UnreadableError("not an OFF file: it does not begin with OFF")
     text = WINDOWS_NAN.sub("nan", text[header.end() :])
-    if (plain := _plain(text)) is not None:
-        return plain[0], _with_area(*plain)
-    lines = [fields for line in text.splitlines() if (fields := line.split("#")[0].split())]
+    lines = [line for full in text.splitlines() if (line := full.partition("#")[0]) and not line.isspace()]
+    if not lines or (counts := COUNTS.fullmatch(lines[0])) is None:
+        raise UnreadableError("OFF is not followed by the counts of vertices and faces")
+    vertex_count, face_count = int(counts[1]), int(counts[2])
+    if len(lines) - 1 < vertex_count + face_count:
+        raise UnreadableError(
+            f"truncated: {len(lines) - 1} lines follow its header, not {vertex_count} vertices and {face_count} faces"
+        )
+    if not vertex_count or not face_count:
+        raise UnreadableError("empty: it has no face")
+    points, polygons = lines[1 : vertex_count + 1], lines[vertex_count + 1 : vertex_count + face_count + 1]
     try:
-        vertices, faces = _parsed(lines)
+        vertices = np.loadtxt(points, usecols=(0, 1, 2), ndmin=2)
+        faces = _triangles(polygons)
     except (ValueError, OverflowError) as error:
-        raise UnreadableError(f"no readable OFF file ({error})") from None
+        raise UnreadableError(f"not a readable OFF file ({error})") from None
+    if len(faces) and not 0 <= faces.min() <= faces.max() < vertex_count:
+        unknown = faces[(faces < 0) | (faces >= vertex_count)][0]
+        raise UnreadableError(f"a face has vertex {unknown}; the vertices are 0 to {vertex_count - 1}")
     return vertices, _with_area(vertices, faces)
 
 
-def _plain(text: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]] | None:
-    """Vertices and triangles of a file of nothing else, as most are: all at once, for a tenth of the time and memory.
-
-    None: it has polygons, colours, comments or a fault, and has to be read line by line.
-    """
-    counts, _, body = text.lstrip().partition("\n")
-    if "#" in text or not COUNTS.fullmatch(" ".join(counts.split())):
-        return None
-    vertex_count, face_count = (int(n) for n in counts.split()[:2])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)  # what numpy gives where it meets something else
-        try:
-            numbers = np.fromstring(body, sep=" ")
-        except (DeprecationWarning, ValueError):
-            return None
-    if len(numbers) != AXES * vertex_count + 4 * face_count:
-        return None
-    vertices, triangles = np.split(numbers, [AXES * vertex_count])
-    corners = triangles.reshape(-1, 4)
-    whole = np.isfinite(corners).all() and (corners[:, 0] == TRIANGLE).all() and (corners == corners.round()).all()
-    if not whole or not face_count or not 0 <= corners[:, 1:].min() <= corners[:, 1:].max() < vertex_count:
-        return None
-    return vertices.reshape(-1, AXES), corners[:, 1:].astype(np.int64)
+def _triangles(lines: Sequence[str]) -> Faces:
+    """Triangles of polygons: of the first corner with each side that does not touch it."""
+    try:  # most files have only triangles: all at once takes a fraction of the time
+        faces = np.loadtxt(lines, dtype=np.int64, usecols=range(TRIANGLE + 1), ndmin=2)
+    except ValueError:
+        faces = np.zeros((1, 1), dtype=np.int64)
+    if (faces[:, 0] == TRIANGLE).all():
+        return faces[:, 1:]
+    fans = []
+    for number, line in enumerate(lines):
+        count, *indices = line.split()
+        if not 0 < int(count) <= len(indices):
+            raise UnreadableError(f"face {number} should have {count} corners; {len(indices)} numbers follow")
+        first, *others = map(int, indices[: int(count)])
+        fans += [(first, b, c) for b, c in pairwise(others)]
+    return np.array(fans, dtype=np.int64).reshape(-1, TRIANGLE)
 
 
-def _parsed(lines: Lines) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """All vertices and triangles of the lines after the header."""
-    if not lines or not COUNTS.fullmatch(" ".join(lines[0])):
-        raise UnreadableError("no readable OFF file (OFF is not followed by the counts of vertices and faces)")
-    vertex_count, face_count = int(lines[0][0]), int(lines[0][1])
-    if len(lines) - 1 < vertex_count + face_count:
-        raise UnreadableError(
-            f"truncated: its header says {vertex_count} vertices and {face_count} faces,"
-            f" and {len(lines) - 1} lines follow"
-        )
-    points, polygons = lines[1 : vertex_count + 1], lines[vertex_count + 1 : vertex_count + face_count + 1]
-    vertices = np.array([_point(k, line) for k, line in enumerate(points)], dtype=np.float64).reshape(-1, 3)
-    faces = np.array([t for k, line in enumerate(polygons) for t in _fan(k, line)], dtype=np.int64).reshape(-1, 3)
-    if len(faces) and not 0 <= faces.min() <= faces.max() < vertex_count:
-        bad = faces[(faces < 0) | (faces >= vertex_count)][0]
-        raise UnreadableError(f"a face has vertex {bad}; there are {vertex_count}, from 0")
-    return vertices, faces
-
-
-def _point(number: int, line: Sequence[str]) -> Sequence[str]:
-    if len(line) < AXES:
-        raise UnreadableError(f"vertex {number} has only {len(line)} coordinates")
-    return line[:AXES]  # its colour may follow
-
-
-def _fan(number: int, line: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Triangles of a polygon: those of its first corner with each of its other sides."""
-    count = int(line[0])
-    if not 0 < count < len(line):
-        raise UnreadableError(f"face {number} says that it has {count} corners, and {len(line) - 1} numbers follow")
-    first, *others = map(int, line[1 : count + 1])
-    return [(first, b, c) for b, c in pairwise(others)]
-
-
-def _with_area(vertices: npt.NDArray[np.float64], faces: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    if not len(faces):
-        raise UnreadableError("empty: it has no face")
+def _with_area(vertices: Vertices, faces: Faces) -> Faces:
     used = np.unique(faces)
-    bad = used[~(np.abs(vertices[used]) < LARGEST).all(axis=1)]
-    if len(bad):
-        raise UnreadableError(f"{len(bad)} vertices that faces have are not a finite number, the first is {bad[0]}")
+    infinite = used[~(np.abs(vertices[used]) < MAX_COORDINATE).all(axis=1)]
+    if len(infinite):
+        raise UnreadableError(f"{len(infinite)} vertices of faces are not finite numbers, the first is {infinite[0]}")
     corners = vertices[faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    kept: npt.NDArray[np.int64] = faces[(normals != 0).any(axis=1)]
+    kept: Faces = faces[(normals != 0).any(axis=1)]
     if not len(kept):
         raise UnreadableError("degenerate: none of its faces has an area")
     return kept

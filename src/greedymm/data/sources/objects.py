@@ -1,4 +1,4 @@
-"""Folders of objects in ModelNet40's form, `<class>/{train,test}/` -> items, each of them readable, and their views."""
+"""Folders of objects in ModelNet40's form, `<class>/{train,test}/` -> items and their views."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from greedymm.data.sources.meshes import read_off
 from greedymm.data.sources.renderer import render
 from greedymm.errors import GreedymmError
 
-# Names of the files of each form in which people have objects; hidden ones are none.
+# Names of the files of each form; hidden files are ignored.
 FILES = {"pictures": "[!.]*.[pP][nN][gG]", "meshes": "[!.]*.[oO][fF][fF]"}
 SPLITS = ("train", "test")
 
@@ -32,36 +32,33 @@ class Item(NamedTuple):
 
 
 def root_of(folder: Path, form: str) -> Path | None:
-    """The folder of the classes: this one, or one not far within it, as archives have it; None where there is none."""
+    """The folder of the classes: this one or one of two levels within it, as archives have; None if there is none."""
     levels = [folder, *sorted(folder.glob("[!.]*")), *sorted(folder.glob("[!.]*/[!.]*"))]
     return next((p for p in levels for split in SPLITS if any(p.glob(f"[!.]*/{split}/{FILES[form]}"))), None)
 
 
 def find(root: Path, form: str) -> tuple[list[Item], list[Broken]]:
-    """All objects, in the order of their names, and what is none."""
+    """All objects, in the order of their names, and files that belong to none."""
     items: list[Item] = []
     broken: list[Broken] = []
-    for folder in sorted(place for split in SPLITS for place in root.glob(f"[!.]*/{split}")):
-        place = (folder.name, folder.parent.name)
+    for folder in sorted(path for split in SPLITS for path in root.glob(f"[!.]*/{split}")):
+        split, label = folder.name, folder.parent.name
         files = sorted(folder.glob(FILES[form]))
         if form == "meshes":
-            items += [Item(*place, file.stem, (file,)) for file in files]
+            items += [Item(split, label, file.stem, (file,)) for file in files]
             continue
-        objects, strangers = pictures.grouped(files)
-        broken += [Broken(str(file.relative_to(root)), "its name fits no pattern") for file in strangers]
+        objects, unknown = pictures.group_by_object(files)
+        broken += [Broken(str(file.relative_to(root)), "its name fits no pattern") for file in unknown]
         for name, views in objects.items():
             try:
-                items.append(Item(*place, name, pictures.in_line(views)))
+                items.append(Item(split, label, name, pictures.order_views(views)))
             except UnreadableError as error:
                 broken.append(Broken(f"{folder.relative_to(root)}/{name}", str(error)))
     return items, broken
 
 
-def examine(item: Item) -> tuple[str, str]:
-    """Why an object cannot be read, or nothing; and the hash of its files.
-
-    All are read before the first is rendered: a broken one should not show after hours.
-    """
+def examine(item: Item) -> str | Broken:
+    """SHA-256 of an object's files; reads all of them, so that a broken object is known before others are rendered."""
     digest = hashlib.sha256()
     try:
         for file in item.files:
@@ -71,12 +68,12 @@ def examine(item: Item) -> tuple[str, str]:
         else:
             read_off(item.files[0])
     except (UnreadableError, OSError) as error:
-        return str(error), ""
-    return "", digest.hexdigest()
+        return Broken(item.id, str(error))
+    return digest.hexdigest()
 
 
 def views(item: Item, size: int, *, color: bool) -> npt.NDArray[np.uint8]:
-    """Pictures of an object, made or read: (VIEWS, 1 or 3, size, size)."""
+    """Pictures of an object, rendered or read: (VIEWS, 1 or 3, size, size)."""
     try:
         if len(item.files) > 1:
             return pictures.read(item.files, size, color=color)

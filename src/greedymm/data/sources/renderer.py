@@ -1,7 +1,7 @@
-"""A mesh -> shaded pictures of it, from a ring of cameras; on any CPU, without a display.
+"""A mesh -> shaded pictures from a ring of cameras; on any CPU, without a display.
 
-As the renderings of ModelNet40 by the authors of MVCNN (Su et al., ICCV 2015): twelve views, one every 30 degrees,
-from 30 degrees above, in gray on black. Each view is centred and scaled to fill its frame, as theirs are.
+The views are those of the authors of MVCNN (Su et al., ICCV 2015) for ModelNet40: twelve, one every 30 degrees, from
+30 degrees above, in gray on black. Each view is centered and scaled to fill its frame.
 """
 
 # F faces; V vertices; P = (size * SUPERSAMPLING)^2 rays of one view.
@@ -18,16 +18,16 @@ VIEWS = 12
 NAMES = tuple(f"view{k}" for k in range(VIEWS))
 FRONT_AND_REAR = (NAMES[0], NAMES[6])  # the modalities of Wu et al. 2022
 ELEVATION = 30  # degrees, of every camera above the object
-FRONT = -90  # degrees: view 0 sees the object from -y; those after it go round counter-clockwise, as seen from above
-DISTANCE = 3.5  # of the camera from the object's centre, in radii of the object
+FRONT = -90  # degrees: view 0 sees the object from -y; later views follow counter-clockwise, seen from above
+DISTANCE = 3.5  # from the camera to the object's center, in radii of the object
 MARGIN = 0.02  # of the frame left around the object
 SUPERSAMPLING = 2  # rays along each side of a pixel
-LIGHT = (-0.45, 0.5, 0.75)  # towards it, from a camera: to its left, above it, and behind it
-AMBIENT = 0.2  # brightness of a surface that the light does not reach; the brightest has 1, the background 0
+LIGHT = (-0.45, 0.5, 0.75)  # direction from the camera to the light: left, above and behind
+AMBIENT = 0.2  # brightness of an unlit surface; the brightest has 1, the background 0
 
 
 def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes:
-    """All views of one mesh, the same bytes for the same mesh.
+    """All views of one mesh; the same mesh gives the same bytes.
 
     Args:
         vertices: shape (V, 3), finite, z up, in any unit.
@@ -41,10 +41,10 @@ def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes
     from embreex.rtcore_scene import EmbreeScene
 
     used = vertices[np.unique(faces)]
-    centre = (used.min(axis=0) + used.max(axis=0)) / 2
-    radius = np.linalg.norm(used - centre, axis=1).max()
-    corners = (used - centre) / radius
-    triangles = ((vertices - centre) / radius)[faces]  # (F, 3, 3)
+    center = (used.min(axis=0) + used.max(axis=0)) / 2
+    radius = np.linalg.norm(used - center, axis=1).max()
+    corners = (used - center) / radius
+    triangles = ((vertices - center) / radius)[faces]  # (F, 3, 3)
     scene = EmbreeScene()
     TriangleMesh(scene, triangles.astype(np.float32))
     normals = _normals(triangles)
@@ -53,15 +53,15 @@ def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes
 
 @cache
 def cameras() -> tuple[Floats, ...]:
-    """Axes of each camera, shape (3, 3): to its right, up, and from the object towards it."""
+    """Axes of each camera, shape (3, 3): to its right, up, and from the object toward it."""
     return tuple(_camera(FRONT + 360 * k / VIEWS) for k in range(VIEWS))
 
 
 def _camera(azimuth: float) -> Floats:
     around, above = np.radians(azimuth), np.radians(ELEVATION)
-    towards = np.array([np.cos(around) * np.cos(above), np.sin(around) * np.cos(above), np.sin(above)])
+    toward = np.array([np.cos(around) * np.cos(above), np.sin(around) * np.cos(above), np.sin(above)])
     right = np.array([-np.sin(around), np.cos(around), 0])
-    return np.stack([right, np.cross(towards, right), towards])
+    return np.stack([right, np.cross(toward, right), toward])
 
 
 def _normals(triangles: Floats) -> Floats:
@@ -81,7 +81,7 @@ def _view(camera: Floats, scene: object, corners: Floats, normals: Floats, size:
     shades = np.zeros(len(hits), dtype=np.float32)
     seen = hits >= 0
     normal = normals[hits[seen]].astype(np.float32)
-    # Meshes from the web are wound either way: the side that is seen is the outer one.
+    # Meshes from the web are wound either way: the visible side counts as the outer one.
     outward = -np.sign(np.einsum("ij,ij->i", normal, directions[seen]))
     shades[seen] = AMBIENT + (1 - AMBIENT) * (outward * (normal @ light.astype(np.float32))).clip(0, 1)
     blocks = shades.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING)
@@ -91,14 +91,12 @@ def _view(camera: Floats, scene: object, corners: Floats, normals: Floats, size:
 
 def _rays(camera: Floats, corners: Floats, count: int) -> npt.NDArray[np.float32]:
     """Directions of the rays, row by row from the upper left: (count^2, 3), such that the object fills the frame."""
-    right, up, towards = camera
+    right, up, toward = camera
     seen = corners @ camera.T
-    places = seen[:, :2] / (DISTANCE - seen[:, 2:])  # in the picture, at distance 1
-    low, high = places.min(axis=0), places.max(axis=0)
+    projected = seen[:, :2] / (DISTANCE - seen[:, 2:])  # onto the plane at distance 1
+    low, high = projected.min(axis=0), projected.max(axis=0)
     half = (1 + MARGIN) * (high - low).max() / 2
     steps = half * ((np.arange(count) + 0.5) * 2 / count - 1)
     x, y = (low + high)[:, None] / 2 + np.stack([steps, -steps])
-    directions: npt.NDArray[np.float32] = (x[None, :, None] * right + y[:, None, None] * up - towards).astype(
-        np.float32
-    )
+    directions: npt.NDArray[np.float32] = (x[None, :, None] * right + y[:, None, None] * up - toward).astype(np.float32)
     return directions.reshape(-1, 3)

@@ -14,38 +14,38 @@ from greedymm.data.samples import UnreadableError
 Bytes = npt.NDArray[np.uint8]
 
 RATE = 30  # frames a second
-RGB = (2, 0, 1)  # planes of `gbrp` in which they are: each lies as it is stored, and none is to be transposed
-# Of what is written: good enough that noise survives, and one key frame, as in NVGesture. Without mbtree, which makes
-# other bytes of the same small frames from one time to the next.
+RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
+# Noise survives this quality. One key frame, as in NVGesture. No mbtree: with it, the bytes of small frames vary from
+# run to run.
 QUALITY = {"crf": "16", "preset": "veryfast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
 
 
 def read(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]) -> Bytes:
     """Some frames of a video, resized with antialiasing.
 
-    Decoding begins at the first frame, since often there is no other key frame, and ends with the last one chosen.
+    Decoding starts at the first frame, since often there is no other key frame, and ends with the last chosen one.
 
     Args:
-        path: a video of any codec that PyAV knows.
-        chosen: numbers of frames, from 0, none smaller than the one before.
-        channels: 3, or 1: the first of them, for gray in three equal channels.
-        size: height and width to come out.
+        path: a video of any codec that PyAV supports.
+        chosen: indices of frames, from 0, in non-decreasing order.
+        channels: 3 (RGB) or 1 (the first of them, for gray in three equal channels).
+        size: height and width of the result.
 
     Returns:
         uint8, shape (channels, len(chosen), height, width).
 
     Raises:
-        UnreadableError: if it is no video, cannot be decoded, or ends too early.
+        UnreadableError: if it is not a video, cannot be decoded, or ends too early.
     """
     import av
     from av.video.reformatter import VideoReformatter
 
-    reformatter = VideoReformatter()  # one for all frames: to make one takes longer than to use it
+    reformatter = VideoReformatter()  # shared by all frames: making one takes longer than using it
     frames, count = np.empty((channels, len(chosen), *size), dtype=np.uint8), 0
     try:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
-            stream.thread_type = "NONE"  # one thread a process: many processes share the cores
+            stream.thread_type = "NONE"  # many processes share the cores
             for frame in _decoded(file.demux(stream)):
                 same = slice(bisect_left(chosen, count), bisect_right(chosen, count))
                 if same.start < same.stop:
@@ -58,12 +58,12 @@ def read(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise UnreadableError(f"{path.name}: cannot be decoded after {count} frames ({error})") from None
     if count <= chosen[-1]:
-        raise UnreadableError(f"{path.name}: it has {count} frames, and the list wants those up to {chosen[-1] + 1}")
+        raise UnreadableError(f"{path.name}: it has {count} frames, and the list asks for {chosen[-1] + 1}")
     return frames
 
 
 def _plane(frame: Any, k: int) -> Bytes:
-    """One channel of a frame, (height, width), still in the frame: its rows are padded."""
+    """One channel of a frame, (height, width), as a view: the rows in memory are padded."""
     plane = frame.planes[k]
     return np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
 
@@ -71,10 +71,10 @@ def _plane(frame: Any, k: int) -> Bytes:
 def _decoded(packets: Iterable[Any]) -> Iterator[Any]:
     damaged = False
     for packet in packets:
-        damaged = damaged or packet.is_corrupt  # as the last one of a file that was cut off
+        damaged = damaged or packet.is_corrupt  # such as the last one of a truncated file
         for frame in packet.decode():
-            if damaged or frame.is_corrupt:  # the decoder makes up what it lacks
-                raise ValueError("the file is cut off or damaged there")
+            if damaged or frame.is_corrupt:  # the decoder invents missing parts
+                raise ValueError("the file is truncated or damaged there")
             yield frame
 
 
@@ -82,11 +82,11 @@ def write(path: Path, frames: Bytes) -> None:
     """Write a video in H.264: (T, H, W, 3), or (T, H, W) as gray in three equal channels."""
     import av
 
-    colour = frames if frames.ndim > 3 else np.repeat(frames[..., None], 3, axis=3)  # noqa: PLR2004 axes
+    color = frames if frames.ndim > 3 else np.repeat(frames[..., None], 3, axis=3)  # noqa: PLR2004 axes
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=Fraction(RATE), options=QUALITY)
-        stream.height, stream.width = colour.shape[1:3]
+        stream.height, stream.width = color.shape[1:3]
         stream.pix_fmt, stream.thread_count = "yuv420p", 1
-        for picture in colour:
+        for picture in color:
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
         file.mux(stream.encode())

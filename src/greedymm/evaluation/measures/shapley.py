@@ -1,10 +1,10 @@
-"""Shapley values: the share of the network's accuracy that each modality brings.
+"""Shapley values: the share of the network's accuracy that each modality contributes.
 
     phi_m = sum over S without m of |S|! (M - |S| - 1)! / M! * (v(S + m) - v(S))
 
-v(S): accuracy of the network with the modalities S present; absent ones are cut from the others' fusion and have no
-vote. v of none: chance, 1 / classes. The values sum to v(all) - chance. Source: Shapley 1953; of modalities: SHAPE
-(Hu et al., IJCAI 2022), there with zeroed inputs in place of absent modalities.
+v(S): accuracy of the network with the modalities S present. Absent modalities are cut from the fusions of the others,
+and have no vote. v(none): chance, 1 / classes. The values sum to v(all) - chance. Source: Shapley 1953; for modalities
+SHAPE (Hu et al., IJCAI 2022), which sets the inputs of absent modalities to zero.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from itertools import combinations
 import pandas as pd
 import torch
 
-from greedymm.evaluation.predictions import FULL, NETWORK, correct
+from greedymm.evaluation.predictions import FULL, NETWORK, is_correct
 from greedymm.models.network import Pass
 from greedymm.settings import MeasureSettings
 from greedymm.shapley import Subset, shapley_values, subsets
@@ -26,7 +26,7 @@ class Settings(MeasureSettings):
 
 
 def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:
-    """One for each set of modalities but none and all."""
+    """One pass for each set of modalities, except for no modality and all modalities."""
     everyone = range(len(modalities))
     return {
         _name(subset, modalities): Pass(present=torch.tensor([k in subset for k in everyone]))
@@ -40,12 +40,14 @@ def compute(_settings: Settings, table: pd.DataFrame, modalities: Sequence[str])
 
     Returns:
         `shapley_<m>` of each modality, in [-1, 1]; `shapley_gap`, the mean of |phi_i - phi_j| over all pairs, our own
-        choice; for two modalities `interaction`, v(both) - v(m0) - v(m1) + chance: positive where they complement each
-        other, negative where they are redundant.
+        choice; for two modalities `interaction`, v(both) - v(m0) - v(m1) + chance: positive if they complement each
+        other, negative if they are redundant.
     """
     count = len(modalities)
     accuracy = {
-        subset: float(correct(table, NETWORK, _name(subset, modalities)).mean()) for subset in subsets(count) if subset
+        subset: float(is_correct(table, NETWORK, _name(subset, modalities)).mean())
+        for subset in subsets(count)
+        if subset
     }
     accuracy[()] = 1 / table["label"].nunique()
     values = shapley_values(accuracy.__getitem__, count)

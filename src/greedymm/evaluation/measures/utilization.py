@@ -1,4 +1,7 @@
-"""Conditional utilization rate: what a branch owes to the other modalities. Source: Wu et al., ICML 2022."""
+"""Conditional utilization rate: share of a branch's accuracy that depends on the other modalities.
+
+Source: Wu et al., ICML 2022.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -8,13 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from greedymm.evaluation.predictions import correct
+from greedymm.evaluation.predictions import is_correct
+from greedymm.gap import modality_gap
 from greedymm.models.network import Pass
 from greedymm.settings import MeasureSettings
 
 log = logging.getLogger(__name__)
 
-TWO_MODALITIES = 2
 CUT = "cut"
 
 
@@ -23,7 +26,7 @@ class Settings(MeasureSettings):
 
 
 def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:
-    """One, in which each branch hears itself alone."""
+    """One pass, in which each branch hears only itself."""
     return {CUT: Pass(hears=torch.eye(len(modalities), dtype=torch.bool))}
 
 
@@ -31,14 +34,15 @@ def compute(_settings: Settings, table: pd.DataFrame, modalities: Sequence[str])
     """Rates of one split.
 
     Returns:
-        `accuracy_<m>_cut` of each branch; `utilization_<m>`, of the branch of modality m: u(others | m); and their
-        difference `d_util`, u(m1|m0) - u(m0|m1) for two modalities, the largest - the smallest for more. A rate is
-        None where it is undefined: the branch is right on no sample.
+        `accuracy_<m>_cut` of each branch; `utilization_<m>` of each branch, u(others | m); and `d_util`, their
+        `modality_gap`: u(m1|m0) - u(m0|m1) for two modalities. A rate is None if it is undefined.
     """
-    result: dict[str, float | None] = {f"accuracy_{m}_cut": float(correct(table, m, CUT).mean()) for m in modalities}
-    rates = [_rate(correct(table, m), correct(table, m, CUT), m) for m in modalities]
+    result: dict[str, float | None] = {f"accuracy_{m}_cut": float(is_correct(table, m, CUT).mean()) for m in modalities}
+    rates = [_rate(is_correct(table, m), is_correct(table, m, CUT), m) for m in modalities]
     result |= {f"utilization_{m}": u for m, u in zip(modalities, rates, strict=True)}
-    return result | {"d_util": _difference(rates)}
+    defined = [u for u in rates if u is not None]
+    gap = float(modality_gap(torch.tensor(defined, dtype=torch.float64))) if len(defined) == len(rates) else None
+    return result | {"d_util": gap}
 
 
 def _rate(full: npt.NDArray[np.bool_], cut: npt.NDArray[np.bool_], modality: str) -> float | None:
@@ -49,28 +53,21 @@ def _rate(full: npt.NDArray[np.bool_], cut: npt.NDArray[np.bool_], modality: str
         return None
 
 
-def _difference(rates: Sequence[float | None]) -> float | None:
-    defined = [u for u in rates if u is not None]
-    if len(defined) < len(rates):
-        return None
-    return defined[0] - defined[1] if len(defined) == TWO_MODALITIES else max(defined) - min(defined)
-
-
 def conditional_utilization_rate(correct: npt.NDArray[np.bool_], correct_cut: npt.NDArray[np.bool_]) -> float:
-    """Share of one branch's accuracy that it owes to the other modalities.
+    """Share of one branch's accuracy that depends on the other modalities.
 
         u(m1 | m0) = (A(f0) - A(f0')) / A(f0)        Wu et al. 2022
 
     Args:
-        correct: shape (N,), bool: whether branch 0 is right on each of N samples.
+        correct: shape (N,), bool: whether branch 0 is correct on each of N samples.
         correct_cut: shape (N,), bool: the same samples, with the cross-modal flow cut.
 
     Returns:
-        A number in (-inf, 1]. 0: the branch makes no use of the others; 1: without them it gets nothing
-        right; negative: they mislead it.
+        A number in (-inf, 1]. 0: the branch does not use the others; 1: without them it is never correct;
+        negative: they mislead it.
 
     Raises:
-        ValueError: if the branch is right on no sample, where the rate is undefined.
+        ValueError: if the branch is never correct. The rate is then undefined.
 
     Example:
         >>> conditional_utilization_rate(np.array([True, True]), np.array([True, False]))
@@ -78,5 +75,5 @@ def conditional_utilization_rate(correct: npt.NDArray[np.bool_], correct_cut: np
     """
     accuracy, accuracy_cut = correct.mean(), correct_cut.mean()
     if accuracy == 0:
-        raise ValueError("the rate divides by the accuracy, and the branch is right on no sample")
+        raise ValueError("the rate divides by the accuracy, and the branch is correct on no sample")
     return float((accuracy - accuracy_cut) / accuracy)

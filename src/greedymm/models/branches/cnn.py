@@ -10,7 +10,7 @@ from greedymm.settings import BranchSettings
 
 
 class Settings(BranchSettings):
-    """Branch `cnn`: 3 x 3 convolutions, one a stage; all stages but the last halve the image."""
+    """Branch `cnn`: one 3 x 3 convolution in each stage. All stages but the last halve the image."""
 
     widths: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
         default=(32, 32, 64, 64), min_length=1, max_length=5, description="channels of each stage"
@@ -18,12 +18,12 @@ class Settings(BranchSettings):
 
     @property
     def stages(self) -> int:
-        """How many stages the branch has."""
+        """Number of stages."""
         return len(self.widths)
 
 
 def build(settings: Settings, channels: int) -> Branch:
-    """A branch for images (B, channels, H, W): stages (B, width, ...), then features (B, width)."""
+    """Build a branch for images (B, channels, H, W): stages (B, width, ...), then features (B, width)."""
     widths = settings.widths
     inputs = (channels, *widths[:-1])
     stages = [stage(i, o, halve=k < len(widths) - 1) for k, (i, o) in enumerate(zip(inputs, widths, strict=True))]
@@ -31,8 +31,8 @@ def build(settings: Settings, channels: int) -> Branch:
 
 
 def stage(inputs: int, outputs: int, *, halve: bool) -> nn.Sequential:
-    """One convolution; with `halve`, an image of half the height and width comes out."""
-    # The maximum before the norm, not after: the same up to the sign of a channel, for a quarter of the norm's work.
+    """Build one convolution; with `halve`, it halves height and width."""
+    # Max pooling before the norm: the same function up to the sign of a channel, and a quarter of the norm's work.
     pool = nn.MaxPool2d(2) if halve else nn.Identity()
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     return nn.Sequential(convolution, pool, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))

@@ -1,4 +1,4 @@
-"""MMTM: branches, at one depth, re-weight their channels by what all of them see.
+"""MMTM: at one depth, each branch re-weights its channels by the pooled features of all branches.
 
 Source: Joze et al., CVPR 2020. Re-balancing and cutting the cross-modal flow: Wu et al., ICML 2022.
 """
@@ -26,7 +26,7 @@ class Settings(FusionSettings):
     )
     official_gates: bool = Field(
         default=False,
-        description="as in the authors' code, every running mean is that of the first modality's gate",
+        description="as in the authors' code, use the running mean of the first modality's gate for all branches",
     )
 
 
@@ -36,20 +36,20 @@ class MMTM(Fusion):
     Args:
         channels: C_k of each branch.
         ratio: the joint vector has 2 * (sum of C_k) / ratio elements.
-        official_gates: every running mean is that of branch 0's gate, as in the authors' code; needs equal C_k.
+        official_gates: use the running mean of branch 0's gate for all branches, as in the authors' code.
 
     Raises:
-        GreedymmError: if the joint vector would be empty, or if official_gates meets unequal channels.
+        GreedymmError: if the joint vector would be empty, or if official_gates is set and C_k differ.
     """
 
-    makes = frozenset({"present", "hears", "mode", "detach"})
+    supports = frozenset({"present", "hears", "mode", "detach"})
     steps: Tensor
 
     def __init__(self, channels: Sequence[int], ratio: int = 4, *, official_gates: bool = False) -> None:
         super().__init__()
         joint = 2 * sum(channels) // ratio
         if joint < 1:
-            raise GreedymmError(f"mmtm: ratio {ratio} leaves nothing of {sum(channels)} channels; lower it")
+            raise GreedymmError(f"mmtm: ratio {ratio} is too large for {sum(channels)} channels; lower it")
         if official_gates and len(set(channels)) > 1:
             raise GreedymmError(f"mmtm: official_gates needs branches of equal width, not {list(channels)}")
         self.official_gates = official_gates
@@ -58,29 +58,28 @@ class MMTM(Fusion):
         self.register_buffer("steps", torch.zeros((), dtype=torch.float64))  # training steps so far
         for k, c in enumerate(channels):
             self.register_buffer(f"gate_mean{k}", torch.zeros(c, dtype=torch.float64))
-            # What others hear of branch k when they are cut from it: the mean over the training set, recorded after
-            # training; until then a running mean, where it is tracked. NaN, so that a cut made before cannot pass for
-            # a result.
+            # Replaces branch k for the branches that are cut from it. It is recorded over the training set after
+            # training, and can be a running mean before. NaN, so that a cut before that gives no valid result.
             self.register_buffer(f"squeeze_mean{k}", torch.full((c,), torch.nan))
         self._recording: list[list[Tensor]] | None = None
 
     def forward(
-        self, features: list[Tensor], heard: Tensor | None = None, mode: Tensor | None = None, *, detach: bool = False
+        self, features: list[Tensor], hears: Tensor | None = None, mode: Tensor | None = None, *, detach: bool = False
     ) -> list[Tensor]:
         """Gate every branch.
 
         Args:
             features: (B, C_k, *s_k) of each branch.
-            heard: bool (1 or B, M, M), whom each branch hears: of the others only their means. None: everybody.
-            mode: a scalar, 0: a regular step; k + 1: branch k is gated by the running mean of its gate.
-            detach: no gradient flows to the others' features.
+            hears: bool (1 or B, M, M), the branches that each branch hears; means replace the others. None: all.
+            mode: a scalar, 0: a regular step; k + 1: the gate of branch k is its running mean.
+            detach: no gradient flows to the features of other branches.
         """
         squeezed = [h.flatten(2).mean(dim=2) for h in features]  # (B, C_k)
         if self._recording is not None:
             self._recording.append([z.double().sum(dim=0) for z in squeezed] + [torch.tensor(len(squeezed[0]))])
         if self.training and self.tracks_means:
             self.update_squeeze_means(squeezed)
-        gates = [self.gate(k, self.squeezed_for(k, squeezed, heard, detach=detach)) for k in range(len(squeezed))]
+        gates = [self.gate(k, self.squeezed_for(k, squeezed, hears, detach=detach)) for k in range(len(squeezed))]
         if self.training:
             self.update_gate_means(gates)
         if mode is not None:
@@ -94,7 +93,7 @@ class MMTM(Fusion):
         return weight
 
     def gate_mean(self, branch: int) -> Tensor:
-        """Cumulative mean of a branch's gate over all training steps so far: (C_k,)."""
+        """Mean of a branch's gate over all training steps so far: (C_k,)."""
         return self.get_buffer(f"gate_mean{branch}")
 
     @torch.no_grad()
@@ -107,40 +106,40 @@ class MMTM(Fusion):
 
     @torch.no_grad()
     def update_squeeze_means(self, squeezed: list[Tensor]) -> None:
-        """Move the running means of the squeezed vectors towards those of the batch; they begin with the first."""
+        """Update the running means of the squeezed vectors; they start at the means of the first batch."""
         for k, z in enumerate(squeezed):
             mean, batch = self.get_buffer(f"squeeze_mean{k}"), z.mean(dim=0)
             mean.copy_(torch.where(mean.isnan(), batch, mean.lerp(batch, MOMENTUM)))
 
     def squeezed_for(
-        self, branch: int, squeezed: list[Tensor], heard: Tensor | None, *, detach: bool = False
+        self, branch: int, squeezed: list[Tensor], hears: Tensor | None, *, detach: bool = False
     ) -> list[Tensor]:
-        """What one branch hears: itself, the others where it hears them, and elsewhere their means."""
+        """Squeezed vectors for the gate of one branch: means replace the branches that it does not hear."""
         vectors = [z.detach() if detach and k != branch else z for k, z in enumerate(squeezed)]
-        if heard is None:
+        if hears is None:
             return vectors
         return [
-            z if k == branch else torch.where(heard[:, branch, k, None], z, self.get_buffer(f"squeeze_mean{k}"))
+            z if k == branch else torch.where(hears[:, branch, k, None], z, self.get_buffer(f"squeeze_mean{k}"))
             for k, z in enumerate(vectors)
         ]
 
     def start_recording(self) -> None:
-        """From now on add up the squeezed vectors of every batch."""
+        """Begin to sum the squeezed vectors of all batches."""
         self._recording = []
 
     def finish_recording(self) -> None:
-        """Keep the means of the squeezed vectors over all samples since the recording started."""
+        """Store the means of the squeezed vectors over all samples since the recording started."""
         *sums, counts = zip(*(self._recording or ()), strict=True)
         for k, batches in enumerate(sums):
             self.get_buffer(f"squeeze_mean{k}").copy_(torch.stack(batches).sum(dim=0) / sum(counts))
         self._recording = None
 
-    def side_parameters(self, branch: int) -> Iterable[nn.Parameter]:
-        """Parameters that serve one branch alone: its excitation."""
+    def branch_parameters(self, branch: int) -> Iterable[nn.Parameter]:
+        """Parameters of one branch only: its excitation."""
         return self.excite[branch].parameters()
 
     def shared_parameters(self) -> Iterator[nn.Parameter]:
-        """Parameters that serve every branch: the squeeze."""
+        """Parameters of all branches: the squeeze."""
         return self.squeeze.parameters()
 
 
@@ -151,5 +150,5 @@ def scale(feature: Tensor, weight: Tensor) -> Tensor:
 
 
 def build(settings: Settings, channels: Sequence[int]) -> MMTM:
-    """An MMTM from its settings."""
+    """Build an MMTM from its settings."""
     return MMTM(channels, settings.ratio, official_gates=settings.official_gates)

@@ -1,4 +1,4 @@
-"""One linear head over what a late fusion joins, as in most work on modality imbalance since Peng et al., CVPR 2022."""
+"""One linear head for all branches, as in most work on modality imbalance since Peng et al., CVPR 2022."""
 
 # B samples; D_k features of branch k; M branches.
 
@@ -10,7 +10,7 @@ from greedymm.settings import HeadSettings
 
 
 class Settings(HeadSettings):
-    """Head `joint`: a linear one over the features that a fusion such as `concat` joins."""
+    """Head `joint`: one linear layer over the joined features of a fusion such as `concat`."""
 
     joint = True
 
@@ -18,15 +18,15 @@ class Settings(HeadSettings):
 class Joint(Head):
     """A linear head for all branches together.
 
-    A branch's logits are its share: what the head gives when no other modality is there, with 1 / M of the bias. With
-    `concat` the shares add up to the network's logits.
+    A branch's logits are its share: the head's logits when all other modalities are absent, with 1 / M of the bias.
+    With `concat` the shares add up to the network's logits.
     """
 
     fusion: LateFusion
     linear: nn.Linear
 
     def finish(self, fusion: LateFusion | None) -> None:
-        """Make the head for what the fusion gives."""
+        """Build the layer for the width of the fusion."""
         assert fusion is not None
         self.fusion, self.linear = fusion, nn.Linear(fusion.width, self.classes)
 
@@ -40,5 +40,5 @@ class Joint(Head):
 
 
 def build(settings: Settings, classes: int) -> Joint:  # noqa: ARG001
-    """The head from its settings."""
+    """Build the head from its settings."""
     return Joint(classes)

@@ -12,7 +12,7 @@ from greedymm.settings import HeadSettings
 
 
 class Settings(HeadSettings):
-    """Head `own`: a linear one for each branch, and the mean of their logits."""
+    """Head `own`: one linear layer for each branch; the network's logits are their mean."""
 
 
 class Own(Head):
@@ -32,21 +32,21 @@ class Own(Head):
         """The mean over the branches that are present, and the logits of each: (B, classes)."""
         logits = [head(h) for head, h in zip(self.linears, features, strict=True)]
         logits = [y if y.dim() == 2 else y.mean(dim=1) for y in logits]  # noqa: PLR2004  mean over time steps
-        every = torch.stack(logits)  # (M, B, classes)
+        stacked = torch.stack(logits)  # (M, B, classes)
         if present is None:
-            return every.mean(dim=0), logits
-        votes = by_sample(present).T.unsqueeze(2).to(every.dtype)  # (M, 1 or B, 1)
-        return (every * votes).sum(dim=0) / votes.sum(dim=0).clamp(min=1), logits
+            return stacked.mean(dim=0), logits
+        votes = by_sample(present).T.unsqueeze(2).to(stacked.dtype)  # (M, 1 or B, 1)
+        return (stacked * votes).sum(dim=0) / votes.sum(dim=0).clamp(min=1), logits
 
     def branch_parameters(self, branch: int) -> Iterable[nn.Parameter]:
         """Parameters of one branch's head."""
         return self.linears[branch].parameters()
 
     def shared_parameters(self) -> Iterable[nn.Parameter]:
-        """None: each branch has its own."""
+        """None."""
         return ()
 
 
 def build(settings: Settings, classes: int) -> Own:  # noqa: ARG001
-    """The head from its settings."""
+    """Build the head from its settings."""
     return Own(classes)

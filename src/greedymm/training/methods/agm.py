@@ -4,16 +4,14 @@
     s_k = mean CE(phi_k);  r_k = exp(mean over j != k of s_j - s_k);  tau_k: the same of the means of s_k so far
     c_k = exp(alpha * min(tau_k - r_k, cap)) scales the gradient that enters phi_k
 
-A branch that does better, relative to the others, than it used to is slowed. Source: Li et al., ICCV 2023, and code.
-f(S): the logits with the modalities S present, where the code zeroes inputs; where logits are averaged, times |S| / M,
-so that absent branches count as zeros [our choice]. The passes with absent modalities are in evaluation mode and have
-gradients, as there. Unlike there, gradients are not clipped.
+A branch is slowed if, relative to the others, it is better than its mean so far. Source: Li et al., ICCV 2023, and
+code. f(S): logits with the modalities S present; the code sets the other inputs to zero. If the head averages logits,
+f(S) is multiplied by |S| / M, so that absent branches count as zeros [our choice]. As in the code, passes with absent
+modalities are in evaluation mode and have gradients. Unlike in the code, gradients are not clipped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -24,9 +22,7 @@ from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MethodSettings, Window
 from greedymm.shapley import shapley_values, subsets
 from greedymm.training.methods.base import Method, branch_losses
-
-if TYPE_CHECKING:
-    from greedymm.training.step import Step
+from greedymm.training.step import Step
 
 WORST = 18.42  # -log(1e-8), the loss of one sample at most in a score
 
@@ -35,19 +31,19 @@ class Settings(MethodSettings):
     """Method `agm` (Li et al. 2023)."""
 
     objective: Literal["joint", "multi"] = Field(
-        default="joint", description="joint: cross-entropy of the sum of phi; multi: and that of each branch"
+        default="joint", description="cross-entropy. joint: of the sum of phi; multi: of the sum and of each branch"
     )
     alpha: float = Field(default=1.5, ge=0, description="strength; published: 1.5 on CREMA-D, 2.5 on AV-MNIST")
     cap: float = Field(default=10.0, ge=0, description="of tau - r")
     additive: bool = Field(
         default=False,
-        description="phi_k: each branch's part of the logits, without more passes; exact with late fusion",
+        description="phi_k: each branch's share of the logits, without extra passes; exact with late fusion",
     )
     active: Window = Window()
 
 
 class Agm(Method):
-    """Splits the logits among the modalities, and scales the gradient that enters each share."""
+    """Splits the logits into shares of the modalities, and scales the gradient of each share."""
 
     settings: Settings
 
@@ -56,7 +52,7 @@ class Agm(Method):
         return frozenset(() if self.settings.additive else {"present"})
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
-        """Begin the running means."""
+        """Initialize the running means."""
         super().setup(network, generator)
         self.sums = torch.zeros(self.modalities, dtype=torch.float64, device=self.device)
         self.steps = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -67,7 +63,7 @@ class Agm(Method):
         self.present = {s: torch.tensor([k in s for k in everyone], device=self.device) for s in some}
 
     def loss(self, step: Step) -> Tensor:
-        """Cross-entropy of the sum of the shares, through which scaled gradients flow."""
+        """Cross-entropy of the sum of the shares, whose gradients are scaled."""
         shares = self.shares(step)
         with torch.no_grad():
             self.scales = self.update([losses.mean() for losses in sample_losses(shares, step.labels)], step)
@@ -89,7 +85,7 @@ class Agm(Method):
         return shapley_values(value.__getitem__, count)
 
     def update(self, scores: list[Tensor], step: Step) -> Tensor:
-        """Take in a step's scores, and give c_k of each modality: (M,)."""
+        """Add a step's scores to the running means, and return c_k of each modality: (M,)."""
         now = torch.stack(scores).double()
         self.sums, self.steps = self.sums + now, self.steps + 1
         if not self.settings.active.contains(step.epoch, step.number):
@@ -102,30 +98,30 @@ class Agm(Method):
         return {f"scale_{k}": scale for k, scale in enumerate(self.scales)}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Sums of the scores, and their number."""
+        """Sums and number of the scores."""
         return {"sums": self.sums, "steps": self.steps}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with the sums."""
+        """Restore the sums."""
         self.sums, self.steps = (state[name].to(self.device) for name in ("sums", "steps"))
 
 
 def sample_losses(shares: list[Tensor], labels: Tensor) -> list[Tensor]:
-    """Cross-entropy of each sample by each share alone: (B,), capped."""
+    """Cross-entropy of each sample for each share: (B,), clamped."""
     return [cross_entropy(phi, labels, reduction="none").clamp(max=WORST) for phi in shares]
 
 
 def advantages(scores: Tensor) -> Tensor:
-    """r_k: how much better, larger than 1, each modality is than the others on average: (M,)."""
+    """r_k: larger than 1 for a modality that is better than the mean of the others: (M,)."""
     others = (scores.sum() - scores) / (len(scores) - 1)
     return torch.exp(others - scores)
 
 
 def scale_gradient(values: Tensor, scale: Tensor) -> Tensor:
-    """The same values, through which `scale` times the gradient flows."""
+    """Return the same values, with a gradient multiplied by `scale`."""
     return scale * values + (1 - scale) * values.detach()
 
 
 def build(settings: Settings) -> Agm:
-    """The method from its settings."""
+    """Build the method from its settings."""
     return Agm(settings)

@@ -1,18 +1,16 @@
-"""G-Blend: weights of the losses by how much each head generalizes for how much it overfits.
+"""G-Blend: weights of the losses from how much each head generalizes and overfits.
 
     G_k = L_val(N) - L_val(N + n),  O_k = (L_val - L_train)(N + n) - (L_val - L_train)(N),  w_k ~ G_k / O_k^2, sum 1
     loss: sum_k w_k CE(y_k) + w_joint CE(network)
 
-Source: Wang, Tran and Feiszli, CVPR 2020; how its authors estimate was never released. For each head a copy of the
-network is trained for n epochs: of branch k alone, cut from the others, and of the network's own logits. Our choices:
-G_k below 0 counts as 0, |O_k| is at least 1e-4, and the weights are equal where no head generalizes. Losses of both
-splits are means in evaluation mode, after training.
+Source: Wang, Tran and Feiszli, CVPR 2020; the authors' code for the estimate was never released. For each head, a copy
+of the network is trained for n epochs: with the loss of branch k, cut from the others, or with the loss of the network.
+Our choices: a negative G_k is set to 0, |O_k| is at least 1e-4, and the weights are equal if no head generalizes. The
+losses of both splits are means in evaluation mode, after training.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -22,10 +20,8 @@ from torch.nn.functional import cross_entropy
 from greedymm.models.network import MultimodalNetwork, Output, Pass
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.base import Method, branch_losses
-
-if TYPE_CHECKING:
-    from greedymm.training.services import Services
-    from greedymm.training.step import Scores, Step
+from greedymm.training.services import Services
+from greedymm.training.step import Scores, Step
 
 LEAST_OVERFITTING = 1e-4
 
@@ -54,23 +50,23 @@ class GBlend(Method):
     settings: Settings
 
     def passes(self) -> frozenset[str]:
-        """Branches that are cut from the others."""
+        """Cut branches."""
         return frozenset({"hears"})
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
-        """Begin with equal weights."""
+        """Initialize equal weights."""
         super().setup(network, generator)
         self.weights = torch.full((self.modalities + 1,), 1 / (self.modalities + 1), device=self.device)
 
     def start_epoch(self, epoch: int, services: Services) -> None:
-        """Estimate the weights where a super-epoch begins."""
+        """Estimate the weights at the start of a super-epoch."""
         if epoch == 0 or (self.settings.online and epoch % self.settings.super_epoch == 0):
             heads = range(self.modalities + 1)
-            before, after = zip(*(self.probed(head, services) for head in heads), strict=True)
+            before, after = zip(*(self.probe(head, services) for head in heads), strict=True)
             self.weights = torch.tensor(blend(before, after), device=self.device)
 
-    def probed(self, head: int, services: Services) -> tuple[Losses, Losses]:
-        """Losses of a head now, and after training it alone; the last head is the network's own."""
+    def probe(self, head: int, services: Services) -> tuple[Losses, Losses]:
+        """Losses of a head before and after training it alone; the last head is that of the network."""
         joint = head == self.modalities
         how = Pass() if joint else Pass(hears=torch.eye(self.modalities, dtype=torch.bool, device=self.device))
 
@@ -78,17 +74,17 @@ class GBlend(Method):
             return cross_entropy(output.logits if joint else output.branches[head], labels)
 
         trained = services.probe(loss, self.settings.probe or self.settings.super_epoch, self.generator, how)
-        place = 0 if joint else 1 + head
-        now, then = (_losses(services.scores(network, how), place) for network in (services.network, trained))
-        return now, then
+        index = 0 if joint else 1 + head
+        before, after = (_losses(services.scores(network, how), index) for network in (services.network, trained))
+        return before, after
 
     def loss(self, step: Step) -> dict[str, Tensor]:
-        """The weighted losses, by their heads."""
+        """The weighted losses by head."""
         losses = [*branch_losses(step.output, step.labels), cross_entropy(step.output.logits, step.labels)]
         return {f"head_{k}": w * loss for k, (w, loss) in enumerate(zip(self.weights, losses, strict=True))}
 
     def log(self) -> Mapping[str, Tensor]:
-        """Weight of each branch's loss, and of the network's own."""
+        """Weights of the losses of each branch and of the network."""
         *branches, joint = self.weights
         return {f"weight_{k}": w for k, w in enumerate(branches)} | {"weight_joint": joint}
 
@@ -97,17 +93,17 @@ class GBlend(Method):
         return {"weights": self.weights}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with the weights."""
+        """Restore the weights."""
         self.weights = state["weights"].to(self.device)
 
 
-def _losses(scores: tuple[Scores, Scores], place: int) -> Losses:
+def _losses(scores: tuple[Scores, Scores], index: int) -> Losses:
     train, val = scores
-    return Losses(train.losses[place], val.losses[place])
+    return Losses(train.losses[index], val.losses[index])
 
 
 def blend(before: Sequence[Losses], after: Sequence[Losses]) -> list[float]:
-    """Weight of each head from its losses before and after its probe: in [0, 1], sum 1."""
+    """Compute the weight of each head, in [0, 1] with sum 1, from its losses before and after its probe."""
     ratios = []
     for old, new in zip(before, after, strict=True):
         generalized = max(old.val - new.val, 0)
@@ -118,5 +114,5 @@ def blend(before: Sequence[Losses], after: Sequence[Losses]) -> list[float]:
 
 
 def build(settings: Settings) -> GBlend:
-    """The method from its settings."""
+    """Build the method from its settings."""
     return GBlend(settings)

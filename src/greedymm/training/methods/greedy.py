@@ -9,5 +9,5 @@ class Settings(MethodSettings):
 
 
 def build(settings: Settings) -> Method:
-    """The method: all hooks at their defaults."""
+    """Build the method: all hooks at their defaults."""
     return Method(settings)

@@ -1,20 +1,18 @@
-"""MLA: branches take turns in learning through one shared head, whose gradient avoids what earlier turns relied on.
+"""MLA: branches take turns to learn with one shared head, whose gradient is orthogonal to features of earlier turns.
 
 Turn k of a step: loss CE(h(z_k)) with branch k cut from the others, backward, grad W <- grad W P, update. Then
     r = mean of z_k over the batch,  q = P r,  P <- P - q q^T / (a + r^T q),  a = 0.1^(1 + step / steps of the epoch)
 Prediction: sum_k w_k y_k, w_k ~ exp(max_j e_j - e_k), e_k the entropy of branch k in that sample.
 
-Source: Zhang et al., CVPR 2024. In its code the projection never runs (it looks for another name), divides by an
-outer product, and takes the entropy over the batch: here it runs, with the formulas of orthogonal weight modification
-(Zeng et al. 2019), and per sample. A turn uses P of the turns before it; the source leaves open whether its own
-features count already [our choice]. A step costs M forward passes and one backward pass; batch norm and the running
-means of gates see each batch M times. Conditional learning speeds are not measured.
+Source: Zhang et al., CVPR 2024. In its code the projection never runs (it looks for another name), divides by an outer
+product, and the entropy is that of the batch. Here the projection runs, with the formulas of orthogonal weight
+modification (Zeng et al. 2019), and the entropy is that of a sample. A turn uses P of the previous turns; the source
+does not say whether its own features count [our choice]. A step makes M forward passes, each with the backward pass of
+one branch; batch norm and the running means of gates see each batch M times. Learning speeds are not measured.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -22,12 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from greedymm.errors import GreedymmError
-from greedymm.models.network import Branch, Head, MultimodalNetwork, Output, Pass, votes
+from greedymm.models.network import Head, MultimodalNetwork, Output, Pass, by_sample
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.base import Method
-
-if TYPE_CHECKING:
-    from greedymm.training.step import Step
+from greedymm.training.step import Step
 
 
 class Settings(MethodSettings):
@@ -59,7 +55,7 @@ class SharedHead(Head):
         return weighted_mean(logits, [torch.ones_like(y[:, :1]) for y in logits], present), logits
 
     def shared_parameters(self) -> Iterable[nn.Parameter]:
-        """All: it serves every branch."""
+        """All parameters."""
         return self.linear.parameters()
 
 
@@ -74,9 +70,9 @@ class Mla(Method):
         return frozenset({"hears" if self.settings.flow == "cut" else "detach"})
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
-        """Put one head in the place of the network's own."""
+        """Replace the head of the network by a shared one."""
         super().setup(network, generator)
-        widths = {cast(Branch, branch).width for branch in network.branches}
+        widths = {branch.width for branch in network.branches}
         if len(widths) > 1:
             raise GreedymmError(f"method 'mla' has one head for all branches: their widths {sorted(widths)} must agree")
         with torch.random.fork_rng():
@@ -115,13 +111,13 @@ class Mla(Method):
 
 
 def projected(projection: Tensor, r: Tensor, alpha: float) -> Tensor:
-    """P after features with the mean r, (D,): of a direction that P leaves to others, hardly anything is left."""
+    """Update P with features of mean r, (D,), so that P maps r almost to zero."""
     q = projection @ r
     return projection - torch.outer(q, q) / (alpha + r @ q)
 
 
 def predict(output: Output) -> Tensor:
-    """Logits weighted by the certainty of each branch in each sample: (B, classes)."""
+    """Mean logits, with weights that decrease with the entropy of each branch in each sample: (B, classes)."""
     entropies = torch.stack([entropy(y) for y in output.branches])  # (M, B)
     weights = torch.exp(entropies.amax(dim=0) - entropies)
     return weighted_mean(output.branches, list(weights[:, :, None]), output.present)
@@ -133,15 +129,13 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def weighted_mean(logits: list[Tensor], weights: list[Tensor], present: Tensor | None) -> Tensor:
-    """Mean of logits (B, classes) with weights (B, 1), over the modalities that are present."""
-    for k in range(len(logits)):
-        vote = votes(present, k)
-        if vote is not None:
-            weights[k] = weights[k] * vote[:, None]
+    """Weighted mean of logits (B, classes), weights (B, 1), over the modalities that are present."""
+    if present is not None:
+        weights = [w * votes[:, None] for w, votes in zip(weights, by_sample(present).T, strict=True)]
     total = torch.stack(weights).sum(dim=0).clamp(min=torch.finfo(logits[0].dtype).tiny)
     return torch.stack([w * y for w, y in zip(weights, logits, strict=True)]).sum(dim=0) / total
 
 
 def build(settings: Settings) -> Mla:
-    """The method from its settings."""
+    """Build the method from its settings."""
     return Mla(settings)

@@ -1,13 +1,11 @@
 """Modality dropout: in training, each modality of each sample is absent with probability p, never all of them.
 
-Source: ModDrop, Neverova et al., TPAMI 2016, there with zeroed inputs (`mask: input`). With `mask: cut` an absent
-modality is cut from the others' fusion, has no vote, and its branch's loss leaves the sample out. Evaluation drops
-nothing.
+Source: ModDrop, Neverova et al., TPAMI 2016, which sets inputs to zero (`mask: input`). With `mask: cut`, an absent
+modality is cut from the fusions of the others, has no vote, and its branch has no loss on the sample. In evaluation all
+modalities are present.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -16,9 +14,7 @@ from torch import Tensor
 from greedymm.models.network import Pass
 from greedymm.settings import MethodSettings, Window
 from greedymm.training.methods.base import Method
-
-if TYPE_CHECKING:
-    from greedymm.training.step import Step
+from greedymm.training.step import Step
 
 
 class Settings(MethodSettings):
@@ -45,7 +41,7 @@ class ModalityDropout(Method):
         """Absent modalities of each sample."""
         if self.settings.p == 0:
             return super().plan(step)
-        if step.number == 0:  # those of an epoch at once, so that no step waits for the device
+        if step.number == 0:  # draw for the whole epoch, so that no step waits for the device
             count = step.count * len(step.labels)
             drawn = draw_present(count, self.modalities, self.settings.p, self.generator)
             self.drawn = drawn.view(step.count, -1, self.modalities).to(self.device)
@@ -69,5 +65,5 @@ def draw_present(samples: int, modalities: int, p: float, generator: torch.Gener
 
 
 def build(settings: Settings) -> ModalityDropout:
-    """The method from its settings."""
+    """Build the method from its settings."""
     return ModalityDropout(settings)

@@ -1,18 +1,15 @@
-"""OGM-GE: slow the branch that is ahead, and add noise to the gradients.
+"""OGM-GE: slow the branch with the best score, and add noise to the gradients.
 
     s_k = mean over the batch of softmax(y_k)[label]        rho_k = mean over j != k of s_k / s_j
     c_k = 1 - tanh(alpha * rho_k) where rho_k > 1, else 1   grad(theta_k) <- c_k grad(theta_k) + N(0, std(grad)^2)
 
 Source: Peng et al., CVPR 2022, and its code. For more than two modalities: the authors' answer in issue 16 of their
-repository. As there, only the kernels of convolutions are scaled, and std is that of the gradient before. Published
-for one head over joined features: objective `joint`, epochs 1 to 51. Unlike there, a tie scales neither branch, and
-convolutions of any rank count.
+repository. As in the code, only the kernels of convolutions are scaled, and std is that of the unscaled gradient. It
+was published for one head over joined features: objective `joint`, epochs 1 to 51. Unlike in the code, a tie scales no
+branch, and convolutions of any number of axes are scaled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from pydantic import Field
@@ -22,9 +19,7 @@ from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork
 from greedymm.settings import ScoringSettings
 from greedymm.training.methods.base import Method
-
-if TYPE_CHECKING:
-    from greedymm.training.step import Step
+from greedymm.training.step import Step
 
 KERNEL = 3  # axes of the kernel of a convolution, at least
 EPSILON = 1e-8
@@ -38,7 +33,7 @@ class Settings(ScoringSettings):
 
 
 class OgmGe(Method):
-    """Scales the gradients of each branch's convolutions by how far it is ahead."""
+    """Scales the gradients of each branch's convolutions by its relative score."""
 
     settings: Settings
 
@@ -47,7 +42,7 @@ class OgmGe(Method):
         return [f"branch_{k}.body" for k in range(modalities)]
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
-        """Find the kernels; begin the stream of noise."""
+        """Find the kernels, and seed the noise."""
         super().setup(network, generator)
         seed = int(torch.randint(2**31, (), generator=generator))
         self.stream = torch.Generator(self.device).manual_seed(seed)
@@ -81,11 +76,11 @@ class OgmGe(Method):
         return {f"scale_{k}": scale for k, scale in enumerate(self.scales)}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """State of the stream of noise."""
+        """State of the generator of noise."""
         return {"stream": self.stream.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on with the stream."""
+        """Restore the generator of noise."""
         self.stream.set_state(state["stream"])
 
 
@@ -102,5 +97,5 @@ def scales(scores: Tensor, alpha: float) -> Tensor:
 
 
 def build(settings: Settings) -> OgmGe:
-    """The method from its settings."""
+    """Build the method from its settings."""
     return OgmGe(settings)

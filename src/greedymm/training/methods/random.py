@@ -1,13 +1,10 @@
 """Random re-balancing: after the warm-up epoch each step is drawn uniformly from regular and re-balancing steps.
 
-It shows what re-balancing does without the choice of when and for which modality. Source: the code of
-Wu et al., ICML 2022, and its authors' answer in issue 1 of their repository.
+It is a control: re-balancing at random times and for random modalities. Source: the code of Wu et al., ICML 2022, and
+its authors' answer in issue 1 of their repository.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +12,7 @@ from torch import Tensor
 from greedymm.models.network import Pass
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.base import Method
-
-if TYPE_CHECKING:
-    from greedymm.training.step import Step
+from greedymm.training.step import Step
 
 
 class Settings(MethodSettings):
@@ -34,7 +29,7 @@ class Random(Method):
         return frozenset({"mode"})
 
     def plan(self, step: Step) -> Pass:
-        """The mode that was drawn for the step; those of an epoch are drawn at once."""
+        """A random mode; the modes of an epoch are drawn at its first step."""
         if step.number == 0:
             drawn = torch.randint(self.modalities + 1, (step.count,), generator=self.generator)
             modes = drawn if step.epoch > 0 else torch.zeros_like(drawn)
@@ -43,5 +38,5 @@ class Random(Method):
 
 
 def build(settings: Settings) -> Random:
-    """The method from its settings."""
+    """Build the method from its settings."""
     return Random(settings)

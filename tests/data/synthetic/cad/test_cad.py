@@ -1,12 +1,13 @@
 """What each view may tell of the generated objects, and what it must not."""
 
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import trimesh
+from _pytest.mark import ParameterSet
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
@@ -19,7 +20,7 @@ Images = npt.NDArray[np.uint8]
 SEEDS = range(10)
 SIZE = 48
 VIEWS = {"front": 0, "rear": 6}
-CLEARLY = 20  # grey levels between two pixels that a person tells apart
+CLEARLY = 20  # gray levels between two pixels that a person tells apart
 LEAST = 0.05  # share of an object's pixels that must differ clearly where it tells the class
 
 CUPBOARDS = ("wardrobe", "bookcase", "dresser")
@@ -37,8 +38,10 @@ TOLD_APART = {
 }
 
 
-def pairs(by_side: dict[str, list[tuple[str, str]]]) -> list[tuple[str, str, str]]:
-    return [(side, *pair) for side, those in by_side.items() for pair in those]
+def pairs(by_side: dict[str, list[tuple[str, str]]]) -> list[tuple[str, str, str] | ParameterSet]:
+    """All pairs of each side; all but the first one are slow."""
+    first, *others = [(side, *pair) for side, those in by_side.items() for pair in those]
+    return [first, *(pytest.param(*other, marks=pytest.mark.slow) for other in others)]
 
 
 @cache
@@ -68,8 +71,8 @@ def difference(side: str, name: str, other: str) -> npt.NDArray[np.float64]:
 def rays(name: str, side: str, seed: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
     """Triangles of an object as they are rendered, (faces, 3, 3), and the directions of the rays that see it."""
     vertices = np.asarray(mesh(name, seed).vertices)
-    centre = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
-    corners = (vertices - centre) / np.linalg.norm(vertices - centre, axis=1).max()
+    center = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    corners = (vertices - center) / np.linalg.norm(vertices - center, axis=1).max()
     return corners[mesh(name, seed).faces], renderer._rays(renderer.cameras()[VIEWS[side]], corners, 2 * SIZE)
 
 
@@ -118,11 +121,15 @@ def test_what_tells_two_classes_apart_does_not_change_the_framing_of_the_side_th
         np.testing.assert_array_equal(rays(name, side, seed)[1], rays(other, side, seed)[1])
 
 
-@pytest.mark.parametrize(("side", "name", "other"), pairs(TOLD_APART))
+@pytest.mark.parametrize(
+    ("side", "name", "other"),
+    pairs(TOLD_APART),
+)
 def test_a_side_that_tells_two_classes_apart_differs_clearly_in_every_object(side: str, name: str, other: str) -> None:
     assert difference(side, name, other).min() > LEAST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", VIEWS)
 def test_classes_that_either_side_tells_are_unlike_all_others(side: str) -> None:
     for name in ("chair", "table", "car", "bottle", "teapot", "hammer"):
@@ -130,6 +137,7 @@ def test_classes_that_either_side_tells_are_unlike_all_others(side: str) -> None
             assert difference(side, name, other).min() > LEAST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "names"), [("front", HOSES), ("front", CUPBOARDS), ("rear", PORTHOLE), ("rear", VANS)]
 )
@@ -142,52 +150,24 @@ def test_what_tells_a_class_varies_from_object_to_object(side: str, names: tuple
 # -- Meshes -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_a_mesh_is_finite_and_every_face_has_an_area_and_there_are_not_too_many(name: str) -> None:
-    for seed in SEEDS:
+@pytest.mark.slow
+def test_a_mesh_stands_on_the_ground_with_finite_vertices_and_not_too_many_faces_each_of_some_area() -> None:
+    for name, seed in product(CLASSES, SEEDS):
         built = mesh(name, seed)
-
+        low, high = built.bounds[:, 2]
+        assert abs(low) < 0.1 * high
         assert np.isfinite(built.vertices).all()
         assert (built.area_faces > 1e-3**2).all()
         assert 12 < len(built.faces) <= 2500
 
 
-@pytest.mark.parametrize("name", CLASSES)
-def test_an_object_stands_on_the_ground(name: str) -> None:
-    for seed in SEEDS:
-        low, high = mesh(name, seed).bounds[:, 2]
+def test_an_object_depends_on_the_generator_alone_and_the_next_one_is_another() -> None:
+    global_state = np.random.get_state(legacy=False)  # noqa: NPY002
+    for name in CLASSES:
+        rng = np.random.default_rng(0)
+        again, following = CLASSES[name](rng), CLASSES[name](rng)
 
-        assert abs(low) < 0.1 * high
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_the_same_seed_gives_the_same_object_and_another_seed_another(name: str) -> None:
-    again, other = (CLASSES[name](np.random.default_rng(seed)) for seed in (0, 1))
-
-    np.testing.assert_array_equal(again.vertices, mesh(name, 0).vertices, strict=True)
-    np.testing.assert_array_equal(again.faces, mesh(name, 0).faces, strict=True)
-    assert not np.array_equal(other.vertices, again.vertices)
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_one_generator_gives_one_object_after_another(name: str) -> None:
-    rng = np.random.default_rng(0)
-    first, second = CLASSES[name](rng), CLASSES[name](rng)
-
-    np.testing.assert_array_equal(first.vertices, mesh(name, 0).vertices)
-    assert not np.array_equal(first.vertices, second.vertices)
-
-
-@pytest.mark.parametrize("name", CLASSES)
-def test_nothing_is_drawn_but_from_the_generator_handed_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, rng = np.random.default_rng, np.random.default_rng(0)
-
-    def seeded(seed: np.int64) -> np.random.Generator:
-        return make(seed)
-
-    monkeypatch.setattr("numpy.random.default_rng", seeded)  # called without a seed: an error
-    state = np.random.get_state(legacy=False)  # noqa: NPY002  # the one that must not be touched
-
-    CLASSES[name](rng)
-
-    np.testing.assert_equal(np.random.get_state(legacy=False), state)  # noqa: NPY002
+        np.testing.assert_array_equal(again.vertices, mesh(name, 0).vertices, strict=True)
+        np.testing.assert_array_equal(again.faces, mesh(name, 0).faces, strict=True)
+        assert not np.array_equal(following.vertices, again.vertices)
+    np.testing.assert_equal(np.random.get_state(legacy=False), global_state)  # noqa: NPY002

@@ -1,15 +1,15 @@
 """Everyday objects made by rule: a random generator -> the mesh of one object of a class; z up, the front faces -y.
 
-What tells the classes apart shows from the front, from the rear, from both, or only to who sees both:
+The classes differ in the front view, in the rear view, in either, or only in both together:
 
     either view     chair, table, car, bottle, teapot, hammer
     the front       wardrobe, bookcase, dresser
     the rear        delivery van, camper van, ladder van
     both together   washing machine, dryer, dishwasher, oven
 
-The classes of one such group share a body. Their objects of the same seed look alike from the side that does not tell:
-no feature shows from there, or reaches beyond the body. So do their pictures, to the byte, but for one pixel in some
-thousands of pictures, where a ray meets two faces of the body at the same distance and Embree takes either.
+The classes of one such group share a body. Objects of the same seed look alike from the other side: no feature is
+visible from there or reaches beyond the body. Their pictures have the same bytes, except for one pixel in thousands of
+pictures: there a ray meets two faces of the body at the same distance, and Embree takes either.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Four appliances on one body, two fronts by two rears: neither view alone tells which of them it is.
+"""Four appliances on one body, two fronts by two rears: neither view alone tells them apart.
 
                 hoses at the rear   vent at the rear
 porthole        washing machine     dryer
@@ -111,31 +111,31 @@ def door_front(rng: np.random.Generator, body: Body) -> list[Mesh]:
 def _buttons(rng: np.random.Generator, x: float, up: float) -> list[Mesh]:
     count = rng.integers(2, 5)
     first = rng.choice([-0.85, 0.1]) * x
-    places = first + 0.75 * x * np.arange(count) / (count - 1)
-    return [panel((u - 0.028, u + 0.028), (up - 0.03, up + 0.03), 0.035, 0.015) for u in places]
+    positions = first + 0.75 * x * np.arange(count) / (count - 1)
+    return [panel((u - 0.028, u + 0.028), (up - 0.03, up + 0.03), 0.035, 0.015) for u in positions]
 
 
 def hoses(rng: np.random.Generator, body: Body) -> list[Mesh]:
     """Two or three water hoses, from their taps down to the floor."""
     count = rng.integers(2, 4)
-    places = np.linspace(-0.62, 0.62, count) * body.width / 2 + rng.uniform(-0.03, 0.03, size=count)
-    return [part for place in places for part in _hose(rng, body, place)]
+    positions = np.linspace(-0.62, 0.62, count) * body.width / 2 + rng.uniform(-0.03, 0.03, size=count)
+    return [part for position in positions for part in _hose(rng, body, position)]
 
 
-def _hose(rng: np.random.Generator, body: Body, place: float) -> list[Mesh]:
+def _hose(rng: np.random.Generator, body: Body, position: float) -> list[Mesh]:
     radius = rng.uniform(0.02, 0.025)
     out = 0.04
     top, low = body.ceiling - rng.uniform(0.1, 0.22), body.plinth - 0.02
     swing = rng.uniform(0.06, 0.14) * rng.choice([-1, 1])
     middle = (top + low) / 2
     limit = body.width / 2 - 0.06
-    xs = np.clip([place, place + swing, place - swing, place + rng.uniform(-0.04, 0.04)], -limit, limit)
+    xs = np.clip([position, position + swing, position - swing, position + rng.uniform(-0.04, 0.04)], -limit, limit)
     path = bezier([(x, y, out) for x, y in zip(xs, (top, middle, middle, low), strict=True)], 12)
-    return [tube(path, radius), disc((place, top, 0), 1.8 * radius, 0.065, 0.01, sections=12)]
+    return [tube(path, radius), disc((position, top, 0), 1.8 * radius, 0.065, 0.01, sections=12)]
 
 
 def vent(rng: np.random.Generator, body: Body) -> list[Mesh]:
-    """Louvres in a frame, high or low."""
+    """Louvers in a frame, high or low."""
     count = rng.integers(3, 6)
     half, pitch = body.width * rng.uniform(0.18, 0.28), rng.uniform(0.05, 0.06)
     lowest, highest = body.plinth + 0.07, body.ceiling - 0.07 - count * pitch

@@ -109,8 +109,8 @@ def drawers(rng: np.random.Generator, body: Cupboard) -> list[Mesh]:
 
 def _drawer(x: Span, y: Span, knobs: int, radius: float) -> list[Mesh]:
     front = panel((x[0] + 0.012, x[1] - 0.012), (y[0] + 0.012, y[1] - 0.012), 0.05, 0.035, base=-0.02)
-    places = x[0] + (x[1] - x[0]) * (np.arange(knobs) + 0.5) / knobs
-    return [front, *(disc((u, sum(y) / 2, 0.02), radius, 0.05, 0.02, sections=12) for u in places)]
+    positions = x[0] + (x[1] - x[0]) * (np.arange(knobs) + 0.5) / knobs
+    return [front, *(disc((u, sum(y) / 2, 0.02), radius, 0.05, 0.02, sections=12) for u in positions)]
 
 
 def shelves(rng: np.random.Generator, body: Cupboard) -> list[Mesh]:

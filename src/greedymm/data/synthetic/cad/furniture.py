@@ -43,20 +43,20 @@ def _back(rng: np.random.Generator, seat: Seat) -> list[Mesh]:
     height, lean = rng.uniform(0.38, 0.55), rng.uniform(0.02, 0.1)
     style, thick = rng.integers(3), rng.uniform(0.016, 0.024)
 
-    def place(u: float, v: float) -> parts.Point:
+    def position(u: float, v: float) -> parts.Point:
         """Where a point of the back is: `u` in half widths, `v` in heights above the seat."""
         return (u * (seat.x - thick), seat.y - thick + v * lean, seat.z - 0.02 + v * (height + 0.02))
 
     def board(low: float, high: float) -> Mesh:
-        (x, y, z), (_, y_high, z_high) = place(1, low), place(1, high)
+        (x, y, z), (_, y_high, z_high) = position(1, low), position(1, high)
         return parts.loft(((-x, x), (y - thick, y + thick)), ((-x, x), (y_high - thick, y_high + thick)), (z, z_high))
 
     if style == 0:
-        return [board(rng.choice([0, 0.25]), 1), *mirrored([rod(place(0.85, 0), place(0.85, 0.6), thick)])]
-    posts = mirrored([rod(place(1, 0), place(1, 1), 1.2 * thick)])
+        return [board(rng.choice([0, 0.25]), 1), *mirrored([rod(position(0.85, 0), position(0.85, 0.6), thick)])]
+    posts = mirrored([rod(position(1, 0), position(1, 1), 1.2 * thick)])
     if style == 1:
         bars = np.linspace(-1, 1, rng.integers(3, 6) + 2)[1:-1]
-        return [*posts, board(0.82, 1), *(rod(place(u, 0), place(u, 0.9), thick) for u in bars)]
+        return [*posts, board(0.82, 1), *(rod(position(u, 0), position(u, 0.9), thick) for u in bars)]
     lows = np.linspace(0.3, 0.84, rng.integers(2, 4))
     return [*posts, *(board(low, low + 0.16) for low in lows)]
 

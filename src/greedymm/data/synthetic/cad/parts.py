@@ -1,9 +1,9 @@
-"""Simple solids that the objects are put together from; in metres, z up, fronts face -y.
+"""Simple solids, the parts of the objects; in meters, z up, fronts face -y.
 
 What hangs on a wall is drawn lying flat, (across, up, out of the wall), and put upright by `on_front` or `on_rear`.
 """
 
-# V vertices; P points of a path; S sections of what is round.
+# V vertices; P points of a path; S sections of round solids.
 
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -18,11 +18,11 @@ Span = tuple[float, float]  # low and high end along one axis
 Point = tuple[float, float, float]
 
 YAW = 6.0  # degrees that an object is turned at most
-SECTIONS = 16  # of what is round
+SECTIONS = 16  # of round solids
 
 
 def streams(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
-    """Generators of which each draws the same, however much is drawn from the others."""
+    """Generators that are independent: drawing from one does not change the others."""
     return [np.random.default_rng(seed) for seed in rng.integers(2**63, size=count)]
 
 
@@ -49,14 +49,14 @@ def block(x: Span, y: Span, z: Span) -> Mesh:
     return loft((x, y), (x, y), z)
 
 
-def box(centre: Point, extents: Point) -> Mesh:
-    """Box around its centre."""
-    x, y, z = ((c - e / 2, c + e / 2) for c, e in zip(centre, extents, strict=True))
+def box(center: Point, extents: Point) -> Mesh:
+    """Box around its center."""
+    x, y, z = ((c - e / 2, c + e / 2) for c, e in zip(center, extents, strict=True))
     return block(x, y, z)
 
 
 def loft(bottom: tuple[Span, Span], top: tuple[Span, Span], z: Span) -> Mesh:
-    """Block whose rectangle at the top, its spans along x and y, is another than the one at the bottom."""
+    """Block with another rectangle at the top, given by its spans along x and y, than at the bottom."""
     corners, faces = _unit_cube()
     rectangles = np.array([bottom, top])  # (bottom or top, x or y, low or high)
     x, y = (rectangles[corners[:, 2], axis, corners[:, axis]] for axis in (0, 1))
@@ -77,7 +77,7 @@ def panel(x: Span, y: Span, height: float, bevel: float, base: float = 0) -> Mes
 
 
 def frame(x: Span, y: Span, height: float, width: float, bevel: float, base: float = 0) -> Mesh:
-    """Rectangular frame whose inner sides are inclined, so that what it surrounds looks deep."""
+    """Rectangular frame with inclined inner sides, which look deep."""
     rings = [_rectangle(x, y, *ring) for ring in ((0, 0), (0, height), (width, height), (width + bevel, 0))]
     return moved(solid(np.concatenate(rings), _sides(len(rings), 4)), (0, 0, base))
 
@@ -99,12 +99,12 @@ def disc(at: Point, radius: float, height: float, bevel: float = 0, sections: in
     return lathe(profile if bevel else profile[:3] + profile[4:], at, sections)
 
 
-def ball(centre: Point, radius: float, flat: float = 1) -> Mesh:
+def ball(center: Point, radius: float, flat: float = 1) -> Mesh:
     """Sphere, or with another `flat` than 1, an ellipsoid of that height in radii."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, 9)
     profile = [(radius * c, radius * flat * s) for c, s in zip(np.cos(angles), np.sin(angles), strict=True)]
     profile[0], profile[-1] = (0, profile[0][1]), (0, profile[-1][1])
-    return lathe(profile, centre)
+    return lathe(profile, center)
 
 
 def ring(at: Point, radius: float, thickness: float) -> Mesh:
@@ -173,7 +173,7 @@ def bezier(controls: Sequence[Point], count: int) -> Floats:
     return curve
 
 
-# -- Places -------------------------------------------------------------------------------------------------
+# -- Positions -------------------------------------------------------------------------------------------------
 
 
 def moved(mesh: Mesh, by: Point) -> Mesh:
@@ -182,12 +182,12 @@ def moved(mesh: Mesh, by: Point) -> Mesh:
 
 
 def on_front(parts: Iterable[Mesh], y: float, lean: float = 0) -> list[Mesh]:
-    """Parts drawn flat, upright on a wall that faces -y: at `y` where z is 0, and `lean` towards +y per height."""
+    """Parts drawn flat, upright on a wall that faces -y: at `y` where z is 0, and `lean` toward +y per height."""
     return [_upright(part, 1, y, lean) for part in parts]
 
 
 def on_rear(parts: Iterable[Mesh], y: float, lean: float = 0) -> list[Mesh]:
-    """Parts drawn flat, upright on a wall that faces +y: at `y` where z is 0, and `lean` towards +y per height."""
+    """Parts drawn flat, upright on a wall that faces +y: at `y` where z is 0, and `lean` toward +y per height."""
     return [_upright(part, -1, y, lean) for part in parts]
 
 
@@ -197,7 +197,7 @@ def _upright(part: Mesh, side: int, y: float, lean: float) -> Mesh:
 
 
 def along_x(part: Mesh, at: Point = (0, 0, 0)) -> Mesh:
-    """What points up, pointing to +x from `at`."""
+    """A part that points up, turned to point to +x from `at`."""
     x, y, z = part.vertices.T
     return moved(solid(np.column_stack([z, x, y]), part.faces), at)
 

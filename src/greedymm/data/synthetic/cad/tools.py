@@ -31,7 +31,7 @@ def _grip(rng: np.random.Generator, length: float, thick: float) -> list[Mesh]:
 
 
 def _face(face: float, reach: float) -> list[Mesh]:
-    """Neck and striking face, towards +x."""
+    """Neck and striking face, toward +x."""
     neck = along_x(disc((0, 0, 0), 0.75 * face, 0.8 * reach, sections=12))
     return [neck, along_x(disc((0, 0, 0.55 * reach), face, 0.45 * reach, 0.004, sections=12))]
 

@@ -27,21 +27,21 @@ OVERHANG = 0.28  # of the rear bumper: nothing on the rear may stand out as far,
 def wheel(x: float, y: float, radius: float, width: float) -> Mesh:
     """Wheel on the right-hand side, with its outer side at `x`."""
     profile = [(0, 0), (radius, 0), (radius, 0.85 * width), (0.8 * radius, width), (0.6 * radius, 0.8 * width)]
-    tyre = parts.lathe([*profile, (0, 0.8 * width)])
-    return parts.along_x(tyre, (x - width, y, radius))
+    tire = parts.lathe([*profile, (0, 0.8 * width)])
+    return parts.along_x(tire, (x - width, y, radius))
 
 
 # -- Vans ---------------------------------------------------------------------------------------------------
 
 
 class Van(NamedTuple):
-    """Boxy van with a short bonnet and a bumper at the rear."""
+    """Boxy van with a short hood and a bumper at the rear."""
 
     width: float
     length: float
     height: float
     floor: float
-    bonnet: float
+    hood: float
     headlight: float
     has_rack: bool
     yaw: float
@@ -53,7 +53,7 @@ class Van(NamedTuple):
             length=rng.uniform(2.5, 3.1),
             height=rng.uniform(1.95, 2.3),
             floor=rng.uniform(0.32, 0.42),
-            bonnet=rng.uniform(0.25, 0.5),
+            hood=rng.uniform(0.25, 0.5),
             headlight=rng.uniform(0.12, 0.17),
             has_rack=bool(rng.integers(2)),
             yaw=parts.yaw(rng),
@@ -71,7 +71,7 @@ class Van(NamedTuple):
 
     def build(self) -> list[Mesh]:
         x, y = self.width / 2, self.length / 2
-        cab, sides = -y + self.bonnet, (-x, x)
+        cab, sides = -y + self.hood, (-x, x)
         inner = (-x + 0.06, x - 0.06)
         return [
             block(sides, (-y, y), (self.floor, 0.82 * self.waist)),
@@ -106,8 +106,8 @@ class Van(NamedTuple):
     def _roof(self, x: float, y: float, cab: float) -> list[Mesh]:
         if not self.has_rack:
             return [box((0, 0.3 * y, self.height + 0.05), (1.1 * x, 0.7 * y, 0.14))]
-        places = np.linspace(cab + 0.55, y - 0.2, 4)
-        return [box((0, v, self.height + 0.04), (2 * x - 0.3, 0.14, 0.12)) for v in places]
+        positions = np.linspace(cab + 0.55, y - 0.2, 4)
+        return [box((0, v, self.height + 0.04), (2 * x - 0.3, 0.14, 0.12)) for v in positions]
 
 
 def delivery_van(rng: np.random.Generator) -> Mesh:
@@ -148,14 +148,14 @@ def spare_wheel(rng: np.random.Generator, van: Van) -> list[Mesh]:
     radius, out = rng.uniform(0.34, 0.44), rng.uniform(0.2, 0.25)
     x = rng.uniform(-1, 1) * (van.width / 2 - radius - 0.12)
     up = rng.uniform(van.floor + 0.25 + radius, van.height - 0.25 - radius)
-    tyre = [(0, 0), (0.92 * radius, 0), (radius, 0.3 * out), (radius, 0.7 * out), (0.85 * radius, out)]
+    tire = [(0, 0), (0.92 * radius, 0), (radius, 0.3 * out), (radius, 0.7 * out), (0.85 * radius, out)]
     rim = [
         (0.6 * radius, 0.85 * out),
         (0.5 * radius, 0.45 * out),
         (0.2 * radius, 0.45 * out),
         (0.16 * radius, 0.7 * out),
     ]
-    return [parts.lathe([*tyre, *rim, (0, 0.7 * out)], (x, up, 0), sections=20)]
+    return [parts.lathe([*tire, *rim, (0, 0.7 * out)], (x, up, 0), sections=20)]
 
 
 def ladder(rng: np.random.Generator, van: Van) -> list[Mesh]:
@@ -172,18 +172,18 @@ def ladder(rng: np.random.Generator, van: Van) -> list[Mesh]:
 
 
 def car(rng: np.random.Generator) -> Mesh:
-    """Saloon: bonnet, cabin with inclined windows, boot."""
+    """Sedan: hood, cabin with inclined windows, trunk."""
     x, y, floor = rng.uniform(0.82, 0.95), rng.uniform(1.5, 1.85), rng.uniform(0.2, 0.3)
     waist, roof, turn = floor + rng.uniform(0.5, 0.6), rng.uniform(0.5, 0.65), parts.yaw(rng)
     sides, inner = (-x, x), (-x + 0.2, x - 0.2)
-    bonnet, boot = -y + rng.uniform(0.9, 1.1), y - rng.uniform(0.55, 0.8)
+    hood, boot = -y + rng.uniform(0.9, 1.1), y - rng.uniform(0.55, 0.8)
     slope = rng.uniform(0.25, 0.4)
     body = [
         loft(((-x + 0.05, x - 0.05), (-y, y)), (sides, (-y, y)), (floor, waist - 0.2)),
         loft((sides, (-y, y)), ((-x + 0.08, x - 0.08), (-y + 0.15, y - 0.1)), (waist - 0.2, waist)),
-        loft(((-x + 0.1, x - 0.1), (bonnet, boot)), (inner, (bonnet + slope, boot - slope)), (waist, waist + roof)),
-        *_car_windows(x - 0.2, (bonnet, boot), (waist, waist + roof), slope / roof),
-        *mirrored([box((x + 0.05, bonnet + 0.25, waist + 0.1), (0.2, 0.08, 0.14))]),
+        loft(((-x + 0.1, x - 0.1), (hood, boot)), (inner, (hood + slope, boot - slope)), (waist, waist + roof)),
+        *_car_windows(x - 0.2, (hood, boot), (waist, waist + roof), slope / roof),
+        *mirrored([box((x + 0.05, hood + 0.25, waist + 0.1), (0.2, 0.08, 0.14))]),
         *(block((-x, x), (v - 0.12, v + 0.12), (floor - 0.02, floor + 0.14)) for v in (-y, y)),
     ]
     return joined([*body, *_car_wheels(rng, x, y), *_car_lights(rng, x, y, waist - 0.3)], turn)

@@ -1,4 +1,4 @@
-"""A clip: what the colour camera and the depth camera see of one gesture, from the same place."""
+"""A clip: what the color camera and the depth camera see of one gesture, from the same place."""
 
 # (T, H, W) frames and pixels.
 
@@ -16,9 +16,9 @@ from greedymm.data.synthetic.hands.subject import Subject
 
 
 class Clip(NamedTuple):
-    """A clip, and what only its maker knows."""
+    """A clip, and facts that no camera sees."""
 
-    colour: Bytes  # (T, H, W, 3)
+    color: Bytes  # (T, H, W, 3)
     depth: Bytes  # (T, H, W)
     hand: npt.NDArray[np.bool_]  # (T, H, W), pixels of palm, wrist and fingers
     motion: Motion
@@ -38,7 +38,7 @@ def clip(
         width: W, of a frame in pixels.
 
     Returns:
-        Colour, shape (T, H, W, 3), and depth, shape (T, H, W): near is bright, and 0 is invalid.
+        Color, shape (T, H, W, 3), and depth, shape (T, H, W): near is bright, and 0 is invalid.
     """
     return filmed(gesture, subject, rng, frames, height, width)[:2]
 
@@ -46,45 +46,45 @@ def clip(
 def filmed(
     gesture: str, subject: Subject, rng: np.random.Generator, frames: int = 48, height: int = 96, width: int = 128
 ) -> Clip:
-    """One clip as of `clip`, with where the hand is."""
+    """One clip as from `clip`, with the mask and motion of the hand."""
     moving, behind, light, grain, sensor = streams(rng, 5)
     grid = Grid(height, width)
     course = motion(gesture, subject, moving, frames)
     scenery, person = Scenery(behind, grid, frames), body(behind, subject, grid, frames)
     limbs = [limb(subject, course, grid, t) for t in range(frames)]
-    colour = np.stack([_picture(scenery, person, subject, limbs[t], t) for t in range(frames)])
-    _light(light, grid, colour)
-    return Clip(_grained(grain, colour), measured(sensor, limbs, person, grid), _masks(limbs, grid), course)
+    color = np.stack([_picture(scenery, person, subject, limbs[t], t) for t in range(frames)])
+    _light(light, grid, color)
+    return Clip(_grained(grain, color), measured(sensor, limbs, person, grid), _masks(limbs, grid), course)
 
 
 def _picture(scenery: Scenery, person: Body, subject: Subject, nearer: Limb, frame: int) -> Floats:
     """One frame under even light: (H, W, 3)."""
     picture = scenery.seen(frame)
-    colour, cover, _ = person.seen(frame, *picture.shape[:2])
-    paint(picture, cover, colour)
+    color, cover, _ = person.seen(frame, *picture.shape[:2])
+    paint(picture, cover, color)
     paint_limb(picture, subject, nearer)
     return picture
 
 
-def _light(rng: np.random.Generator, grid: Grid, colour: Floats) -> None:
+def _light(rng: np.random.Generator, grid: Grid, color: Floats) -> None:
     """Light that changes, and comes from one side and then another; in place."""
-    frames = len(colour)
+    frames = len(color)
     level = rng.uniform(1, 1.25) * (1 + 0.13 * wander(rng, frames))
     slope = 0.3 * wander(rng, frames, 2)
     tint = rng.uniform(0.88, 1.08, 3).astype(np.float32)
     x, y = grid.xy
     for t, (right, down) in enumerate(slope.astype(np.float32)):
         light = np.float32(level[t, 0]) * (1 + right * x + down * y)
-        colour[t] *= light[..., None] * tint
+        color[t] *= light[..., None] * tint
 
 
-def _grained(rng: np.random.Generator, colour: Floats) -> Bytes:
+def _grained(rng: np.random.Generator, color: Floats) -> Bytes:
     """As bytes, with the noise of the sensor: one sheet of it, laid elsewhere over each frame."""
-    frames, height, width, _ = colour.shape
+    frames, height, width, _ = color.shape
     sheet = rng.uniform(2, 6) * rng.standard_normal((height + 16, width + 16, 3), dtype=np.float32)
     for t, (down, right) in enumerate(rng.integers(0, 17, (frames, 2))):
-        colour[t] += sheet[down : down + height, right : right + width]
-    return np.clip(colour, 0, 255).astype(np.uint8)
+        color[t] += sheet[down : down + height, right : right + width]
+    return np.clip(color, 0, 255).astype(np.uint8)
 
 
 def _masks(limbs: list[Limb], grid: Grid) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ Curve = npt.NDArray[np.float64]  # mostly a course over the frames of a clip
 
 
 def streams(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
-    """Generators of which each draws the same, however much is drawn from the others."""
+    """Generators that are independent: drawing from one does not change the others."""
     return [np.random.default_rng(seed) for seed in rng.integers(2**63, size=count)]
 
 

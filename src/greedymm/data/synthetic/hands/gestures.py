@@ -1,7 +1,7 @@
 """Gestures: where the hand is, how far from the camera, and how its fingers are bent, frame by frame.
 
-What is drawn at random comes from one stream for each aspect, so that gestures which differ in one are alike in all
-others when they are drawn from the same generator.
+Each aspect is drawn from a random stream of its own. So gestures that differ in one aspect are alike in all others when
+they are drawn from the same generator.
 """
 
 # T frames.
@@ -17,9 +17,9 @@ from greedymm.data.synthetic.hands.subject import Subject
 SWIPES = {"swipe_left": (-1, 0), "swipe_right": (1, 0), "swipe_up": (0, -1), "swipe_down": (0, 1)}
 TURNS = {"circle_clockwise": 1, "circle_counterclockwise": -1}  # as seen in the picture, whose y runs downwards
 BEATS = {"shake": (1, 0), "bounce": (0, 1)}
-PLACE_TELLS = (*SWIPES, *TURNS, *BEATS)
-DISTANCE_TELLS = ("push", "pull", "knock", "hold")
-FINGERS_TELL = ("open", "close", "point", "two_fingers")
+BY_PATH = (*SWIPES, *TURNS, *BEATS)
+BY_DISTANCE = ("push", "pull", "knock", "hold")
+BY_FINGERS = ("open", "close", "point", "two_fingers")
 # The first twelve have some of each kind.
 LATER = ("bounce", "knock", "hold", "two_fingers")
 GESTURES = (*SWIPES, *TURNS, "shake", "push", "pull", "open", "close", "point", *LATER)
@@ -34,10 +34,10 @@ CHANGES = {"open": (FIST, STRAIGHT), "close": (STRAIGHT, FIST), "point": (FIST, 
 
 @dataclass(frozen=True)
 class Motion:
-    """The hand over time. Places are in heights of the picture from its middle, x rightwards and y downwards."""
+    """The hand over time. Positions are in heights of the picture from its middle, x rightwards and y downwards."""
 
-    place: Curve  # (T, 2), middle of the palm
-    distance: Curve  # (T,), metres from the camera
+    position: Curve  # (T, 2), middle of the palm
+    distance: Curve  # (T,), meters from the camera
     tilt: Curve  # (T,), radians, clockwise
     zoom: Curve  # (T,), apparent size, which has nothing to do with the distance
     bend: Curve  # (T, 5), of the fingers from thumb to little finger
@@ -61,10 +61,11 @@ def motion(gesture: str, subject: Subject, rng: np.random.Generator, frames: int
     phases = _phases(timing, subject, frames)
     offset, swing = _path(gesture, subject, path, phases.progress)
     bend, spread = _fingers(gesture, shape, phases.progress)
-    place = subject.home + rest.uniform(-0.05, 0.05, 2) + offset
+    position = subject.home + rest.uniform(-0.05, 0.05, 2) + offset
     distance = rest.uniform(0.5, 0.64) + _stroke(gesture, subject, stroke, phases.progress)
     return Motion(
-        place=_away(place, _rests(rest, subject, frames), phases.presence) + subject.tremor * wander(tremor, frames, 2),
+        position=_away(position, _rests(rest, subject, frames), phases.presence)
+        + subject.tremor * wander(tremor, frames, 2),
         distance=distance + rest.uniform(-0.02, 0.05) * (1 - phases.presence) + 0.006 * wander(tremor, frames)[:, 0],
         tilt=subject.tilt + rest.normal(0, 0.1) + swing + 0.05 * wander(tremor, frames)[:, 0],
         zoom=_zoom(size, frames),
@@ -95,12 +96,12 @@ def _rests(rng: np.random.Generator, subject: Subject, frames: int) -> Curve:
     return np.asarray(np.stack([x, y], axis=1)[late])
 
 
-def _away(place: Curve, rests: Curve, presence: Curve) -> Curve:
-    return np.asarray(rests + (place - rests) * presence[:, None])
+def _away(position: Curve, rests: Curve, presence: Curve) -> Curve:
+    return np.asarray(rests + (position - rests) * presence[:, None])
 
 
 def _zoom(rng: np.random.Generator, frames: int) -> Curve:
-    """Slow changes of size, as large as a push would cause: they must not tell it."""
+    """Slow changes of size, as large as those of a push, so that size does not reveal a push."""
     trend = rng.uniform(-0.14, 0.14) * np.linspace(-1, 1, frames)
     return np.asarray(np.exp(rng.normal(0, 0.04) + trend + 0.03 * wander(rng, frames)[:, 0]))
 
@@ -142,7 +143,7 @@ def _beat(along: Curve, subject: Subject, rng: np.random.Generator, progress: Cu
 
 
 def _stroke(gesture: str, subject: Subject, rng: np.random.Generator, progress: Curve) -> Curve:
-    """Metres that the hand is farther from the camera than it is on the whole: (T,)."""
+    """Meters that the hand is farther from the camera than it is on the whole: (T,)."""
     length = subject.reach * rng.uniform(0.17, 0.23)
     course = {
         "push": 0.5 - ease(progress),

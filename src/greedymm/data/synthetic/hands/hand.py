@@ -1,6 +1,6 @@
 """The hand: signed distances to palm, wrist and fingers, seen from the palm's side.
 
-Its own frame has its origin in the middle of the palm, u towards the thumb and v towards the fingers; lengths are
+Its own frame has its origin in the middle of the palm, u toward the thumb and v toward the fingers; lengths are
 heights of the picture, for a hand of size 1.
 """
 
@@ -15,7 +15,7 @@ from greedymm.data.synthetic.hands.draws import Curve, Floats
 # Index, middle, ring and little finger.
 KNUCKLES = np.array([(0.066, 0.074), (0.023, 0.084), (-0.021, 0.080), (-0.063, 0.064)])
 LENGTHS = np.array([0.165, 0.185, 0.17, 0.135])
-FAN = np.array([0.24, 0.06, -0.11, -0.32])  # radians towards the thumb, of fingers that are spread
+FAN = np.array([0.24, 0.06, -0.11, -0.32])  # radians toward the thumb, of fingers that are spread
 RADII = np.array([0.0235, 0.0245, 0.0235, 0.021])
 THUMB_RADIUS = 0.027
 THUMB_OUT = np.array([(0.062, -0.035), (0.125, 0.015), (0.165, 0.075)])  # its three joints
@@ -27,7 +27,7 @@ REACH = 0.34  # no part is farther from the middle of the palm
 
 
 class Capsules(NamedTuple):
-    """What is within a radius of a line."""
+    """Points within a radius of a line segment."""
 
     start: Curve  # (K, 2)
     stop: Curve  # (K, 2)
@@ -37,7 +37,7 @@ class Capsules(NamedTuple):
 def fingers(bend: Curve, spread: float) -> Capsules:
     """Two capsules for each finger, the farther from the camera first.
 
-    A finger bends towards the camera, which therefore sees it shorten, and then its tip lie on the palm.
+    A finger bends toward the camera, which therefore sees it shorten, and then its tip lie on the palm.
     """
     lean = FAN * spread
     along = np.stack([np.sin(lean), np.cos(lean)], axis=1)

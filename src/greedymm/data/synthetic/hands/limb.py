@@ -1,4 +1,4 @@
-"""Hand and arm in one frame: which pixels they cover, and how they look before there is light."""
+"""Hand and arm in one frame: the pixels that they cover and their unlit colors."""
 
 # (h, w) pixels of a part of the picture; K capsules.
 
@@ -41,19 +41,19 @@ class Hand:
 
 @dataclass(frozen=True)
 class Limb:
-    """What is nearer than the scene."""
+    """Arm and hand, nearer than the scene."""
 
     arm: Arm
     hand: Hand
-    distance: float  # of the hand, metres
+    distance: float  # of the hand, meters
 
 
 def limb(subject: Subject, course: Motion, grid: Grid, frame: int) -> Limb:
     """Hand and arm of one frame."""
-    place, scale = course.place[frame], subject.size * course.zoom[frame]
-    elbow = np.array([0.5 * place[0] - subject.side * subject.elbow, max(place[1] + 0.5, 0.75)])
-    tilt = course.tilt[frame] + 0.6 * np.arctan2(place[0] - elbow[0], elbow[1] - place[1])
-    wrist = place + 0.13 * scale * np.array([-np.sin(tilt), np.cos(tilt)])
+    position, scale = course.position[frame], subject.size * course.zoom[frame]
+    elbow = np.array([0.5 * position[0] - subject.side * subject.elbow, max(position[1] + 0.5, 0.75)])
+    tilt = course.tilt[frame] + 0.6 * np.arctan2(position[0] - elbow[0], elbow[1] - position[1])
+    wrist = position + 0.13 * scale * np.array([-np.sin(tilt), np.cos(tilt)])
     return Limb(
         _arm(subject, grid, wrist, elbow, scale),
         _hand(subject, course, grid, frame, tilt),
@@ -83,9 +83,9 @@ def _arm(subject: Subject, grid: Grid, wrist: Curve, elbow: Curve, scale: float)
 
 
 def _hand(subject: Subject, course: Motion, grid: Grid, frame: int, tilt: float) -> Hand:
-    place, scale = course.place[frame], np.float32(subject.size * course.zoom[frame])
-    part = grid.part(place - hand.REACH * scale, place + hand.REACH * scale)
-    x, y = (w / scale for w in _from(grid, part, place))
+    position, scale = course.position[frame], np.float32(subject.size * course.zoom[frame])
+    part = grid.part(position - hand.REACH * scale, position + hand.REACH * scale)
+    x, y = (w / scale for w in _from(grid, part, position))
     sine, cosine = np.float32(np.sin(tilt)), np.float32(np.cos(tilt))
     u, v = np.float32(subject.side) * (x * cosine + y * sine), x * sine - y * cosine
     capsules = hand.fingers(course.bend[frame], course.spread[frame])

@@ -25,7 +25,7 @@ class Grid:
 
     @property
     def xy(self) -> tuple[Floats, Floats]:
-        """Places of its pixels, rightwards (1, W) and downwards (H, 1)."""
+        """Positions of its pixels, rightwards (1, W) and downwards (H, 1)."""
         x = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.height
         y = (np.arange(self.height, dtype=np.float32) + 0.5 - self.height / 2) / self.height
         return x[None, :].astype(np.float32), y[:, None].astype(np.float32)
@@ -43,9 +43,9 @@ class Grid:
         return np.asarray(np.clip(0.5 - distance * np.float32(self.height), 0, 1))
 
 
-def paint(picture: Floats, cover: Floats, colour: Floats) -> None:
-    """Lay a colour over (a part of) a picture, in place."""
-    picture += cover[..., None] * (colour - picture)
+def paint(picture: Floats, cover: Floats, color: Floats) -> None:
+    """Lay a color over (a part of) a picture, in place."""
+    picture += cover[..., None] * (color - picture)
 
 
 class Scenery:
@@ -68,7 +68,7 @@ class Scenery:
 
 
 def _strip(rng: np.random.Generator, grid: Grid) -> Floats:
-    """Blurred clouds of colour, with boxes and stripes on them, larger than the picture."""
+    """Blurred clouds of color, with boxes and stripes on them, larger than the picture."""
     rows, columns = round(1.3 * grid.height), round(1.8 * grid.width)
     strip = _clouds(rng, rows, columns, 5) * 0.7 + _clouds(rng, rows, columns, 24) * 0.3
     for _ in range(26):
@@ -104,34 +104,34 @@ class _Floater:
         self.half = np.array([[low, high], [high, low], [low, low]][rng.integers(3)])
         self.round = bool(rng.integers(2))
         self.opacity = np.float32(rng.uniform(0.5, 1))
-        self.colour = rng.uniform(0, 255, 3).astype(np.float32)
+        self.color = rng.uniform(0, 255, 3).astype(np.float32)
         start, way = rng.uniform([-0.7, -0.5], [0.7, 0.5]), rng.normal(0, 0.35, 2)
-        self.place = start + np.outer(np.linspace(0, 1, frames), way) + 0.05 * wander(rng, frames, 2)
+        self.position = start + np.outer(np.linspace(0, 1, frames), way) + 0.05 * wander(rng, frames, 2)
 
     def onto(self, picture: Floats, grid: Grid, frame: int) -> None:
-        place = self.place[frame]
-        rows, columns = grid.part(place - self.half, place + self.half)
+        position = self.position[frame]
+        rows, columns = grid.part(position - self.half, position + self.half)
         x, y = grid.xy
-        across, along = (x[:, columns] - place[0]) / self.half[0], (y[rows] - place[1]) / self.half[1]
+        across, along = (x[:, columns] - position[0]) / self.half[0], (y[rows] - position[1]) / self.half[1]
         far = np.hypot(across, along) if self.round else np.maximum(abs(across), abs(along))
         cover = grid.cover(((far - 1) * self.half.min()).astype(np.float32))
-        paint(picture[rows, columns], self.opacity * cover, self.colour)
+        paint(picture[rows, columns], self.opacity * cover, self.color)
 
 
 @dataclass(frozen=True)
 class Body:
     """Head and shoulders, on a canvas with a margin that lets them sway."""
 
-    colour: Floats  # (H + 2 margin, W + 2 margin, 3)
+    color: Floats  # (H + 2 margin, W + 2 margin, 3)
     cover: Floats  # (H + 2 margin, W + 2 margin)
-    distance: Floats  # the same shape, metres
+    distance: Floats  # the same shape, meters
     sway: Curve  # (T, 2), upper left corner of what is seen
 
     def seen(self, frame: int, height: int, width: int) -> tuple[Floats, Floats, Floats]:
-        """Colour, cover and distance in one frame."""
+        """Color, cover and distance in one frame."""
         down, right = self.sway[frame]
         part = (slice(down, down + height), slice(right, right + width))
-        return self.colour[part], self.cover[part], self.distance[part]
+        return self.color[part], self.cover[part], self.distance[part]
 
 
 def body(rng: np.random.Generator, subject: Subject, grid: Grid, frames: int) -> Body:
@@ -144,14 +144,14 @@ def body(rng: np.random.Generator, subject: Subject, grid: Grid, frames: int) ->
     hair = (np.hypot(x / (0.125 * build), (y + 0.25) / (0.17 * build)) - 1) * 0.12
     face = (np.hypot(x / (0.1 * build), (y + 0.2) / (0.14 * build)) - 1) * 0.1
     trunk = (np.hypot(x / (0.36 * build), (y - 0.52) / 0.5) - 1) * 0.36
-    colour = np.zeros((canvas.height, canvas.width, 3), dtype=np.float32)
-    paint(colour, grid.cover(hair), np.array(subject.hair, dtype=np.float32))
-    paint(colour, grid.cover(face), 0.9 * np.array(subject.skin, dtype=np.float32))
-    paint(colour, grid.cover(trunk), subject.clothed(x + 0 * y, y + 0 * x) * 0.85)
+    color = np.zeros((canvas.height, canvas.width, 3), dtype=np.float32)
+    paint(color, grid.cover(hair), np.array(subject.hair, dtype=np.float32))
+    paint(color, grid.cover(face), 0.9 * np.array(subject.skin, dtype=np.float32))
+    paint(color, grid.cover(trunk), subject.clothed(x + 0 * y, y + 0 * x) * 0.85)
     cover = grid.cover(np.minimum(np.minimum(hair, face), trunk))
     distance = rng.uniform(0.86, 1.02) + 0.25 * np.hypot(x, y - 0.1)
     sway = np.rint(margin * (1 + 0.8 * np.clip(wander(rng, frames, 2), -1, 1))).astype(int)
-    return Body(PERSON * colour, cover, distance.astype(np.float32), sway)
+    return Body(PERSON * color, cover, distance.astype(np.float32), sway)
 
 
 def _seat(rng: np.random.Generator) -> tuple[np.float32, np.float32]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from greedymm.data.synthetic.hands.draws import Curve, Floats
 
-Colour = tuple[float, float, float]  # red, green and blue, of 255
+Color = tuple[float, float, float]  # red, green and blue, of 255
 
 # From light to dark: a person's skin lies between two of them.
 SKINS = np.array([(243, 205, 180), (225, 175, 140), (190, 138, 103), (140, 94, 66), (92, 60, 45)], dtype=float)
@@ -18,10 +18,10 @@ PATTERNS = ("plain", "stripes", "rings", "checks")
 class Subject:
     """One person. Lengths are in heights of the picture."""
 
-    skin: Colour
-    cloth: Colour
-    accent: Colour  # the second colour of the cloth
-    hair: Colour
+    skin: Color
+    cloth: Color
+    accent: Color  # the second color of the cloth
+    hair: Color
     pattern: str  # of the cloth
     sleeve: float  # share of the forearm that is bare
     size: float  # of the hand, beside the measures in `hand`
@@ -40,9 +40,9 @@ class Subject:
         """A new person."""
         return cls(
             skin=_skin(rng),
-            cloth=_colour(rng.uniform(25, 225, 3)),
-            accent=_colour(rng.uniform(25, 225, 3)),
-            hair=_colour(rng.uniform(20, 110) * np.array([1, 0.85, 0.7])),
+            cloth=_color(rng.uniform(25, 225, 3)),
+            accent=_color(rng.uniform(25, 225, 3)),
+            hair=_color(rng.uniform(20, 110) * np.array([1, 0.85, 0.7])),
             pattern=str(rng.choice(PATTERNS)),
             sleeve=rng.uniform(0.05, 0.6),
             size=rng.uniform(1.08, 1.34),
@@ -58,7 +58,7 @@ class Subject:
         )
 
     def clothed(self, u: Floats, v: Floats) -> Floats:
-        """Colour of the cloth at places across (u) and along (v) it, in heights of the picture: (h, w, 3)."""
+        """Color of the cloth at positions across (u) and along (v) it, in heights of the picture: (h, w, 3)."""
         wave = {
             "plain": np.ones_like(u),
             "stripes": np.sin(90 * u),
@@ -69,13 +69,13 @@ class Subject:
         return np.where(wave[..., None] > 0, cloth, accent)
 
 
-def _skin(rng: np.random.Generator) -> Colour:
-    """Between two neighbours of the scale, and a little redder or yellower."""
-    place = rng.uniform(0, len(SKINS) - 1)
-    at = int(place)
-    return _colour(SKINS[at] + (place - at) * (SKINS[at + 1] - SKINS[at]) + rng.normal(0, 5, 3))
+def _skin(rng: np.random.Generator) -> Color:
+    """Between two neighbors of the scale, and a little redder or yellower."""
+    position = rng.uniform(0, len(SKINS) - 1)
+    at = int(position)
+    return _color(SKINS[at] + (position - at) * (SKINS[at + 1] - SKINS[at]) + rng.normal(0, 5, 3))
 
 
-def _colour(values: Curve) -> Colour:
+def _color(values: Curve) -> Color:
     red, green, blue = np.clip(values, 0, 255).tolist()
     return red, green, blue

@@ -1,0 +1,161 @@
+"""Values per seed -> evidence: estimate, interval and test. One seed has an estimate, but no interval and no test."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from greedymm.analysis.claims import statistics
+from greedymm.analysis.claims.statistics import DIGITS, LEVEL, Floats, estimate
+
+TWO_SEEDS = 2  # have one exchange, and |effect| is always 1
+NO_SEED = "no seed has all values"
+ONE_SEED = "one seed: no interval, no test"
+SAME = "permuting the seeds changes nothing: no test"
+CONSTANT = "no rank correlation: one measure is the same in all runs of each method"
+FLAT = "no rank correlation: one measure is the same at all epochs of each run"
+
+
+class Evidence(NamedTuple):
+    """What n seeds say about a claim; NaN where they say nothing."""
+
+    n: int
+    estimate: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    null_mean: float = np.nan  # of the estimate under permutation of the seeds; p is of the difference from it
+    p: float = np.nan
+    smallest_p: float = np.nan  # that n seeds can reach
+    effect: float = 0.0  # standardized; above 0: supports the claim, below 0: contradicts it
+    kind: str = ""  # of effect, an argument of `seeds_needed`; empty: no sample-size estimate
+    comparisons: int = 1  # by which p has been multiplied
+    testable: bool = True  # with enough seeds
+    note: str = ""
+
+
+def mean_evidence(values: Floats, direction: int, limit: float = np.inf) -> Evidence:
+    """Evidence on the mean of one value per seed: Student's t interval, sign-flip test against 0.
+
+    Args:
+        values: shape (seeds,). NaN is dropped.
+        direction: 1 or -1, the claimed sign; 0: either sign.
+        limit: largest possible absolute value of the mean. The interval is clipped to it.
+    """
+    x = values[np.isfinite(values)].round(DIGITS)
+    if len(x) == 0:
+        return Evidence(0, note=NO_SEED)
+    n, mean, sd, low, high = estimate(x.tolist(), -limit, limit)
+    evidence = Evidence(n, mean, low, high, smallest_p=float(statistics.smallest_sign_flip_p(n)))
+    if n == 1:
+        return evidence._replace(note=ONE_SEED)
+    signed = round(direction * mean if direction else abs(mean), DIGITS)
+    effect = signed / sd if sd > 0 else math.copysign(math.inf, signed)
+    return evidence._replace(p=statistics.sign_flip_p(x), effect=effect if signed else 0.0, kind="mean")
+
+
+def rank_evidence(x: Floats, y: Floats) -> Evidence:
+    """Evidence on Spearman's rho of two measures over runs, with all methods pooled.
+
+    Ranks are taken within each method, so that differences between methods have no influence. The interval counts
+    each seed once, because the runs of a seed share data and initial weights. Seeds are permuted as a whole.
+
+    Args:
+        x, y: shape (seeds, methods). Incomplete seeds are dropped, see `complete_seeds`.
+    """
+    x, y = complete_seeds(x, y)
+    n, methods = x.shape
+    if n <= 1:
+        return _untested(n)
+    rx, ry = (stats.rankdata(v, axis=0) - (n + 1) / 2 for v in (x, y))
+    scale = np.sqrt((rx**2).sum() * (ry**2).sum())
+    if scale == 0:
+        return Evidence(n, note=CONSTANT)
+    evidence = _exchange_evidence(rx @ ry.T / scale)
+    low, high = statistics.rank_interval(evidence.estimate, n)
+    evidence = evidence._replace(low=low, high=high, null_mean=np.nan)  # 0 by construction
+    if methods == 1:
+        return evidence._replace(kind=evidence.kind and "rank")
+    pooled = stats.spearmanr(x.ravel(), y.ravel()).statistic
+    return evidence._replace(note=evidence.note or f"within methods; {pooled:.2f} over all {x.size} runs")
+
+
+def path_evidence(x: Floats, y: Floats) -> Evidence:
+    """Evidence on Spearman's rho of two measures over epochs: mean over the runs of a seed, then over seeds.
+
+    Both measures may drift in the same way in every run. Seeds are permuted as a whole, so that a drift which all
+    seeds share is no evidence. The interval is Student's t of the seeds' means.
+
+    Args:
+        x, y: shape (seeds, methods, epochs). Incomplete seeds are dropped. A run in which a measure never varies
+            has no rho, and counts as a missing value.
+    """
+    x, y = complete_seeds(x, y)
+    rx, ry = complete_seeds(_unit_ranks(x), _unit_ranks(y))
+    n, methods, _ = rx.shape
+    if n == 0:
+        return Evidence(len(x), note=FLAT) if len(x) > 1 else _untested(len(x))
+    products = rx.reshape(n, -1) @ ry.reshape(n, -1).T / methods
+    interval = estimate(np.diag(products).tolist(), -1, 1)
+    return _exchange_evidence(products / n)._replace(low=interval.low, high=interval.high)
+
+
+def sign_evidence(x: Floats, y: Floats) -> Evidence:
+    """Evidence on the share of epochs in which two measures have the same sign; a 0 is half an agreement.
+
+    The data may fix both signs. Seeds are permuted as a whole, so that signs which all seeds share are no evidence.
+    The interval of Clopper and Pearson counts each seed once, so it is wider than necessary. There is no sample-size
+    estimate: it would depend on how rare the rarer sign is, which few seeds cannot tell.
+
+    Args:
+        x, y: shape (seeds, methods, epochs). Incomplete seeds are dropped.
+    """
+    from statsmodels.stats.proportion import proportion_confint
+
+    x, y = complete_seeds(x, y)
+    n = len(x)
+    if n == 0:
+        return _untested(0)
+    sx, sy = (np.sign(v).reshape(n, -1) for v in (x, y))
+    evidence = _exchange_evidence(sx @ sy.T / sx.size)
+    share, null_mean = (1 + evidence.estimate) / 2, (1 + evidence.null_mean) / 2
+    low, high = proportion_confint(share * n, n, 1 - LEVEL, method="beta") if n > 1 else (np.nan, np.nan)
+    return evidence._replace(estimate=share, low=float(low), high=float(high), null_mean=null_mean, kind="")
+
+
+def complete_seeds(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Drop the methods that no seed has completely, then the seeds in which a remaining method is incomplete.
+
+    Args:
+        x, y: shape (seeds, methods) or (seeds, methods, epochs); NaN is a missing value.
+    """
+    complete = np.asarray(np.isfinite(x + y).reshape(*x.shape[:2], -1).all(axis=2))
+    methods = np.asarray(complete.any(axis=0))
+    seeds = np.asarray(complete[:, methods].all(axis=1) & methods.any())
+    return x[seeds][:, methods], y[seeds][:, methods]
+
+
+def _unit_ranks(values: Floats) -> Floats:
+    """Ranks along the last axis, centered and of length 1; NaN where the values do not vary."""
+    ranks = stats.rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2
+    length = np.sqrt((ranks**2).sum(axis=-1, keepdims=True))
+    return np.asarray(ranks / np.where(length > 0, length, np.nan))
+
+
+def _untested(n: int) -> Evidence:
+    return Evidence(1, smallest_p=1.0, note=ONE_SEED) if n else Evidence(0, note=NO_SEED)
+
+
+def _exchange_evidence(products: Floats) -> Evidence:
+    """Evidence on the trace of a matrix of seeds, without interval. Argument: that of `exchange_p`."""
+    n, trace = len(products), round(float(np.trace(products)), DIGITS)
+    if n == 1:
+        return _untested(1)._replace(estimate=trace)
+    centered = (products - products.mean(axis=0) - products.mean(axis=1, keepdims=True) + products.mean()).round(DIGITS)
+    spread = float(np.linalg.norm(centered))  # standard deviation under permutation, times the root of n - 1
+    if spread == 0:
+        return Evidence(n, trace, note=SAME)
+    effect, null_mean = (round(float(value), DIGITS) for value in (np.trace(centered) / spread, products.sum() / n))
+    p, smallest_p = statistics.exchange_p(products), float(statistics.smallest_exchange_p(n))
+    kind = "exchange" if n > TWO_SEEDS else ""
+    return Evidence(n, trace, null_mean=null_mean, p=p, smallest_p=smallest_p, effect=effect, kind=kind)

@@ -1,0 +1,173 @@
+"""Values over few seeds -> estimates with intervals, p-values that assume no distribution, and seeds needed.
+
+All p-values are two-sided. Few rearrangements are enumerated. Many are drawn with a fixed seed, so that the same
+values always give the same p-value. statsmodels takes long to import, so it is imported where it is used.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special, stats
+
+LEVEL = 0.95  # of all intervals
+POWER = 0.8
+DIGITS = 12  # sums of equal numbers differ by rounding; it must not make a difference
+RESAMPLES = 19_999  # enough to enumerate the sign flips of 14 seeds and the orders of 7
+MIN_P = 2 / (RESAMPLES + 1)
+MIN_SEEDS_FOR_RANKS = 4  # the variance of Fisher's transform divides by n - 3
+MAX_SEEDS = 1000  # of a sample-size estimate
+MAX_EFFECT = 5.0  # larger effects need the same number of seeds, and the noncentral t overflows
+
+Floats = npt.NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """Mean over n seeds, standard deviation, and 95 % interval of the mean; NaN where n is 1."""
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def estimate(values: Sequence[float], minimum: float = -np.inf, maximum: float = np.inf) -> Estimate:
+    """Mean and Student's t interval of independent values.
+
+    Args:
+        values: one per seed.
+        minimum, maximum: range of possible values, to which the interval is clipped.
+
+    Raises:
+        ValueError: if there is no value.
+    """
+    n = len(values)
+    if n == 0:
+        raise ValueError("an estimate needs at least one value")
+    mean = float(np.mean(values))
+    if n == 1:
+        return Estimate(1, mean, np.nan, np.nan, np.nan)
+    sd = float(np.std(values, ddof=1))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
+    return Estimate(n, mean, sd, max(mean - half, minimum), min(mean + half, maximum))
+
+
+def rank_interval(rho: float, n: int) -> tuple[float, float]:
+    """95 % interval of Spearman's rho: Fisher's transform with the variance of Bonett and Wright (2000).
+
+    Written by hand, because SciPy and statsmodels have intervals of Pearson's correlation only.
+
+    Args:
+        rho: in [-1, 1].
+        n: number of independent pairs.
+
+    Returns:
+        Bounds in (-1, 1); NaN where n < 4 or rho is -1 or 1.
+    """
+    if n < MIN_SEEDS_FOR_RANKS or not abs(rho) < 1:
+        return np.nan, np.nan
+    half = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((1 + rho**2 / 2) / (n - 3))
+    return float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
+
+
+def holm(p: npt.ArrayLike) -> Floats:
+    """Correct the p-values of a family of tests for their number (Holm 1979).
+
+    Args:
+        p: shape (tests,), in [0, 1]. NaN is no test, and stays NaN.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = np.array(p, dtype=float)
+    tested = np.isfinite(corrected)
+    corrected[tested] = multipletests(corrected[tested], method="holm")[1]
+    return corrected
+
+
+def sign_flip_p(values: Floats) -> float:
+    """P-value of the mean of paired differences: the sign-flip test.
+
+    Args:
+        values: shape (seeds,), finite. Without an effect, each difference is as likely as its negative.
+
+    Returns:
+        A number in [`smallest_sign_flip_p(n)`, 1]; exact for n <= 14.
+
+    Example:
+        >>> sign_flip_p(np.array([0.1, 0.2, 0.3]))
+        0.25
+    """
+    return _permutation_p(values, lambda x, axis: x.sum(axis=axis).round(DIGITS), "samples")
+
+
+def exchange_p(products: Floats) -> float:
+    """P-value of the trace of a matrix of seeds, under permutations of its columns.
+
+    Two measures go together if their product is larger within a seed than between seeds. A seed's values are
+    permuted as a whole, because runs and epochs of one seed are not independent.
+
+    Args:
+        products: shape (seeds, seeds): first measure of one seed times second measure of another seed.
+
+    Returns:
+        A number in [`smallest_exchange_p(n)`, 1]; exact for n <= 7.
+    """
+    seeds = np.arange(len(products))
+    return _permutation_p(seeds, lambda order, axis: products[seeds, order].sum(axis=axis).round(DIGITS), "pairings")
+
+
+def _permutation_p(values: npt.NDArray[Any], statistic: Callable[..., Floats], kind: str) -> float:
+    options = {"vectorized": True, "n_resamples": RESAMPLES, "batch": 1000, "rng": 0}
+    return float(stats.permutation_test((values,), statistic, permutation_type=kind, **options).pvalue)
+
+
+def smallest_sign_flip_p(n: npt.ArrayLike) -> Floats:
+    """Smallest p-value of `sign_flip_p` for n seeds: 2 / 2^n, at least MIN_P."""
+    return np.asarray(np.clip(0.5 ** (np.asarray(n) - 1), MIN_P, 1))
+
+
+def smallest_exchange_p(n: npt.ArrayLike) -> Floats:
+    """Smallest p-value of `exchange_p` for n seeds: 2 / n!, at least MIN_P. Tied values may not reach it."""
+    return np.asarray(np.clip(2 / special.factorial(n), MIN_P, 1))
+
+
+def seeds_needed(kind: str, effect: float, level: float) -> int | None:
+    """Fewest seeds with which a test reaches power 0.8, if the true effect is as large as the estimated one.
+
+    Written as a search, because statsmodels solves for one level. The p-values of few seeds are discrete: each
+    number of seeds tests at the largest p-value at or below the level.
+
+    Args:
+        kind: "mean": `sign_flip_p`, power of the t test. "rank": `exchange_p` of one run per seed, power by Fisher's
+            transform (Bonett and Wright 2000). "exchange": `exchange_p`, power of the z test.
+        effect: above 0. "mean": mean / standard deviation. "rank": Spearman's rho. "exchange": z of the trace under
+            permutation, divided by the root of n - 1.
+        level: at which p counts, in (0, 0.05].
+
+    Returns:
+        None: more than 1000 seeds, or a level below MIN_P.
+
+    Example:
+        >>> seeds_needed("mean", 2.0, 0.05)
+        6
+    """
+    from statsmodels.stats.power import NormalIndPower, TTestPower
+
+    n = np.arange(MIN_SEEDS_FOR_RANKS, MAX_SEEDS + 1)
+    smallest = smallest_sign_flip_p(n) if kind == "mean" else smallest_exchange_p(n)
+    attained = np.floor(level / smallest + 1e-9) * smallest
+    n, tail = n[attained > 0], attained[attained > 0] / 2  # the other tail adds nothing, or NaN
+    if kind == "mean":
+        power = TTestPower().power(min(effect, MAX_EFFECT), n, tail, alternative="larger")
+    else:
+        fisher = np.arctanh(min(effect, 1 - 1e-12)) / np.sqrt(1 + effect**2 / 2)
+        z, ddof = (fisher, 3) if kind == "rank" else (effect, 1)
+        power = NormalIndPower(ddof).power(min(z, MAX_EFFECT), n, tail, ratio=0, alternative="larger")  # one sample
+    enough = n[power >= POWER]
+    return int(enough[0]) if len(enough) else None

@@ -1,0 +1,5 @@
+"""Results -> MLflow. Only this package imports it, and no step that makes results imports this package."""
+
+from greedymm.tracking.sync import sync_results, watch
+
+__all__ = ["sync_results", "watch"]

@@ -1,0 +1,262 @@
+"""What Snakemake plans, seen on made-up results: empty files at the planned paths. Nothing is trained here."""
+
+import random
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.utils import available_cpu_count
+
+from greedymm.params.load import load
+from greedymm.plan import Plan
+
+from . import project as p
+from .project import DATASET, ROOT, TINY
+
+TRAINED = ("checkpoint.pt", "snapshots.pt", "history.csv", "timing.csv", "steps.parquet", "record.json")
+EVALUATED = ("result.json", "predictions.parquet")
+Printed = Callable[..., str]
+
+
+PARAMS = yaml.safe_load(yaml.safe_dump(TINY))
+PARAMS["datasets"][DATASET]["methods"]["random"] = {}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with tiny params and the project's profile; the Snakefile stays where it is."""
+    monkeypatch.chdir(tmp_path)
+    write({})
+    return tmp_path
+
+
+def write(changes: dict[str, Any]) -> None:
+    """Write params.yaml: the tiny one, with other values at some dotted paths. `...` removes."""
+    params = yaml.safe_load(yaml.safe_dump(PARAMS))
+    for path, value in changes.items():
+        *above, last = path.split(".")
+        section = params
+        for key in above:
+            section = section[key]
+        if value is ...:
+            del section[last]
+        else:
+            section[last] = value
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def make_up(*, seed: int = 0) -> Plan:
+    """Leave empty files for all that is planned, their times in any order, as after `dvc pull`."""
+    plan = Plan.make(load(Path("params.yaml")))
+    paths = [path for data in plan.data.values() for path in (data.path, data.path.with_suffix(".json"))]
+    paths += [run.folder / name for run in plan.runs.values() for name in TRAINED]
+    paths += [run.evaluation_folder / name for run in plan.runs.values() for name in EVALUATED]
+    page, sweeps = ("index.html", "figures/accuracy.png", "tables/runs.csv"), ("sweeps.html", "sweeps/rate.csv")
+    paths += [plan.folder / name for name in page] + [plan.sweeps_folder / name for name in sweeps]
+    random.Random(seed).shuffle(paths)  # noqa: S311
+    published = [Path("results/report", name) for name in (*page, *sweeps)]
+    for path in paths + published:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return plan
+
+
+@pytest.fixture
+def plan_jobs(folder: Path) -> Printed:
+    """Plan jobs; returns what Snakemake prints."""
+
+    def run(*words: str, fails: bool = False) -> str:
+        code, printed = p.dry_run(folder, *words)
+        assert (code != 0) == fails, printed
+        return printed
+
+    return run
+
+
+def jobs(printed: str) -> dict[str, int]:
+    """Planned jobs by rule, without targets."""
+    counts = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)}
+    return {rule: count for rule, count in counts.items() if rule not in {"all", "sweeps", "total"}}
+
+
+def trained(printed: str) -> set[str]:
+    """Methods of the planned training jobs."""
+    return set(re.findall(r"greedymm train --plan \S+ --run \w+/(\w+)/", printed))
+
+
+ALL_NEW = {"prepare": 1, "train": 3, "evaluate": 3, "report": 1, "publish": 1}
+
+
+def test_every_run_is_planned_once_by_short_commands_without_a_secret(plan_jobs: Printed) -> None:
+    write({"tracking.uri": "postgresql://user:secret@host/db"})
+
+    printed = plan_jobs()
+
+    assert jobs(printed) == ALL_NEW
+    commands = re.findall(r"python -m greedymm .*", printed)
+    assert len(commands) == 8
+    for command in commands:
+        assert len(command) < 250
+        assert "secret" not in command
+        assert "{" not in command
+    assert "secret" not in Plan.make(load(Path("params.yaml"))).text
+
+
+def test_the_default_plans_every_run_once_and_the_papers_params_replace_its_datasets(plan_jobs: Printed) -> None:
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    runs = sum(len(params["seeds"]) * (len(d["methods"]) + 2 * d["unimodal"]) for d in params["datasets"].values())
+
+    planned = jobs(plan_jobs())
+    of_paper = plan_jobs("--configfile", str(ROOT / "params/paper.yaml"))
+
+    assert planned == {"prepare": 3, "train": runs, "evaluate": runs, "report": 1, "publish": 1}
+    assert "results/data/colored_mnist/" in of_paper
+    assert "colored_mnist_5k" not in of_paper
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_all_is_there_nothing_is_planned_whatever_the_times_of_the_files(seed: int, plan_jobs: Printed) -> None:
+    write({"sweeps": {"rate": {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2]}}})
+    make_up(seed=seed)
+
+    assert jobs(plan_jobs("all")) == {}
+    assert jobs(plan_jobs("sweeps")) == {}
+
+
+CHANGES: dict[str, tuple[dict[str, Any], set[str], dict[str, int]]] = {
+    "a method's setting": (
+        {f"datasets.{DATASET}.methods.balanced.window": 3},
+        {"balanced"},
+        {"train": 1, "evaluate": 1, "report": 1, "publish": 1},
+    ),
+    "another seed": ({"seeds": [0, 1]}, {"greedy", "balanced", "random"}, {**ALL_NEW, "prepare": 0}),
+    "the data": ({f"datasets.{DATASET}.data.variance": 0.03}, {"greedy", "balanced", "random"}, ALL_NEW),
+    "a measure": ({f"datasets.{DATASET}.measures": ["shapley"]}, set(), {"evaluate": 3, "report": 1, "publish": 1}),
+    "a method removed": ({f"datasets.{DATASET}.methods.random": ...}, set(), {"report": 1, "publish": 1}),
+    "another store": ({"tracking.uri": "sqlite:///other.db"}, set(), {}),
+    "another device": ({"execution.device": "cuda"}, set(), {}),
+}
+
+
+@pytest.mark.parametrize(("changes", "methods", "expected"), CHANGES.values(), ids=CHANGES)
+def test_a_change_plans_what_it_concerns_and_nothing_when_it_is_taken_back(
+    changes: dict[str, Any], methods: set[str], expected: dict[str, int], plan_jobs: Printed
+) -> None:
+    make_up()
+    write(changes)
+
+    printed = plan_jobs()
+
+    assert jobs(printed) == {rule: count for rule, count in expected.items() if count}
+    assert trained(printed) == methods
+    write({})
+    assert jobs(plan_jobs()) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("history.csv", {"train": 1, "evaluate": 1, "report": 1, "publish": 1}),
+        ("result.json", {"evaluate": 1, "report": 1, "publish": 1}),
+        ("index.html", {"report": 1, "publish": 1}),
+    ],
+)
+def test_whatever_is_deleted_is_made_again(name: str, expected: dict[str, int], plan_jobs: Printed) -> None:
+    plan = make_up()
+    run = plan.default_runs[0]
+    for folder in (run.folder, run.evaluation_folder, plan.folder):
+        (folder / name).unlink(missing_ok=True)
+
+    assert jobs(plan_jobs()) == expected
+
+
+def test_sweeps_are_planned_by_their_own_target_alone_and_share_the_runs_of_the_default(plan_jobs: Printed) -> None:
+    make_up()
+    rate = {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2], "methods": ["greedy"]}
+    write({"sweeps": {"rate": rate}})
+
+    assert jobs(plan_jobs("all")) == {"report": 1, "publish": 1}  # the page names the sweeps
+    assert jobs(plan_jobs("sweeps")) == {"train": 1, "evaluate": 1, "sweeps_page": 1, "publish_sweeps": 1}
+
+
+@pytest.mark.parametrize("jobs_a_core", [1, 4])
+def test_no_more_runs_compute_at_once_than_there_are_cores(jobs_a_core: int, plan_jobs: Printed) -> None:
+    printed = plan_jobs("--cores", str(jobs_a_core * available_cpu_count()))
+
+    of_runs = re.findall(r"^rule (?:train|evaluate):(.*?)(?=^\[|^rule )", printed, re.MULTILINE | re.DOTALL)
+    assert len(of_runs) == 6
+    assert all(("threads: 4" in job) == (jobs_a_core == 4) for job in of_runs)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"results/data/{DATASET}/deadbeef.h5",
+        "results/data/other/deadbeef.h5",
+        f"results/runs/{DATASET}/greedy/seed0-deadbeef/checkpoint.pt",
+    ],
+)
+def test_no_file_is_made_under_a_key_of_other_params(path: str, plan_jobs: Printed) -> None:
+    assert "is not planned by these params" in plan_jobs(path, fails=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({f"datasets.{DATASET}.methods.greedy": {"speed": 1}}, r"methods\.greedy\.speed: there is no such setting"),
+        ({f"datasets.{DATASET}.training.epochs": "many"}, r"training\.epochs: .*integer.*'many'"),
+        ({f"datasets.{DATASET}.data.variance": -1}, r"data\.variance: .*greater than or equal to 0.*-1"),
+        ({f"datasets.{DATASET}.methods.fair": {}}, r"unknown method 'fair'; there are: .*balanced, .*greedy, .*random"),
+    ],
+    ids=["unknown key", "wrong type", "out of range", "unknown method"],
+)
+def test_a_mistake_in_params_is_named_before_anything_runs(
+    changes: dict[str, Any], message: str, plan_jobs: Printed
+) -> None:
+    write(changes)
+
+    printed = plan_jobs(fails=True)
+
+    assert re.search(message, printed)
+    assert "Traceback" not in printed
+    assert not Path("results").exists()
+
+
+def test_every_dvc_stage_runs_a_target_and_lists_its_params(plan_jobs: Printed) -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+    for stage in stages.values():
+        command = stage.get("do", stage)["cmd"].replace("${key}", DATASET)
+        assert command.startswith("snakemake --cores all ")
+        plan_jobs(command.split()[-1])
+    assert set(stages["report"]["params"]) == TINY.keys() - {"execution", "tracking"}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("training/fit.py", "# disable=None: a progress", "# A progress", {}),
+        ("training/methods/random.py", "if step.epoch > 0", "if step.epoch >= 1", {"train": 1, "evaluate": 1}),
+        ("evaluation/evaluate.py", "rows.append(", "rows.insert(len(rows), ", {"evaluate": 3}),
+    ],
+    ids=["a comment", "a method", "the evaluation"],
+)
+def test_a_change_of_code_plans_what_can_reach_it(
+    file: str, old: str, new: str, expected: dict[str, int], folder: Path
+) -> None:
+    make_up()
+    for name in ("Snakefile", "workflow", "src", "profiles"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    project = p.Project(folder)
+    project.edit(f"src/greedymm/{file}", old, new)
+
+    planned = project.planned()
+
+    rest = {"report": 1, "publish": 1} if expected else {}
+    assert {rule: n for rule, n in planned.items() if rule not in {"all", "total"}} == expected | rest
