@@ -35,9 +35,9 @@ test-all: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist loadfile
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
-	. .venv/bin/activate; greedymm track --watch & trap "kill $$!" EXIT; . .venv/bin/activate; \
+	$(ACTIVE) { greedymm track --watch & trap "kill $$!" EXIT INT TERM; \
 		MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
-		mlflow ui --backend-store-uri "$$(greedymm uri)" --host 127.0.0.1 --port $(PORT) --workers 1
+		mlflow ui --backend-store-uri "$$(greedymm uri)" --host 127.0.0.1 --port $(PORT) --workers 1; }
 
 lock: $(READY) ## write the releases of .venv to requirements.lock and workflow/envs
 	( sed -n '/^#/p' requirements.lock; .venv/bin/pip freeze --exclude-editable \

@@ -118,7 +118,7 @@ def test_a_process_ends_with_1_and_without_a_traceback() -> None:
     done = run_process("prune")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("greedymm: git has no code of greedymm.steps.prepare in commit 0123456789")
+    assert done.stderr.startswith("greedymm: git has no code of greedymm.steps.")
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 

@@ -13,3 +13,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'greedymm' has no attribute '{name}'")
     return getattr(import_module("greedymm.api"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

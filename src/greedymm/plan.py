@@ -181,7 +181,7 @@ def _run_settings(
 def _origin(params: Params, steps: list[str], settings: Iterable[Strict]) -> dict[str, Any]:
     """The fields of what has a key: hash of the code, and modules of plug-ins that only the params' list names."""
     modules = {type(plugged).__module__ for plugged in settings}
-    found = {plugin.module for kind in KINDS for plugin in plugins(kind).values()} if params.plugins else modules
+    found = {module for kind in KINDS for module in plugins(kind).values()} if params.plugins else modules
     return {"plugins": tuple(sorted(modules - found)), "code": fingerprint(frozenset({*steps, *modules}), params.code)}
 
 

@@ -17,8 +17,7 @@ from importlib.machinery import PathFinder
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -37,16 +36,9 @@ KINDS: dict[str, tuple[str, type[Strict]]] = {
 }
 
 
-class PlugIn(NamedTuple):
-    """A plug-in's module and its file."""
-
-    module: str
-    file: Path
-
-
 @cache
-def plugins(kind: str, modules: tuple[str, ...] = ()) -> dict[str, PlugIn]:
-    """The plug-ins of one kind, by their names; also those in the modules and packages that params name.
+def plugins(kind: str, modules: tuple[str, ...] = ()) -> dict[str, str]:
+    """Names of the plug-ins of one kind -> their modules; also of those in the modules and packages that params name.
 
     Raises:
         ValueError: if two have the same name, or if a named module does not exist or has no plug-ins.
@@ -55,13 +47,14 @@ def plugins(kind: str, modules: tuple[str, ...] = ()) -> dict[str, PlugIn]:
     listed = _plugins_in(package)
     points = entry_points(group=f"greedymm.{package.rpartition('.')[2]}")
     for source in [*(point.value for point in points), *modules]:
-        listed += [plugin for plugin in _plugins_in(source) if issubclass(_settings_of(plugin), base)]
-    by_name: dict[str, PlugIn] = {}
-    for plugin in listed:
-        name = plugin.module.rpartition(".")[2]
-        other = by_name.setdefault(name, plugin)
-        if other != plugin:
-            raise ValueError(f"two plug-ins are the {kind} '{name}': {other.file} and {plugin.file}; rename one")
+        listed += [module for module in _plugins_in(source) if issubclass(_settings_of(module), base)]
+    by_name: dict[str, str] = {}
+    for module in listed:
+        name = module.rpartition(".")[2]
+        other = by_name.setdefault(name, module)
+        if other != module:
+            files = f"{file_of(other)} and {file_of(module)}"
+            raise ValueError(f"two plug-ins are the {kind} '{name}': {files}; rename one")
     return by_name
 
 
@@ -70,20 +63,18 @@ def names_of(kind: str, modules: tuple[str, ...] = ()) -> list[str]:
     return sorted(plugins(kind, modules))
 
 
-def _plugins_in(source: str) -> list[PlugIn]:
-    """The plug-ins in a package, or a module as a plug-in."""
+def _plugins_in(source: str) -> list[str]:
+    """Modules of the plug-ins in a package, or a module as a plug-in."""
     file = file_of(source)
     if file is None:
         cure = "install it, or put it beside the params; a folder of plug-ins needs an __init__.py"
         raise ValueError(f"there is no module '{source}': {cure}")
     if file.name != "__init__.py":
-        return [PlugIn(source, file)]
-    files = [
-        path for path in sorted(file.parent.glob("[!_]*.py")) if "\nclass Settings(" in path.read_text(encoding="utf-8")
-    ]
+        return [source]
+    files = [path for path in sorted(file.parent.glob("[!_]*.py")) if b"\nclass Settings(" in path.read_bytes()]
     if not files:
         raise ValueError(f"'{source}' has no plug-ins: none of its modules has a class Settings")
-    return [PlugIn(f"{source}.{path.stem}", path) for path in files]
+    return [f"{source}.{path.stem}" for path in files]
 
 
 @cache
@@ -109,34 +100,34 @@ def settings_class(kind: str, name: str, modules: tuple[str, ...] = ()) -> type[
     return _settings_of(available[name])
 
 
-def _settings_of(plugin: PlugIn) -> type[Any]:
-    settings_type: type[Any] = values_of(plugin, ("Settings",)).get("Settings", object)
+def _settings_of(module: str) -> type[Any]:
+    settings_type: type[Any] = values_of(module, ("Settings",)).get("Settings", object)
     bases = tuple(base for _, base in KINDS.values())
-    if settings_type.__module__ != plugin.module or not issubclass(settings_type, bases):
+    if settings_type.__module__ != module or not issubclass(settings_type, bases):
         names = ", ".join(base.__name__ for base in bases)
-        raise ValueError(f"{plugin.file} needs a class Settings that extends one of greedymm.settings: {names}")
+        raise ValueError(f"{file_of(module)} needs a class Settings that extends one of greedymm.settings: {names}")
     return settings_type
 
 
 @cache
-def values_of(plugin: PlugIn, names: tuple[str, ...]) -> dict[str, Any]:
-    """Values of some names of a plug-in's module, if it defines them. Only the statements that they need are executed.
+def values_of(module: str, names: tuple[str, ...]) -> dict[str, Any]:
+    """Values of some names of a plug-in, if it defines them. Only the statements that they need are executed.
 
     Raises:
         ValueError: if a statement fails. The message has the file and the error.
     """
-    module = ModuleType(plugin.module)
+    values: dict[str, Any] = {"__name__": module}
+    file = file_of(module) or Path(module)
     try:
-        tree = ast.parse(plugin.file.read_bytes(), plugin.file)
-        code = ast.Module(_needed(tree.body, names), [])
-        exec(compile(code, plugin.file, "exec"), vars(module))  # noqa: S102  the user's own file
-        for value in list(vars(module).values()):
-            if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == plugin.module:
+        tree = ast.parse(file.read_bytes(), file)
+        exec(compile(ast.Module(_needed(tree.body, names), []), file, "exec"), values)  # noqa: S102  the user's own file
+        for value in list(values.values()):
+            if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == module:
                 # pydantic looks up postponed annotations in the imported module, which does not exist here.
-                value.model_rebuild(_types_namespace=vars(module))
+                value.model_rebuild(_types_namespace=values)
     except (Exception, SystemExit) as error:
-        raise ValueError(_failure(plugin.file, error)) from error
-    return vars(module)
+        raise ValueError(_failure(file, error)) from error
+    return values
 
 
 def _needed(body: list[ast.stmt], names: Iterable[str]) -> list[ast.stmt]:
