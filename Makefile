@@ -28,7 +28,7 @@ lint: $(READY) ## formatting, types, contracts between layers, workflow
 	$(ACTIVE) snakefmt --check Snakefile workflow
 	$(ACTIVE) snakemake --lint
 
-test: lint ## lint, then the tests of minutes
+test: lint ## lint, then the quick tests
 	$(ACTIVE) pytest -n 2 --dist loadfile -m "not slow"
 
 test-all: lint ## lint, then all tests

@@ -17,9 +17,8 @@ import av
 
 from greedymm.data import hdf5
 from greedymm.data.datasets import nvgesture
+from greedymm.data.datasets.nvgesture import Clip
 from greedymm.data.samples import DatasetInfo
-from greedymm.data.sources import clips
-from greedymm.data.sources.clips import Clip
 
 CLIPS = 1532
 FRAMES = 80
@@ -40,16 +39,16 @@ def decoded(clip: Clip) -> None:
 def main(folder: Path, workers: int, height: int) -> None:
     """Prepare the clips that are there, several times over, and print what it took."""
     color = "sk_color" if any(folder.rglob("sk_color.avi")) else "sk_wrapped"
-    listed = clips.read_list(folder / nvgesture.LISTS["train"], color)
-    there, _ = clips.present(listed)
+    listed = nvgesture.read_list(folder / nvgesture.LISTS["train"], color)
+    there = [clip for clip in listed if not nvgesture.missing_files([clip])]
     with ProcessPoolExecutor(workers) as pool:
         list(pool.map(decoded, there))  # processes start, files are cached
         started = time.perf_counter()
         list(pool.map(decoded, there * 3))
         bare = (time.perf_counter() - started) / (3 * len(there))
     settings = nvgesture.Settings(color=color, validation=0, size=height, frames=FRAMES)
-    many = [clip._replace(place=f"{clip.place}, {k}") for k in range(ROUNDS) for clip in there]
-    few = [clip._replace(place=f"{clip.place}, test") for clip in there]
+    many = [clip._replace(name=f"{clip.name}, {k}") for k in range(ROUNDS) for clip in there]
+    few = [clip._replace(name=f"{clip.name}, test") for clip in there]
     splits, _ = nvgesture.split_by_subject(many, few, settings, workers)  # validation: the training clips again
     classes = tuple(map(str, range(len({clip.label for clip in there}))))
     with tempfile.TemporaryDirectory() as place:

@@ -94,6 +94,7 @@ def test_the_report_shows_results_costs_and_how_to_reproduce_them(tmp_path: Path
     assert [run.id for run in planned(validate(settings))] == [run.id for run in plan.default_runs]
 
 
+@pytest.mark.slow
 def test_of_one_seed_there_is_no_interval_and_the_same_results_give_the_same_page(tmp_path: Path) -> None:
     plan = make_plan([0])
     leave_all(plan, tmp_path)

@@ -81,7 +81,7 @@ def prepare(
     raw: Annotated[Path, typer.Option(help="folder of what is downloaded or put there by hand")] = Path("data/raw"),
     workers: Annotated[int, typer.Option(help="processes")] = 1,
 ) -> None:
-    """Sources -> HDF5 file."""
+    """Prepare the HDF5 file of a dataset."""
     from greedymm.steps.prepare import prepare as run_step
 
     run_step(read_data_settings(plan, data), raw, workers)
@@ -89,7 +89,7 @@ def prepare(
 
 @app.command()
 def train(plan: PlanPath, run: RunId) -> None:
-    """HDF5 file -> batches -> network -> training -> checkpoint."""
+    """Train one run."""
     from greedymm.steps.train import train as run_step
 
     run_step(*read_run(plan, run))
@@ -97,7 +97,7 @@ def train(plan: PlanPath, run: RunId) -> None:
 
 @app.command()
 def evaluate(plan: PlanPath, run: RunId) -> None:
-    """Checkpoint + batches -> predictions -> measures."""
+    """Evaluate a trained run."""
     from greedymm.steps.evaluate import evaluate as run_step
 
     run_step(*read_run(plan, run))
@@ -105,7 +105,7 @@ def evaluate(plan: PlanPath, run: RunId) -> None:
 
 @app.command()
 def report(plan: PlanPath) -> None:
-    """Results of all runs -> tables, figures and the report."""
+    """Make tables, figures and the report."""
     from greedymm.steps.report import make_report
 
     make_report(read_plan(plan))
@@ -113,7 +113,7 @@ def report(plan: PlanPath) -> None:
 
 @app.command()
 def sweeps(plan: PlanPath) -> None:
-    """Results of the sweeps' runs -> tables, figures and a page."""
+    """Make tables, figures and the page of the sweeps."""
     from greedymm.steps.sweeps import make_sweeps
 
     make_sweeps(read_plan(plan))
@@ -127,7 +127,7 @@ def check(
     params: ParamsPaths = DEFAULT_PARAMS,
     plan: Annotated[Path | None, typer.Option(help="plan of the workflow, in place of params")] = None,
 ) -> None:
-    """Check that plug-ins can be imported, and that methods and measures fit their networks."""
+    """Check that plug-ins, methods and measures fit."""
     from greedymm.steps.check import check as run_step
 
     run_step(read_plan(plan) if plan else _plan_of(params))
@@ -138,7 +138,7 @@ def preview(
     params: ParamsPaths = DEFAULT_PARAMS,
     folder: Annotated[Path, typer.Option(help="where to write")] = Path("results/preview"),
 ) -> None:
-    """Tables, figures and report of the usable runs, with a list of the excluded ones."""
+    """Make a report of the usable runs."""
     from greedymm.steps.report import preview as run_step
 
     run_step(_plan_of(params), folder)
@@ -147,9 +147,9 @@ def preview(
 @app.command()
 def track(
     params: ParamsPaths = DEFAULT_PARAMS,
-    watch: Annotated[bool, typer.Option("--watch", help="go on, also with runs that train, until Ctrl-C")] = False,  # noqa: FBT002
+    watch: Annotated[bool, typer.Option("--watch", help="keep running; also send epochs of runs in training")] = False,  # noqa: FBT002
 ) -> None:
-    """Send finished runs, the report and the sweeps to MLflow; what is there already is not sent again."""
+    """Send finished runs and reports to MLflow."""
     from greedymm import tracking
 
     loaded = load(*params)
@@ -185,7 +185,7 @@ def predict(
 
 
 @app.command()
-def inspect(folder: Annotated[Path, typer.Argument(help="of a run, in results/runs")]) -> None:
+def inspect(folder: Annotated[Path, typer.Argument(help="folder of a run, in results/runs")]) -> None:
     """Show the settings, results and measures of a run."""
     from greedymm.analysis.inspection import describe_run
 
@@ -234,7 +234,7 @@ def schema() -> None:
 def objects(
     folder: Folder,
     classes: Annotated[int, typer.Option(min=1, max=16, help="the first of the 16 classes")] = 10,
-    count: Annotated[int, typer.Option(min=2, max=1000, help="training objects of a class; half for testing")] = 10,
+    count: Annotated[int, typer.Option(min=2, max=1000, help="training objects per class; test objects: half")] = 10,
 ) -> None:
     """Write generated objects as OFF meshes in the form of ModelNet40, to try its reader."""
     from greedymm.data.datasets.solids import Settings

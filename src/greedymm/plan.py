@@ -92,7 +92,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         GreedymmError: if the file is missing or broken.
     """
-    return Plan.model_validate(read(path, read_json))
+    return read(path, lambda file: Plan.model_validate_json(file.read_bytes()))
 
 
 def read_run(path: Path, name: str) -> tuple[Run, Execution]:
@@ -112,7 +112,7 @@ def read_data_settings(path: Path, name: str) -> DataSettings:
 
 def _read_part(path: Path, part: str, name: str) -> tuple[Any, Any]:
     content = read(path, read_json)
-    if name not in content[part]:
+    if not isinstance(content, dict) or name not in content.get(part, ()):
         raise GreedymmError(f"{path} has no {name} in its {part}")
     return content, content[part][name]
 

@@ -116,8 +116,8 @@ FAULTS: dict[str, tuple[Callable[[Samples], Samples], str]] = {
     "fewer labels": (short_labels, "differ in length: .*'labels'"),
     "fewer ids": (short_ids, "differ in length: .*'ids'"),
     "fewer images of one modality": (short_clip, "differ in length: .*'clip'"),
-    "a label above the classes": (a_third_class, "label"),
-    "a label below 0": (a_negative_label, "label"),
+    "a label above the classes": (a_third_class, "has label 2; the labels are 0 to 1"),
+    "a label below 0": (a_negative_label, "has label -1; the labels are 0 to 1"),
 }
 
 
@@ -179,22 +179,18 @@ def test_a_truncated_file_is_refused_with_the_cure(written: Path) -> None:
 
 
 def test_a_file_of_another_layout_is_refused(written: Path) -> None:
-    for layout, version in (
-        (hdf5.LAYOUT + 1, f"layout {hdf5.LAYOUT + 1}"),
-        (0, "layout 0"),
-        (None, "no layout version"),
-    ):
+    for layout in (hdf5.LAYOUT + 1, 0, None):
         with h5py.File(written, "r+") as file:
             file.attrs.pop("layout") if layout is None else file.attrs.modify("layout", layout)
-        with pytest.raises(GreedymmError, match=f"has {version}; this code reads layout {hdf5.LAYOUT}"):
+        with pytest.raises(GreedymmError, match=f"has layout {layout}; this code reads layout {hdf5.LAYOUT}"):
             DataFile(written)
 
 
 def test_a_missing_modality_is_refused_with_those_that_there_are(written: Path) -> None:
     with DataFile(written) as file:
-        with pytest.raises(GreedymmError, match="has no modality 'sound' in split 'train'; it has: image, clip"):
+        with pytest.raises(GreedymmError, match="has no modality 'sound'; it has: image, clip"):
             file.images("train", "sound")
-        with pytest.raises(GreedymmError, match="has no modality 'sound' in split 'train'; it has: image, clip"):
+        with pytest.raises(GreedymmError, match="has no modality 'sound'; it has: image, clip"):
             file.channels(["image", "sound"])
 
 
@@ -244,26 +240,20 @@ def test_a_sample_of_another_shape_or_type_is_refused_by_name_and_nothing_is_lef
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("count", [1, 3], ids=["one too few", "one too many"])
-def test_a_sample_of_another_number_of_modalities_is_refused_and_nothing_is_left(count: int, tmp_path: Path) -> None:
-    content = streams()
-    taken = [[image(3, 4, 5), CLIP, CLIP][:count]] * 4
-    content["test"] = streamed(splits()["test"])._replace(rows=taken)  # type: ignore[arg-type]
-
-    with pytest.raises(ValueError, match="zip"):
-        hdf5.write(tmp_path / "data.h5", content, FACTS)
-
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_too_few_or_too_many_samples_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
+def test_another_number_of_samples_or_modalities_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     row: Row = [np.ones((3, 4, 5), dtype=np.uint8), np.ones(SPACES["clip"], dtype=np.uint8)]
     broken = Broken("a", "b")
-    many: dict[str, Iterable[Row | Broken]] = {"0": [], "3": [row] * 3, "more": repeat(row), "more ": [broken] * 5}
-    for said, rows_ in many.items():
-        content = streams()
-        content["test"] = streamed(splits()["test"])._replace(rows=rows_)
-        with pytest.raises(GreedymmError, match=f"/test has 4 labels, but {said.strip()} samples"):
+    cases: list[Iterable[Row | Broken]] = [
+        [],
+        [row] * 3,
+        repeat(row),
+        [broken] * 5,
+        [row[:1]] * 4,
+        [[*row, row[1]]] * 4,
+    ]
+    for rows_ in cases:
+        content = streams() | {"test": streamed(splits()["test"])._replace(rows=rows_)}
+        with pytest.raises(ValueError, match="zip"):
             hdf5.write(tmp_path / "data.h5", content, FACTS)
 
     assert list(tmp_path.iterdir()) == []

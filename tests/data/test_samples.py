@@ -21,5 +21,5 @@ def test_which_samples_are_held_out_is_drawn() -> None:
 
 
 def test_a_class_of_one_sample_cannot_be_in_both_parts() -> None:
-    with pytest.raises(GreedymmError, match="class 1 has 1 sample"):
+    with pytest.raises(GreedymmError, match="class 1 has 1 training sample"):
         hold_out(np.array([0, 0, 1]), 0.5, np.random.default_rng(0))

@@ -107,6 +107,7 @@ def test_another_pair_of_views_and_the_same_view_twice_take_the_same_file(projec
     assert {"view0", "view0_2", "view0_cut", "view0_2_cut"} <= set(pd.read_parquet(path))
 
 
+@pytest.mark.slow
 def test_broken_objects_stop_the_workflow_by_name_or_are_left_out_and_noted(
     project: Project, meshes: Path, tmp_path: Path
 ) -> None:

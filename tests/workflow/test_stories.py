@@ -86,6 +86,7 @@ def test_a_pulled_clone_trains_nothing_and_a_changed_parameter_what_it_concerns(
     assert page_of(again) == page
 
 
+@pytest.mark.slow
 def test_a_method_removed_changes_the_report_and_put_back_brings_it_back(made: Project, tmp_path: Path) -> None:
     clone = p.clone(made, tmp_path / "clone")
     before, page = clone.runs(), page_of(clone)
@@ -136,6 +137,7 @@ def test_an_experiment_in_a_temporary_folder_records_its_own_runs_and_dvc_shows_
 # -- Properties 5 and 6: kills, and the same bytes ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_if_it_had_not_been_killed_and_gives_the_same_bytes(made: Project, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     folder.mkdir()
@@ -180,7 +182,7 @@ def test_unusable_runs_stop_the_report_are_excluded_from_the_preview_and_can_be_
     printed = clone.run(*SNAKEMAKE, "all", fails=True)
 
     assert re.search(rf"1 runs cannot be used:\n.*{name} is broken", printed)
-    assert "Delete the files named" in printed
+    assert "Delete the files that are broken" in printed
     assert "greedymm preview" in printed
     clone.run("greedymm", "preview")
     preview = (clone.folder / "results/preview/index.html").read_text()
@@ -247,6 +249,7 @@ def test_plugins_beside_the_params_reach_the_jobs_and_a_broken_one_stops_before_
 # -- Sweeps and tracking ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sweeps_have_a_page_that_the_report_links_to_and_all_is_tracked_once(made: Project, tmp_path: Path) -> None:
     clone = p.clone(made, tmp_path / "clone")
     clone.sweep(setting="training.learning_rate", values=[0.1, 0.2], methods=["greedy"])

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow.parquet import read_metadata
 
 from greedymm.errors import GreedymmError
 from greedymm.files import read, read_json
@@ -67,8 +68,8 @@ def read_results(runs: Iterable[Run], *, exclude: bool = False) -> Results:
     if not usable or (excluded and not exclude):
         reasons = "\n  ".join(excluded)
         raise GreedymmError(
-            f"{len(excluded)} runs cannot be used:\n  {reasons}\nDelete the files named, and run the same command"
-            " again. See the other runs with: greedymm preview"
+            f"{len(excluded)} runs cannot be used:\n  {reasons}\nDelete the files that are broken or belong to other"
+            " settings. Then run: snakemake --cores 8 all\nSee the other runs with: greedymm preview"
         )
     return _stack(usable, excluded)
 
@@ -81,6 +82,8 @@ def read_result(run: Run) -> Result:
     """
     path = run.evaluation_folder / "result.json"
     summary, test = read(path, _read_object), read(path.with_name("predictions.parquet"), _read_test)
+    if len(run.settings.modalities) > 1:
+        read(run.folder / "steps.parquet", read_metadata)
     expected = run.settings.model_dump(mode="json")
     if summary["settings"] != expected:
         lines = "; ".join(differences(summary["settings"], expected))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.inputs import Augmentation, Normalize
-from greedymm.data.samples import Batch
 from greedymm.errors import GreedymmError
 from greedymm.info import read_info
 from greedymm.settings import Execution, Inputs
+
+Batch: TypeAlias = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; int64 labels (B,)
 
 # In evaluation the batch size changes no result, only the memory that is used.
 MAX_EVALUATION_SAMPLES, MAX_EVALUATION_BYTES = 200, 2**23
@@ -45,8 +47,7 @@ class StreamedBatches(Dataset[Batch]):
     """A split read from its file batch by batch, by worker processes."""
 
     def __init__(self, path: Path, split: str, modalities: Sequence[str], device: torch.device, workers: int) -> None:
-        self.path, self.split, self.modalities = path, split, modalities
-        self.device, self.workers = device, workers
+        self.path, self.split, self.modalities, self.device, self.workers = path, split, modalities, device, workers
         self.rows: Sequence[Tensor] = ()  # of each batch
         self.file: DataFile | None = None  # opened by each worker: processes cannot share a handle
 
@@ -62,36 +63,21 @@ class StreamedBatches(Dataset[Batch]):
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         self.rows = torch.split(rows, size)
-        loader = DataLoader(
-            self,
-            batch_size=None,
-            num_workers=self.workers,
-            pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # the default generator initializes weights and must not be advanced
-        )
-        for images, labels in loader:
+        pin, generator = self.device.type == "cuda", torch.Generator()  # the default generator must not be advanced
+        for images, labels in DataLoader(self, None, num_workers=self.workers, pin_memory=pin, generator=generator):
             yield [x.to(self.device, non_blocking=True) for x in images], labels.to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
 class Batches:
-    """One split, batch by batch: float inputs (B, C_k, *s_k) of each modality, and labels (B,).
-
-    Args:
-        store: the samples.
-        count: number of samples.
-        size: samples in one batch; the last batch may be smaller.
-        augmentation: crops and flips the bytes.
-        normalize: converts bytes to floats.
-        order: draws the order of each pass; None: as stored.
-    """
+    """One split, batch by batch: float inputs (B, C_k, *s_k) of each modality, and labels (B,)."""
 
     store: ResidentBatches | StreamedBatches
-    count: int
-    size: int
+    count: int  # samples
+    size: int  # samples in one batch; the last batch may be smaller
     augmentation: Augmentation
     normalize: Normalize
-    order: torch.Generator | None = None
+    order: torch.Generator | None = None  # draws the order of each pass; None: as stored
 
     def __len__(self) -> int:
         return math.ceil(self.count / self.size)
@@ -122,15 +108,8 @@ def loader(
     """Make `load(split, order=None, augmentation=None)`, which returns the batches of a split.
 
     `order` is the generator of the order of each pass, `augmentation` that of crops and flips. None: nothing is random.
-    The file is opened once for all splits; only the workers of streamed splits open it again.
-
-    Args:
-        path: a dataset's file.
-        modalities: which, in this order.
-        size: samples in one batch.
-        device: of the batches.
-        execution: a split larger than `resident_gb` is streamed by `workers`; others are held on the device.
-        inputs: how bytes become inputs.
+    The file is opened once for all splits; only the workers of streamed splits open it again. A split larger than
+    `execution.resident_gb` is streamed by `execution.workers`; others are held on the device.
     """
     file, normalize = DataFile(path), Normalize(inputs, device)
 
@@ -141,14 +120,12 @@ def loader(
                 f"a batch of {size} is larger than the split '{split}' of {path}, which has {count} samples.\n"
                 f"  Set training.batch_size to at most {count}."
             )
-        resident = sum(file.images(split, m).nbytes for m in modalities) <= execution.resident_gb * 1e9
-        store = (
-            ResidentBatches(file, split, modalities, device)
-            if resident
-            else StreamedBatches(path, split, modalities, device, execution.workers)
-        )
-        return Batches(
-            store, count, size, Augmentation(inputs, len(modalities), device, augmentation), normalize, order
-        )
+        store: ResidentBatches | StreamedBatches
+        if sum(file.images(split, m).nbytes for m in modalities) <= execution.resident_gb * 1e9:
+            store = ResidentBatches(file, split, modalities, device)
+        else:
+            store = StreamedBatches(path, split, modalities, device, execution.workers)
+        augment = Augmentation(inputs, len(modalities), device, augmentation)
+        return Batches(store, count, size, augment, normalize, order)
 
     return load

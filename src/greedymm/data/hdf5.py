@@ -9,10 +9,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -33,13 +33,10 @@ IMAGE_AXES = 4  # of a stack of images; clips have one more
 
 
 def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
-    """Write a dataset and, before its file is in place, the JSON file beside it.
-
-    The same content gives the same bytes.
+    """Write a dataset and, before its file is in place, the JSON file beside it; the same content gives the same bytes.
 
     Raises:
-        GreedymmError: if a split is missing, if its parts differ in length, if a class has no sample in it, or if a
-            lazy sample does not have the shape that was announced.
+        GreedymmError: if a split is missing, or its parts do not fit each other or the classes.
     """
     for split in SPLITS:
         _check(split, splits, facts)
@@ -47,66 +44,81 @@ def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: Datase
     if repeated := [name for name, count in ids.items() if count > 1]:
         raise GreedymmError(f"two samples have the same id: {repeated[0]}")
     with atomic_write(path) as tmp:
-        _write_file(tmp, splits, facts)
-        write_text(path.with_suffix(".json"), describe(tmp).model_dump_json(indent=2) + "\n")
+        with h5py.File(tmp, "w", libver="latest", track_order=True) as file:
+            broken = [b for split in SPLITS for b in _write_split(file.create_group(split, track_order=True), splits)]
+            skip = all(split.skip_broken for split in splits.values() if isinstance(split, LazySamples))
+            notes = facts.notes + exclude_broken(broken, facts.source, skip=skip)
+            for split in SPLITS:
+                _check_labels(split, file[split]["labels"][:], facts.classes)
+            file.attrs["layout"] = LAYOUT
+            file.attrs["modalities"] = json.dumps(_modalities(splits["train"]))
+            for name, value in asdict(replace(facts, notes=notes)).items():
+                file.attrs[name] = json.dumps(value)
+        write_text(path.with_suffix(".json"), _describe(tmp).model_dump_json(indent=2) + "\n")
 
 
-def _write_file(path: Path, splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
-    all_broken: list[Broken] = []
-    with h5py.File(path, "w", libver="latest", track_order=True) as file:
-        for split in SPLITS:
-            group, samples, broken = file.create_group(split, track_order=True), splits[split], dict[int, Broken]()
-            if isinstance(samples, LazySamples):
-                broken = _write_lazy(group, samples)
-            else:
-                for name, images in samples.modalities.items():
-                    group.create_dataset(name, data=images, track_times=False)
-            kept = np.delete(np.arange(len(samples.labels)), list(broken))
-            ids = [samples.ids[i] for i in kept]
-            group.create_dataset("labels", data=samples.labels[kept], track_times=False)
-            group.create_dataset("ids", data=ids, dtype=h5py.string_dtype(), track_times=False)
-            all_broken += broken.values()
-        skip = all(split.skip_broken for split in splits.values() if isinstance(split, LazySamples))
-        notes = facts.notes + exclude_broken(all_broken, facts.source, skip=skip)
-        for split in SPLITS if all_broken else ():
-            _check_classes(split, file[split]["labels"][:], facts)
-        file.attrs["layout"] = LAYOUT
-        file.attrs["modalities"] = json.dumps(_modalities(splits["train"]))
-        for name, value in asdict(replace(facts, notes=notes)).items():
-            file.attrs[name] = json.dumps(value)
+def _modalities(samples: Samples | LazySamples) -> list[str]:
+    return list(samples.shapes if isinstance(samples, LazySamples) else samples.modalities)
+
+
+def _check(split: str, splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
+    if split not in splits:
+        raise GreedymmError(f"the dataset has no split '{split}'")
+    samples = splits[split]
+    if _modalities(samples) != _modalities(splits["train"]):
+        raise GreedymmError(f"split '{split}' has the modalities {_modalities(samples)}, 'train' has others")
+    lengths = {"labels": len(samples.labels), "ids": len(samples.ids)}
+    for name, images in samples.modalities.items() if isinstance(samples, Samples) else ():
+        if images.dtype != np.uint8:
+            raise GreedymmError(f"modality '{name}' of split '{split}' is {images.dtype}; it must be uint8, 0 to 255")
+        lengths[name] = len(images)
+    if len(set(lengths.values())) > 1:
+        raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
+    _check_labels(split, samples.labels, facts.classes)
+
+
+def _check_labels(split: str, labels: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
+    if unknown := set(labels.tolist()) - set(range(len(classes))):
+        raise GreedymmError(f"split '{split}' has label {min(unknown)}; the labels are 0 to {len(classes) - 1}")
+    if empty := [name for label, name in enumerate(classes) if label not in labels]:
+        raise GreedymmError(f"split '{split}' has no sample of: {', '.join(empty)}")
+
+
+def _write_split(group: h5py.Group, splits: Mapping[str, Samples | LazySamples]) -> Iterable[Broken]:
+    samples, broken = splits[group.name[1:]], dict[int, Broken]()
+    if isinstance(samples, LazySamples):
+        broken = _write_lazy(group, samples)
+    else:
+        for name, images in samples.modalities.items():
+            group.create_dataset(name, data=images, track_times=False)
+    kept = np.delete(np.arange(len(samples.labels)), list(broken))
+    ids = [samples.ids[i] for i in kept]
+    group.create_dataset("labels", data=samples.labels[kept], track_times=False)
+    group.create_dataset("ids", data=ids, dtype=h5py.string_dtype(), track_times=False)
+    return broken.values()
 
 
 def _write_lazy(group: h5py.Group, samples: LazySamples) -> dict[int, Broken]:
     """Write sample by sample, holding one at a time; return the broken ones by index."""
-    count, broken, index = len(samples.labels), dict[int, Broken](), -1
-    compression = {"compression": "gzip", "compression_opts": COMPRESSION} if samples.compressed else {}
+    count, broken = len(samples.labels), dict[int, Broken]()
+    options: dict[str, Any] = {"dtype": np.uint8, "track_times": False}
+    if samples.compressed:
+        options |= {"compression": "gzip", "compression_opts": COMPRESSION}
     datasets = [
-        group.create_dataset(
-            name,
-            (count, *shape),
-            np.uint8,
-            maxshape=(None, *shape),
-            chunks=(1, *shape),
-            track_times=False,
-            **compression,
-        )
+        group.create_dataset(name, (count, *shape), maxshape=(None, *shape), chunks=(1, *shape), **options)
         for name, shape in samples.shapes.items()
     ]
-    for index, row in enumerate(samples.rows):
-        if index == count:
-            raise GreedymmError(f"{group.name} has {count} labels, but more samples")
+    for index, (name, row) in enumerate(zip(samples.ids, samples.rows, strict=True)):
         if isinstance(row, Broken):
             broken[index] = row
             continue
         for dataset, image in zip(datasets, row, strict=True):
             if image.shape != dataset.shape[1:] or image.dtype != np.uint8:  # h5py would repeat or round it
+                form = f"uint8 {dataset.shape[1:]}"
                 raise GreedymmError(
-                    f"sample {samples.ids[index]} is {image.dtype} {image.shape} in {dataset.name};"
-                    f" it must be uint8 {dataset.shape[1:]}"
+                    f"sample {name} is {image.dtype} {image.shape} in {dataset.name}; it must be {form}"
                 )
             _write_sample(dataset, index - len(broken), image)
-    if index + 1 < count:
-        raise GreedymmError(f"{group.name} has {count} labels, but {index + 1} samples")
     for dataset in datasets if broken else ():
         dataset.resize(count - len(broken), axis=0)
     return broken
@@ -117,34 +129,6 @@ def _write_sample(dataset: h5py.Dataset, index: int, image: npt.NDArray[np.uint8
         dataset[index] = image
     else:  # `dataset[index] = image` first copies it to new memory: for a clip, ten times the cost of writing it
         dataset.id.write_direct_chunk((index, *(0,) * image.ndim), np.ascontiguousarray(image))
-
-
-def _modalities(samples: Samples | LazySamples) -> list[str]:
-    return list(samples.shapes if isinstance(samples, LazySamples) else samples.modalities)
-
-
-def _check(split: str, splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
-    if split not in splits:
-        raise GreedymmError(f"the dataset has no split '{split}'")
-    samples, classes = splits[split], len(facts.classes)
-    labels = samples.labels
-    if _modalities(samples) != _modalities(splits["train"]):
-        raise GreedymmError(f"split '{split}' has the modalities {_modalities(samples)}, 'train' has others")
-    lengths = {"labels": len(labels), "ids": len(samples.ids)}
-    for name, images in samples.modalities.items() if isinstance(samples, Samples) else ():
-        if images.dtype != np.uint8:
-            raise GreedymmError(f"modality '{name}' of split '{split}' is {images.dtype}; it must be uint8, 0 to 255")
-        lengths[name] = len(images)
-    if len(set(lengths.values())) > 1:
-        raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise GreedymmError(f"split '{split}' has labels {labels.min()} to {labels.max()}, for {classes} classes")
-    _check_classes(split, labels, facts)
-
-
-def _check_classes(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo) -> None:
-    if empty := [name for label, name in enumerate(facts.classes) if label not in labels]:
-        raise GreedymmError(f"split '{split}' has no sample of: {', '.join(empty)}")
 
 
 # -- Reading ------------------------------------------------------------------------------------------------
@@ -174,11 +158,10 @@ class DataFile:
         """Images of one modality, uint8 (N, C, *axes), still in the file.
 
         Raises:
-            GreedymmError: if the dataset has no such modality; the message lists its modalities.
+            GreedymmError: if the dataset has no such modality.
         """
         if modality not in self.modalities:
-            available = ", ".join(self.modalities)
-            raise GreedymmError(f"{self.path} has no modality '{modality}' in split '{split}'; it has: {available}")
+            raise GreedymmError(f"{self.path} has no modality '{modality}'; it has: {', '.join(self.modalities)}")
         return self._file[split][modality]
 
     def channels(self, modalities: Sequence[str]) -> list[int]:
@@ -201,13 +184,13 @@ class DataFile:
         return pd.DataFrame({"split": split, "id": ids, "label": self.labels(split).astype(np.int16)})
 
 
-def describe(path: Path) -> DataInfo:
+def _describe(path: Path) -> DataInfo:
     """Facts of a dataset's file, for the JSON file beside it."""
     with DataFile(path) as file:
         facts, settings = file.facts, file.facts.settings
         shapes = {m: file.images("train", m).shape[1:] for m in file.modalities}
         return DataInfo(
-            display_name=_display_name(settings.get("dataset", path.parent.name), facts),
+            display_name=settings.get("dataset", path.parent.name) + " (generated data)" * facts.generated,
             own=settings.get("data", {}).get("folder") is not None,
             modalities=tuple(file.modalities),
             shapes=shapes,
@@ -218,10 +201,6 @@ def describe(path: Path) -> DataInfo:
         )
 
 
-def _display_name(dataset: str, facts: DatasetInfo) -> str:
-    return f"{dataset} (generated data)" if facts.generated else dataset
-
-
 def _open(path: Path) -> h5py.File:
     if not path.exists():
         raise GreedymmError(f"{path} is missing.\n  Make it with: snakemake --cores 2 all")
@@ -229,12 +208,9 @@ def _open(path: Path) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        if isinstance(error, PermissionError):
-            raise
         raise GreedymmError(f"{path} is no complete HDF5 file ({error}).\n  {cure}") from None
     layout = file.attrs.get("layout")
     if layout != LAYOUT:
         file.close()
-        version = "no layout version" if layout is None else f"layout {layout}"
-        raise GreedymmError(f"{path} has {version}; this code reads layout {LAYOUT}.\n  {cure}")
+        raise GreedymmError(f"{path} has layout {layout}; this code reads layout {LAYOUT}.\n  {cure}")
     return file

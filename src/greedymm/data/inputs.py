@@ -54,19 +54,12 @@ class Normalize:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random windows, crops and flips in training; otherwise even frames, the central crop and no flip.
-
-    Args:
-        settings: what to crop and flip.
-        modalities: M.
-        device: where the batches are.
-        generator: on the CPU, so that it draws the same on every device. None: nothing is random.
-    """
+    """Random windows, crops and flips in training; otherwise even frames, the central crop and no flip."""
 
     settings: Inputs
     modalities: int
-    device: torch.device
-    generator: torch.Generator | None = None
+    device: torch.device  # of the batches
+    generator: torch.Generator | None = None  # on the CPU: it draws the same for every device; None: nothing is random
 
     def sample(self, count: int, size: int) -> Iterator[Callable[[Sequence[Tensor]], list[Tensor]]]:
         """Yield the function that augments each batch of a pass. All is drawn at once, so that no batch waits."""

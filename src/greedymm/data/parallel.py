@@ -9,8 +9,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from greedymm.errors import GreedymmError
 
 Item = TypeVar("Item")
@@ -22,45 +20,41 @@ AHEAD = 4  # items per worker that are submitted before their results are needed
 
 
 def parallel_map(fn: Callable[[Item], Result], items: Sequence[Item], workers: int, desc: str) -> Iterator[Result]:
-    """Apply a function to all items; yield the results in the order of the items.
+    """Apply a function of a module, or a partial of one, to all items; yield the results in their order.
 
-    Args:
-        fn: a function of a module, or a partial of one.
-        items: its arguments.
-        workers: number of processes, at most one per core. One: everything runs in this process.
-        desc: what is being done, for the progress bar on a terminal and for the log elsewhere.
+    There is at most one process per core. With one worker everything runs in this process. The log has a line with
+    `desc` for each tenth of the items.
 
     Raises:
         GreedymmError: if a worker process was killed. Errors of `fn` are raised as they are.
     """
     workers = min(workers, len(os.sched_getaffinity(0)), len(items))
-    results = _pooled(fn, items, workers) if workers > 1 else map(fn, items)
-    bar = tqdm(results, desc, len(items), disable=None)  # None: a bar on a terminal only
-    for done, result in enumerate(bar, start=1):
+    results = _map_in_pool(fn, items, workers) if workers > 1 else map(fn, items)
+    for count, result in enumerate(results, start=1):
         yield result
-        if bar.disable and 10 * done // len(items) > 10 * (done - 1) // len(items):  # each tenth of the items
-            log.info("%s: %d of %d", desc, done, len(items))
+        if 10 * count // len(items) > 10 * (count - 1) // len(items):
+            log.info("%s: %d of %d", desc, count, len(items))
 
 
-def _pooled(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+def _map_in_pool(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
     # Spawned, not forked: a fork would share the files that this process has open.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(workers, context, initializer=_use_one_thread) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(fn, item))
-                if len(pending) == AHEAD * workers:
-                    yield pending.popleft().result()
-            while pending:
+    pool = ProcessPoolExecutor(workers, context, initializer=_use_one_thread)
+    try:
+        for item in items:
+            pending.append(pool.submit(fn, item))
+            if len(pending) == AHEAD * workers:
                 yield pending.popleft().result()
-        except BrokenProcessPool:
-            raise GreedymmError(
-                "a worker process was killed, perhaps because the memory is full.\n"
-                "  Set execution.preparers to a smaller number and run again."
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool:
+        raise GreedymmError(
+            "a worker process was killed, perhaps because the memory is full.\n"
+            "  Set execution.preparers to a smaller number and run again."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _use_one_thread() -> None:

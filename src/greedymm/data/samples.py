@@ -1,26 +1,23 @@
-"""What a dataset gives to the HDF5 file: samples of three splits, and facts about their origin."""
+"""What datasets share: samples of three splits, facts about their origin, and settings of folders."""
 
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from greedymm.errors import GreedymmError
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from greedymm.settings import DatasetSettings
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
 GENERATED_MARKER = "GENERATED.txt"  # in a folder of generated data: its readers must call them generated
 MAX_LISTED = 20  # lines of a list in an error message; the log has all
-
-Batch: TypeAlias = "tuple[list[Tensor], Tensor]"  # (B, C_k, *s_k) of each modality; int64 labels (B,)
 
 
 class Samples(NamedTuple):
@@ -50,7 +47,7 @@ class LazySamples(NamedTuple):
     """Samples of one split that are made one by one while they are written, for data larger than the memory.
 
     shapes: name of a modality -> (C, *axes of space and time).
-    rows: for each of N samples, in order, uint8 of each modality in the order of `shapes`, or why it is broken.
+    rows: for each of N samples uint8 of each modality, in the order of `shapes`, or why it is broken.
     labels, ids: as in `Samples`.
     compressed: compress the samples; this takes more time than decoding a video.
     skip_broken: exclude broken samples; else they are an error.
@@ -80,12 +77,32 @@ class DatasetInfo:
     notes: tuple[str, ...] = ()  # what a reader of the results must know
 
 
+class FolderSettings(DatasetSettings):
+    """Settings of datasets that read a folder: their own, or a user's with files of the same form."""
+
+    folder: str | None = Field(default=None, description="with files of your own; null: data/raw/<name of the dataset>")
+    validation: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="share of the training objects of each class, or clips of whole subjects, that is held out;"
+        " 0: none, and the training data are used for validation as well",
+    )
+    skip_broken: bool = Field(default=False, description="exclude files that cannot be read; else they are an error")
+    seed: int = Field(default=0, ge=0, strict=True, description="of the choice of what is held out")
+    edition: int = Field(default=1, ge=1, strict=True, description="raise it to read changed files again")
+
+    def path(self, raw: Path) -> Path:
+        """The user's folder, or the default one."""
+        return raw if self.folder is None else Path(self.folder).expanduser()
+
+
 def first_lines(lines: Sequence[str]) -> list[str]:
     """The first lines of a long list, and how many follow; all of them go to the log."""
     for line in lines:
         log.warning("%s", line)
-    more = len(lines) - MAX_LISTED
-    return [*lines[:MAX_LISTED], *([f"and {more} more; the log lists all"] if more > 0 else [])]
+    more = [f"and {len(lines) - MAX_LISTED} more; the log lists all"] if len(lines) > MAX_LISTED else []
+    return [*lines[:MAX_LISTED], *more]
 
 
 def exclude_broken(broken: Sequence[Broken], folder: Path | str, *, skip: bool) -> tuple[str, ...]:
@@ -106,16 +123,10 @@ def exclude_broken(broken: Sequence[Broken], folder: Path | str, *, skip: bool) 
     )
 
 
-def hold_out(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Choose the same share of every class at random.
+def hold_out(labels: npt.NDArray[Any], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Draw the same share, in (0, 1), of every class: shape (N,), True for held-out samples.
 
-    Args:
-        labels: shape (N,).
-        share: in (0, 1).
-        rng: draws the samples.
-
-    Returns:
-        Shape (N,): True for held-out samples. Each class has at least one on either side.
+    Each class has at least one sample on either side. Labels are numbers or names, shape (N,).
 
     Raises:
         GreedymmError: if a class has only one sample.
@@ -124,7 +135,10 @@ def hold_out(labels: npt.NDArray[np.int64], share: float, rng: np.random.Generat
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) == 1:
-            raise GreedymmError(f"class {label} has 1 sample; at least 2 are needed to hold one out")
+            raise GreedymmError(
+                f"class {label} has 1 training sample; at least 2 are needed to hold one out.\n"
+                "  Add another, or set data.validation to 0 to hold none out."
+            )
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held[rng.permutation(members)[:count]] = True
     return held

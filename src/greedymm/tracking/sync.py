@@ -1,4 +1,4 @@
-"""One idempotent synchronization: whatever is finished and not in the store is sent, and nothing is sent twice.
+"""One idempotent synchronization: finished runs and reports are sent, unless the same content was sent before.
 
 Each run in the store has a tag with the hash of all that was sent. Where the hash is the same, there is nothing to do.
 The results on disk are complete without the store, so a store that is down costs nothing but a second `greedymm track`.
@@ -53,7 +53,12 @@ def sync_results(plan: Plan, settings: Tracking) -> int:
     tags = _tags(plan)
     with _reachable(settings.uri), FileLock(LOCK):
         store = Store(settings.uri)
-        sent = sum([_sync_run(store, run, tags[name], models=settings.models) for name, run in plan.runs.items()])
+        sent = 0
+        for name, run in plan.runs.items():
+            try:
+                sent += _sync_run(store, run, tags[name], models=settings.models)
+            except GreedymmError as error:  # of its files
+                log.warning("not sent: %s", error)
         _sync_page(store, "report", plan.folder)
         _sync_page(store, "sweeps", plan.sweeps_folder)
     log.log(logging.INFO if sent else logging.DEBUG, "%d runs sent to %s", sent, mask(settings.uri))
@@ -83,7 +88,7 @@ def sync_live(plan: Plan, settings: Tracking) -> None:
         UnreachableError: if the store cannot be reached or used.
     """
     tags = _tags(plan)
-    with _reachable(settings.uri):
+    with _reachable(settings.uri), FileLock(LOCK):
         store = Store(settings.uri)
         for name, run in plan.runs.items():
             path = run.folder / "live.jsonl"
@@ -126,11 +131,7 @@ def _sync_run(store: Store, run: Run, tags: dict[str, str], *, models: bool) -> 
     stored = store.find(run.dataset, run.id)
     if stored and stored.data.tags.get(CONTENT) == content:
         return False
-    try:
-        result = read_result(run)
-    except GreedymmError as error:
-        log.warning("not sent: %s", error)
-        return False
+    result = read_result(run)
     seconds = sum(result.summary["timing"]["seconds"])
     run_id = stored.info.run_id if stored else _create(store, run, tags, seconds)
     _log_metrics(store, run_id, result)

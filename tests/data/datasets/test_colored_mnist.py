@@ -13,7 +13,7 @@ import pytest
 
 from greedymm.data.datasets import colored_mnist
 from greedymm.data.datasets.colored_mnist import Settings, make, read_idx
-from greedymm.data.sources.download import RemoteFile
+from greedymm.data.sources.archives import RemoteFile
 from greedymm.errors import GreedymmError
 
 Bytes = npt.NDArray[np.uint8]
@@ -49,10 +49,10 @@ def mnist(monkeypatch: pytest.MonkeyPatch) -> Mnist:
         labels = rng.permutation(np.repeat(np.arange(10, dtype=np.uint8), per_class))
         images = rng.integers(256, size=(len(labels), 28, 28), dtype=np.uint8)
         tiny.images[part], tiny.labels[part] = images, labels
-        names = [file.unpacked for file in colored_mnist.FILES[part]]
+        names = [file.name for file in colored_mnist.FILES[part]]
         tiny.files.update(zip(names, (idx(images), idx(labels)), strict=True))
         files[part] = tuple(
-            RemoteFile(f"{n}.gz", md5(gzip.compress(tiny.files[n], mtime=0)), md5(tiny.files[n])) for n in names
+            RemoteFile(n, md5(gzip.compress(tiny.files[n], mtime=0)), md5(tiny.files[n])) for n in names
         )
     monkeypatch.setattr(colored_mnist, "FILES", files)
     monkeypatch.setattr(colored_mnist, "MIRRORS", ())

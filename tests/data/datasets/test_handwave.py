@@ -11,11 +11,10 @@ import pytest
 from greedymm.data import hdf5
 from greedymm.data.datasets import handwave, nvgesture
 from greedymm.data.datasets.handwave import FRAMES, HEIGHT, WIDTH, WINDOW, Settings, make, window
-from greedymm.data.datasets.nvgesture import LISTS
+from greedymm.data.datasets.nvgesture import LISTS, read_list
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.samples import LazySamples, Samples
-from greedymm.data.sources import video
-from greedymm.data.sources.clips import read_list
+from greedymm.data.sources.video import read_video
 from greedymm.data.synthetic import hands
 
 SETTINGS = Settings(size=16, frames=4, train=3, test=1, classes=2, takes=2)
@@ -71,7 +70,7 @@ def test_a_clip_is_filmed_and_read_in_color_and_depth(tmp_path: Path) -> None:
             for clip in (*color, *depth):
                 assert clip.std() > 5
                 assert np.abs(np.diff(clip.astype(int), axis=1)).max() > 20  # something moves
-    shape = video.read(tmp_path / "raw/Video_data/class_01/subject0_r0/sk_color.avi", [31], 3, (HEIGHT, WIDTH)).shape
+    shape = read_video(tmp_path / "raw/Video_data/class_01/subject0_r0/sk_color.avi", [31], 3, (HEIGHT, WIDTH)).shape
     assert shape == (3, 1, 96, 128)
 
 

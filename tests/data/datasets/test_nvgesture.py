@@ -14,7 +14,7 @@ from greedymm.data import hdf5
 from greedymm.data.datasets.nvgesture import ARCHIVE, LISTS, Settings, make
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.samples import GENERATED_MARKER, Broken, LazySamples, Samples
-from greedymm.data.sources import video
+from greedymm.data.sources.video import write_video
 from greedymm.errors import GreedymmError
 
 Bytes = npt.NDArray[np.uint8]
@@ -50,7 +50,7 @@ def film(folder: Path, place: str) -> None:
     home.mkdir(parents=True)
     frames = (brightness(place) + 10 * np.arange(12))[:, None, None] + np.zeros((1, 24, 32))
     for name, content in {"sk_color": frames, "sk_depth": 255 - frames, "sk_wrapped": frames // 2}.items():
-        video.write(home / f"{name}.avi", content.astype(np.uint8))
+        write_video(home / f"{name}.avi", content.astype(np.uint8))
 
 
 @pytest.fixture(scope="module")

@@ -236,7 +236,7 @@ def test_missing_and_swapped_parts_of_a_7z_archive_are_refused(raw: Path) -> Non
     refuse(parts[:3], "objects.7z.001", raw, "a part may be missing or broken")
     refuse([parts[0], parts[2], parts[1], parts[3]], "objects.7z.001", raw, "a part may be missing or broken")
     (raw / "objects.7z.002").unlink()
-    with pytest.raises(GreedymmError, match="part 002 is missing"):
+    with pytest.raises(GreedymmError, match="a part may be missing or broken"):
         unpack(raw / "objects.7z.001", raw / "objects")
 
 

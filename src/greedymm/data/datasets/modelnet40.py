@@ -1,61 +1,65 @@
 """ModelNet40, or a user's own objects in its form: pictures or meshes -> twelve views; m0 is the front, m1 the rear."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from greedymm.data import samples
 from greedymm.data.parallel import parallel_map
-from greedymm.data.samples import GENERATED_MARKER, Broken, DatasetInfo, LazySamples, Splits, exclude_broken, hold_out
-from greedymm.data.sources import objects
+from greedymm.data.samples import DatasetInfo, FolderSettings, LazySamples, Splits
 from greedymm.data.sources.archives import fetch_unpacked
-from greedymm.data.sources.folders import FolderSettings
-from greedymm.data.sources.objects import Item
-from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS
+from greedymm.data.sources.meshes import read_off
+from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS, render
 from greedymm.errors import GreedymmError
 
 STORED, MODALITIES = NAMES, FRONT_AND_REAR
-# fmt: off
-CLASSES = (
-    "airplane", "bathtub", "bed", "bench", "bookshelf", "bottle", "bowl", "car", "chair", "cone", "cup", "curtain",
-    "desk", "door", "dresser", "flower_pot", "glass_box", "guitar", "keyboard", "lamp", "laptop", "mantel", "monitor",
-    "night_stand", "person", "piano", "plant", "radio", "range_hood", "sink", "sofa", "stairs", "stool", "table",
-    "tent", "toilet", "tv_stand", "vase", "wardrobe", "xbox",
-)
-# fmt: on
 SOURCE = "ModelNet40 (Wu et al., CVPR 2015: 3D ShapeNets)"
 LICENSE = "for academic use only, not to be redistributed (Princeton ModelNet)"
 
+PRINCETON = ("http://modelnet.cs.princeton.edu/", "http://3dvision.princeton.edu/projects/2014/3DShapeNets/")
 # By form: pictures of the authors of MVCNN (Su et al., ICCV 2015), meshes of Princeton.
 ARCHIVES = {
     "pictures": ("shaded_images.tar.gz", ("http://supermoe.cs.umass.edu/shape_recog/",)),
-    "meshes": (
-        "ModelNet40.zip",
-        ("http://modelnet.cs.princeton.edu/", "http://3dvision.princeton.edu/projects/2014/3DShapeNets/"),
-    ),
+    "meshes": ("ModelNet40.zip", PRINCETON),
 }
+
+# Names of the files of each form; hidden files are ignored.
+FILES = {"pictures": "[!.]*.[pP][nN][gG]", "meshes": "[!.]*.[oO][fF][fF]"}
+# Pictures are numbered from 1 in MVCNN's archive, and from 0 in other public sets.
+PICTURE = re.compile(r"(?P<object>.+)\.obj(\.shaded_v(?P<from_1>\d{3})|_\w*v(?P<from_0>\d{4}))\.png", re.IGNORECASE)
+MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # of PIL, with 8 bits a channel
+BACKGROUND = (0, 0, 0, 255)  # of transparent pictures, as in the renderer
 
 
 class Settings(FolderSettings):
-    """Settings of ModelNet40, and of a user's own objects in its form."""
+    """Settings of ModelNet40, and of a user's own objects in its form, `<class>/{train,test}/`."""
 
-    folder: str | None = Field(
-        default=None,
-        description="of <class>/{train,test}/ with the user's own objects;"
-        " null: data/raw/modelnet40, into which ModelNet40 is downloaded if it is empty",
-    )
     form: Literal["auto", "pictures", "meshes"] = Field(
-        default="auto",
-        description="PNG pictures, twelve of an object, or OFF meshes, which are rendered; auto: the one that exists",
+        default="auto", description="twelve PNG pictures of an object, or an OFF mesh; auto: the one that exists"
     )
     size: int = Field(default=224, ge=8, le=2048, strict=True, description="height and width of a view, in pixels")
     color: bool = Field(default=False, description="keep the colors of pictures, three channels; else one, of gray")
+
+
+class Item(NamedTuple):
+    """One object: a mesh, or twelve pictures in the order of the views."""
+
+    split: str  # train or test
+    label: str
+    name: str
+    files: tuple[Path, ...]
+
+    @property
+    def id(self) -> str:
+        return f"{self.label}/{self.split}/{self.name}"
 
 
 def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
@@ -65,21 +69,24 @@ def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, Datas
         GreedymmError: if there are no objects and none can be downloaded, or if some cannot be read.
     """
     form, root, hashes = _locate(settings, settings.path(raw))
-    all_items, broken = objects.find(root, form)
-    results = list(parallel_map(objects.examine, all_items, workers, f"checking {len(all_items)} objects"))
-    broken += [result for result in results if isinstance(result, Broken)]
-    notes = exclude_broken(broken, root, skip=settings.skip_broken)
-    digests = {item: r for item, r in zip(all_items, results, strict=True) if not isinstance(r, Broken)}
-    items, classes = list(digests), tuple(sorted({item.label for item in digests}))
+    listed, broken = find_objects(root, form)
+    results = list(parallel_map(examine, listed, workers, f"checking {len(listed)} objects"))
+    broken += [result for result in results if isinstance(result, samples.Broken)]
+    notes = samples.exclude_broken(broken, root, skip=settings.skip_broken)
+    digests = {item: r for item, r in zip(listed, results, strict=True) if not isinstance(r, samples.Broken)}
+    content = "".join(f"{item.id} {digest}\n" for item, digest in digests.items())
+    hashes[f"content of {len(digests)} objects"] = hashlib.sha256(content.encode()).hexdigest()
     if not settings.validation:
         notes += ("no object is held out: validation uses the training objects",)
-    _check_classes(items, classes, settings, root)
-    source, terms = _origin(classes, root, archived=bool(hashes))
-    content = "".join(f"{item.id} {digest}\n" for item, digest in digests.items())
-    hashes |= {f"content of {len(items)} objects": hashlib.sha256(content.encode()).hexdigest()}
-    generated = (root / GENERATED_MARKER).exists()
-    facts = DatasetInfo(classes, source, terms, generated=generated, hashes=hashes, notes=notes)
-    return _splits(items, classes, settings, workers), facts
+    if generated := (root / samples.GENERATED_MARKER).exists():
+        source, terms = "generated by this project, as meshes", "BSD-3-Clause, as the project"
+    elif settings.folder is None:
+        source, terms = SOURCE, LICENSE
+    else:
+        source, terms = "objects in the form of ModelNet40", f"set by their authors; of ModelNet40, {LICENSE}"
+    classes = tuple(sorted({item.label for item in digests}))
+    facts = DatasetInfo(classes, f"{source}, in {root}", terms, generated=generated, hashes=hashes, notes=notes)
+    return _splits(list(digests), classes, settings, workers), facts
 
 
 def _locate(settings: Settings, folder: Path) -> tuple[str, Path, dict[str, str]]:
@@ -87,80 +94,152 @@ def _locate(settings: Settings, folder: Path) -> tuple[str, Path, dict[str, str]
     if settings.folder is not None and not folder.is_dir():
         raise GreedymmError(f"{folder.absolute()} is not a folder.\n  Correct data.folder of modelnet40.")
     forms: list[str] = list(ARCHIVES) if settings.form == "auto" else [settings.form]
-    archives = [
-        form
-        for form in forms
-        if (folder / ARCHIVES[form][0]).exists() or (folder / f"{ARCHIVES[form][0]}.sha256").exists()
-    ]
-    if not archives and settings.folder is None and not _roots(folder, forms):
-        archives = forms[:1]
-    hashes = {}
-    for name, mirrors in (ARCHIVES[form] for form in archives):
-        # Nothing is downloaded into a user's own folder.
-        _, hashes[name] = fetch_unpacked(folder / name, mirrors if settings.folder is None else ())
-    roots = _roots(folder, forms)
+    archives = {form: folder / ARCHIVES[form][0] for form in forms}
+    used = [form for form, a in archives.items() if a.exists() or a.with_name(f"{a.name}.sha256").exists()]
+    if settings.folder is None and not used and not _find_roots(folder, forms):
+        used = forms[:1]
+    # Nothing is downloaded into a user's own folder.
+    mirrors = {form: ARCHIVES[form][1] if settings.folder is None else () for form in used}
+    hashes = {archives[form].name: fetch_unpacked(archives[form], mirrors[form])[1] for form in used}
+    roots = _find_roots(folder, forms)
     if not roots:
         raise GreedymmError(
             f"{folder.absolute()} has no objects of the form {' or '.join(forms)}.\n"
             "  Put <class>/train/ and <class>/test/ there, with twelve .png views of each object or .off meshes."
         )
     if len(roots) > 1:
-        raise GreedymmError(
-            f"{folder.absolute()} has pictures and meshes.\n  Set data.form of modelnet40 to one of them."
-        )
-    (form, root), *_ = roots.items()
-    return form, root, hashes
+        raise GreedymmError(f"{folder.absolute()} has pictures and meshes.\n  Set data.form to one of them.")
+    return *roots.popitem(), hashes
 
 
-def _roots(folder: Path, forms: Sequence[str]) -> dict[str, Path]:
+def _find_roots(folder: Path, forms: Sequence[str]) -> dict[str, Path]:
     """The folder of the classes, for each form that has objects."""
-    return {form: root for form in forms if (root := objects.root_of(folder, form))}
-
-
-def _origin(classes: Sequence[str], root: Path, *, archived: bool) -> tuple[str, str]:
-    """Source and license, as far as they can be known."""
-    if (root / GENERATED_MARKER).exists():
-        return f"generated by this project, as meshes, in {root}", "BSD-3-Clause, as the project"
-    if archived or set(classes) == set(CLASSES):
-        return f"{SOURCE}, in {root}", LICENSE
-    return f"objects in the form of ModelNet40, in {root}", f"set by their authors; of ModelNet40, {LICENSE}"
-
-
-def _check_classes(items: Sequence[Item], classes: Sequence[str], settings: Settings, root: Path) -> None:
-    counts = Counter((item.label, item.split) for item in items)
-    minima = {"train": 2 if settings.validation else 1, "test": 1}
-    for label in classes:
-        for split, minimum in minima.items():
-            if counts[label, split] < minimum:
-                cure = " or set data.validation of modelnet40 to 0 to hold none out," if minimum > 1 else ""
-                raise GreedymmError(
-                    f"class {label} has {counts[label, split]} {split} objects; it needs at least {minimum}."
-                    f"\n  Put more into {root / label / split},{cure} and run again."
-                )
+    return {form: root for form in forms if (root := root_of(folder, form))}
 
 
 def _splits(items: Sequence[Item], classes: Sequence[str], settings: Settings, workers: int) -> Splits:
-    train, test = ([item for item in items if item.split == split] for split in objects.SPLITS)
+    train, test = ([item for item in items if item.split == split] for split in ("train", "test"))
     if settings.validation:
-        labels = _labels(train, classes)
-        held = hold_out(labels, settings.validation, np.random.default_rng(settings.seed)).tolist()
-        val = [item for item, is_held in zip(train, held, strict=True) if is_held]
-        train = [item for item, is_held in zip(train, held, strict=True) if not is_held]
+        labels = np.array([item.label for item in train])
+        held = samples.hold_out(labels, settings.validation, np.random.default_rng(settings.seed))
+        train, val = ([train[i] for i in np.flatnonzero(part)] for part in (~held, held))
     else:  # the same objects, under other ids
         val = [item._replace(name=f"{item.name} (again)") for item in train]
-    parts = {"train": train, "val": val, "test": test}
-    views = partial(objects.views, size=settings.size, color=settings.color)
+    views = partial(read_views, size=settings.size, color=settings.color)
     shape = (3 if settings.color else 1, settings.size, settings.size)
     return {
         split: LazySamples(
             shapes=dict.fromkeys(STORED, shape),
             rows=parallel_map(views, part, workers, f"{split}, {VIEWS} views of {len(part)} objects"),
-            labels=_labels(part, classes),
+            labels=np.array([classes.index(item.label) for item in part], dtype=np.int64),
             ids=[item.id for item in part],
         )
-        for split, part in parts.items()
+        for split, part in {"train": train, "val": val, "test": test}.items()
     }
 
 
-def _labels(items: Sequence[Item], classes: Sequence[str]) -> npt.NDArray[np.int64]:
-    return np.array([classes.index(item.label) for item in items], dtype=np.int64)
+# -- Files of objects ---------------------------------------------------------------------------------------
+
+
+def root_of(folder: Path, form: str) -> Path | None:
+    """The folder of the classes: this one or one of two levels within it, as archives have; None if there is none."""
+    levels = [folder, *sorted(folder.glob("[!.]*")), *sorted(folder.glob("[!.]*/[!.]*"))]
+    return next((p for p in levels for split in ("train", "test") if any(p.glob(f"[!.]*/{split}/{FILES[form]}"))), None)
+
+
+def find_objects(root: Path, form: str) -> tuple[list[Item], list[samples.Broken]]:
+    """All objects, in the order of their names, and files that belong to none."""
+    items: list[Item] = []
+    broken: list[samples.Broken] = []
+    for folder in sorted(path for split in ("train", "test") for path in root.glob(f"[!.]*/{split}")):
+        split, label = folder.name, folder.parent.name
+        files = sorted(folder.glob(FILES[form]))
+        if form == "meshes":
+            items += [Item(split, label, file.stem, (file,)) for file in files]
+            continue
+        objects, unknown = group_by_object(files)
+        broken += [samples.Broken(str(file.relative_to(root)), "its name fits no pattern") for file in unknown]
+        for name, numbered in objects.items():
+            if [number for number, _ in sorted(numbered)] == list(range(VIEWS)):
+                items.append(Item(split, label, name, tuple(file for _, file in sorted(numbered))))
+            else:
+                numbers = ", ".join(str(number) for number, _ in sorted(numbered))
+                reason = f"its views are {numbers}; each of 0 to {VIEWS - 1} is needed once"
+                broken.append(samples.Broken(f"{label}/{split}/{name}", reason))
+    return items, broken
+
+
+def group_by_object(files: Iterable[Path]) -> tuple[dict[str, list[tuple[int, Path]]], list[Path]]:
+    """Pictures of each object with the numbers of their views, from 0, and files whose names fit no pattern."""
+    objects: dict[str, list[tuple[int, Path]]] = defaultdict(list)
+    unknown = []
+    for file in files:
+        if match := PICTURE.fullmatch(file.name):
+            number = int(match["from_0"] or match["from_1"]) - (match["from_0"] is None)
+            objects[match["object"]].append((number, file))
+        else:
+            unknown.append(file)
+    return objects, unknown
+
+
+def examine(item: Item) -> str | samples.Broken:
+    """SHA-256 of an object's files; reads all of them, so that a broken object is known before others are rendered."""
+    digest = hashlib.sha256()
+    try:
+        for file in item.files:
+            digest.update(file.read_bytes())
+        if len(item.files) > 1:
+            read_pictures(item.files)
+        else:
+            read_off(item.files[0])
+    except (samples.UnreadableError, OSError) as error:
+        return samples.Broken(item.id, str(error))
+    return digest.hexdigest()
+
+
+def read_views(item: Item, size: int, *, color: bool) -> npt.NDArray[np.uint8]:
+    """Pictures of an object, rendered or read: (VIEWS, 1 or 3, size, size)."""
+    if len(item.files) > 1:
+        return read_pictures(item.files, size, color=color)
+    return render(*read_off(item.files[0]), size).repeat(3 if color else 1, axis=1)
+
+
+def read_pictures(files: Sequence[Path], size: int | None = None, *, color: bool = False) -> npt.NDArray[np.uint8]:
+    """Pictures as one array.
+
+    Args:
+        files: square PNGs, gray, RGB, palette, or with transparency, on any background.
+        size: height and width to which they are resized, with antialiasing; None: as the first.
+        color: keep three channels; else gray, by luminance.
+
+    Returns:
+        uint8, shape (len(files), 1 or 3, size, size).
+
+    Raises:
+        samples.UnreadableError: if one is broken, truncated, not square or not of 8 bits per channel; it is named.
+    """
+    first = _read_picture(files[0], size, color=color)
+    return np.stack([first, *(_read_picture(file, first.shape[-1], color=color) for file in files[1:])])
+
+
+def _read_picture(file: Path, size: int | None, *, color: bool) -> npt.NDArray[np.uint8]:
+    from PIL import Image
+
+    try:
+        with Image.open(file, formats=["PNG"]) as opened:
+            opened.verify()  # the checksums and the end, which `load` does not check
+        with Image.open(file, formats=["PNG"]) as opened:
+            picture = opened.copy()
+    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
+        raise samples.UnreadableError(f"{file.name}: no complete PNG file ({str(error).splitlines()[0]})") from None
+    if picture.mode not in MODES:
+        raise samples.UnreadableError(f"{file.name}: its pixels have mode '{picture.mode}', not 8 bits per channel")
+    if picture.width != picture.height:
+        raise samples.UnreadableError(f"{file.name}: {picture.width} x {picture.height} pixels is not square")
+    if picture.has_transparency_data:
+        ground = Image.new("RGBA", picture.size, BACKGROUND)
+        picture = Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")
+    picture = picture.convert("RGB" if color else "L")
+    if size not in {None, picture.width}:
+        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(picture).reshape(*picture.size, -1).transpose(2, 0, 1)

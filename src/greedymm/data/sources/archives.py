@@ -1,21 +1,25 @@
-"""Archives -> folders. No file is written outside of the folder."""
+"""Mirrors -> verified files and unpacked archives. No file is written outside of the archive's folder."""
 
 import errno
+import gzip
+import hashlib
 import io
 import logging
 import lzma
 import shutil
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
-from greedymm.data.sources.download import download
 from greedymm.errors import GreedymmError
 from greedymm.files import sha256, write_text
 
+CONNECT_SECONDS, READ_SECONDS = 10, 60
+ATTEMPTS = 2  # of each mirror
 CHUNK = 2**20
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 # The system errors that a corrupt archive causes; others, such as a full disk, are not its fault.
@@ -24,15 +28,68 @@ CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, 
 log = logging.getLogger(__name__)
 
 
+class RemoteFile(NamedTuple):
+    """A file that mirrors have gzipped, as `name.gz`, with the MD5 of the download and of its content."""
+
+    name: str
+    md5: str
+    content_md5: str
+
+
+def fetch(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
+    """Content of a file in the folder, gzipped or not; it is downloaded if it is missing.
+
+    Raises:
+        GreedymmError: if the existing file has another content, or if no mirror delivers it.
+    """
+    path = folder / (file.name if (folder / file.name).exists() else f"{file.name}.gz")
+    if not path.exists():
+        download(path, f"md5:{file.md5}", mirrors)
+    content = path.read_bytes()
+    try:
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise GreedymmError(f"{path} is truncated or corrupt ({error}).\n  Delete it and run again.") from None
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 != file.content_md5:
+        raise GreedymmError(
+            f"{path} is not the expected file: its content has MD5 {md5}, expected {file.content_md5}.\n"
+            "  Delete it and run again."
+        )
+    return content
+
+
+def download(path: Path, expected: str | None, mirrors: Sequence[str]) -> None:
+    """Download a file from the first mirror that has it with the expected hash, `md5:...`; None: with any.
+
+    Raises:
+        GreedymmError: if no mirror delivers it.
+    """
+    import pooch
+    import requests
+
+    refusals = []
+    # A broken transfer leaves nothing behind: pooch writes to a temporary file, verifies and renames it.
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=(CONNECT_SECONDS, READ_SECONDS))
+    for mirror in mirrors:
+        log.info("downloading %s from %s", path.name, mirror)
+        shelf = pooch.create(path.parent, mirror, registry={path.name: expected}, retry_if_failed=ATTEMPTS - 1)
+        try:
+            shelf.fetch(path.name, downloader=downloader)
+        except (requests.RequestException, ValueError) as error:  # ValueError: another hash
+            refusals.append(f"  {mirror}: {str(error).splitlines()[0]}")
+            log.warning("not delivered:%s", refusals[-1])
+        else:
+            return
+    lines = [f"{path} is missing, and no mirror delivered it:", *refusals, "  Put it there yourself and run again."]
+    raise GreedymmError("\n".join(lines))
+
+
 def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
     """Folder of an archive's content, beside the archive, and the archive's SHA-256.
 
     A missing archive is downloaded, and each is unpacked once. The authors publish no hash. So the hash of the first
     archive that could be unpacked is recorded beside it, in the form of `sha256sum`; later ones must be the same.
-
-    Args:
-        archive: its path.
-        mirrors: addresses to which its name is added, tried in this order.
 
     Raises:
         GreedymmError: if no mirror delivers it, if its hash is not the recorded one, or if it is broken.
@@ -42,7 +99,7 @@ def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
     if recorded and folder.exists() and not archive.exists():  # unpacked, then deleted to save space
         return folder, recorded
     if not archive.exists():
-        download(archive.name, recorded and f"sha256:{recorded}", archive.parent, mirrors, "as it is")
+        download(archive, recorded and f"sha256:{recorded}", mirrors)
     digest = sha256(archive)
     if recorded and digest != recorded:
         raise GreedymmError(
@@ -51,7 +108,6 @@ def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
             "\n  Otherwise delete the archive. Then run again."
         )
     if not folder.exists():
-        log.info("unpacking %s", archive)
         unpack(archive, folder)
     if not recorded:
         write_text(record, f"{digest}  {archive.name}\n")
@@ -64,6 +120,7 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         GreedymmError: if the archive is truncated or corrupt, or has a link, a device or a path out of the folder.
     """
+    log.info("unpacking %s", archive)
     tmp = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(tmp, ignore_errors=True)  # of a run that was killed
     tmp.mkdir(parents=True)
@@ -110,9 +167,6 @@ def _unpack_7z(archive: Path, folder: Path) -> None:
     from py7zr import SevenZipFile
     from py7zr.exceptions import ArchiveError, PasswordRequired
 
-    parts = {int(path.suffix[1:]) for path in archive.parent.glob(f"{archive.stem}.*") if path.suffix[1:].isdecimal()}
-    if gaps := set(range(1, max(parts))) - parts:
-        raise EOFError(f"part {min(gaps):03d} is missing")
     # Buffered: a plain read ends at the end of a part.
     volumes: Any = io.BufferedReader(multivolumefile.open(archive.with_suffix(""), "rb"))
     try:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,23 +19,19 @@ WINDOWS_NAN = re.compile(r"[-+]?(?:1\.#\w+|nan\(\w+\))", re.IGNORECASE)  # as pr
 TRIANGLE = 3
 MAX_COORDINATE = 1e100  # areas and distances of larger ones would overflow
 
-Vertices: TypeAlias = npt.NDArray[np.float64]
-Faces: TypeAlias = npt.NDArray[np.int64]
+Vertices = npt.NDArray[np.float64]
+Faces = npt.NDArray[np.int64]
 
 
 def read_off(path: Path) -> tuple[Vertices, Faces]:
-    """Vertices and triangles of an OFF file.
+    """Vertices, float64 (V, 3), and triangles, int64 (F, 3), of an OFF file.
 
     The counts may be on the line of the header, glued to it or not (`OFF490 518 0`, in some files of ModelNet40).
-    Polygons become fans of triangles. Comments, colors and faces without an area are ignored. A vertex of no face may
-    be NaN.
-
-    Returns:
-        float64 (V, 3), finite for vertices of faces, and int64 (F, 3), F > 0, each with an area.
+    Polygons become fans of triangles. Comments, colors and faces without an area are ignored. Only a vertex of no face
+    may be NaN.
 
     Raises:
-        UnreadableError: if it is not an OFF file, truncated, without a face that has an area, or if a face has a vertex
-            that is not finite or does not exist.
+        UnreadableError: if it is not a complete OFF file, or if no face has an area.
     """
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     if (header := HEADER.match(text)) is None:

@@ -6,8 +6,6 @@ The views are those of the authors of MVCNN (Su et al., ICCV 2015) for ModelNet4
 
 # F faces; V vertices; P = (size * SUPERSAMPLING)^2 rays of one view.
 
-from functools import cache
-
 import numpy as np
 import numpy.typing as npt
 
@@ -48,17 +46,12 @@ def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes
     scene = EmbreeScene()
     TriangleMesh(scene, triangles.astype(np.float32))
     normals = _normals(triangles)
-    return np.stack([_view(camera, scene, corners, normals, size) for camera in cameras()])
+    return np.stack([_view(camera(view), scene, corners, normals, size) for view in range(VIEWS)])
 
 
-@cache
-def cameras() -> tuple[Floats, ...]:
-    """Axes of each camera, shape (3, 3): to its right, up, and from the object toward it."""
-    return tuple(_camera(FRONT + 360 * k / VIEWS) for k in range(VIEWS))
-
-
-def _camera(azimuth: float) -> Floats:
-    around, above = np.radians(azimuth), np.radians(ELEVATION)
+def camera(view: int) -> Floats:
+    """Axes of the camera of a view, shape (3, 3): to its right, up, and from the object toward it."""
+    around, above = np.radians(FRONT + 360 * view / VIEWS), np.radians(ELEVATION)
     toward = np.array([np.cos(around) * np.cos(above), np.sin(around) * np.cos(above), np.sin(above)])
     right = np.array([-np.sin(around), np.cos(around), 0])
     return np.stack([right, np.cross(toward, right), toward])
@@ -72,12 +65,12 @@ def _normals(triangles: Floats) -> Floats:
     return normals
 
 
-def _view(camera: Floats, scene: object, corners: Floats, normals: Floats, size: int) -> Bytes:
+def _view(axes: Floats, scene: object, corners: Floats, normals: Floats, size: int) -> Bytes:
     """One picture, (1, size, size)."""
-    directions = _rays(camera, corners, size * SUPERSAMPLING)
-    origins = np.broadcast_to((DISTANCE * camera[2]).astype(np.float32), directions.shape)
+    directions = _rays(axes, corners, size * SUPERSAMPLING)
+    origins = np.broadcast_to((DISTANCE * axes[2]).astype(np.float32), directions.shape)
     hits = scene.run(origins.copy(), directions)  # type: ignore[attr-defined]  # (P,): a face, or -1
-    light = np.array(LIGHT) @ camera / np.linalg.norm(LIGHT)
+    light = np.array(LIGHT) @ axes / np.linalg.norm(LIGHT)
     shades = np.zeros(len(hits), dtype=np.float32)
     seen = hits >= 0
     normal = normals[hits[seen]].astype(np.float32)
@@ -89,10 +82,10 @@ def _view(camera: Floats, scene: object, corners: Floats, normals: Floats, size:
     return picture[None]
 
 
-def _rays(camera: Floats, corners: Floats, count: int) -> npt.NDArray[np.float32]:
+def _rays(axes: Floats, corners: Floats, count: int) -> npt.NDArray[np.float32]:
     """Directions of the rays, row by row from the upper left: (count^2, 3), such that the object fills the frame."""
-    right, up, toward = camera
-    seen = corners @ camera.T
+    right, up, toward = axes
+    seen = corners @ axes.T
     projected = seen[:, :2] / (DISTANCE - seen[:, 2:])  # onto the plane at distance 1
     low, high = projected.min(axis=0), projected.max(axis=0)
     half = (1 + MARGIN) * (high - low).max() / 2

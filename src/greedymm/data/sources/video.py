@@ -1,6 +1,5 @@
 """Video files -> frames, and back."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,7 +19,7 @@ RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
 QUALITY = {"crf": "16", "preset": "veryfast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
 
 
-def read(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]) -> Bytes:
+def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]) -> Bytes:
     """Some frames of a video, resized with antialiasing.
 
     Decoding starts at the first frame, since often there is no other key frame, and ends with the last chosen one.
@@ -47,11 +46,12 @@ def read(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]
             stream = file.streams.video[0]
             stream.thread_type = "NONE"  # many processes share the cores
             for frame in _decoded(file.demux(stream)):
-                same = slice(bisect_left(chosen, count), bisect_right(chosen, count))
-                if same.start < same.stop:
+                same = np.flatnonzero(np.equal(chosen, count))
+                if len(same):
                     small: Any = reformatter.reformat(frame, size[1], size[0], "gbrp", interpolation="AREA")
-                    for channel in range(channels):
-                        frames[channel, same] = _plane(small, RGB[channel])
+                    for channel, plane in zip(range(channels), RGB, strict=False):
+                        rows = np.frombuffer(small.planes[plane], np.uint8).reshape(-1, small.planes[plane].line_size)
+                        frames[channel, same] = rows[: size[0], : size[1]]  # the rows in memory are padded
                 count += 1
                 if count > chosen[-1]:
                     break
@@ -60,12 +60,6 @@ def read(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]
     if count <= chosen[-1]:
         raise UnreadableError(f"{path.name}: it has {count} frames, and the list asks for {chosen[-1] + 1}")
     return frames
-
-
-def _plane(frame: Any, k: int) -> Bytes:
-    """One channel of a frame, (height, width), as a view: the rows in memory are padded."""
-    plane = frame.planes[k]
-    return np.frombuffer(plane, dtype=np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
 
 
 def _decoded(packets: Iterable[Any]) -> Iterator[Any]:
@@ -78,7 +72,7 @@ def _decoded(packets: Iterable[Any]) -> Iterator[Any]:
             yield frame
 
 
-def write(path: Path, frames: Bytes) -> None:
+def write_video(path: Path, frames: Bytes) -> None:
     """Write a video in H.264: (T, H, W, 3), or (T, H, W) as gray in three equal channels."""
     import av
 

@@ -73,7 +73,7 @@ def rays(name: str, side: str, seed: int) -> tuple[npt.NDArray[np.float64], npt.
     vertices = np.asarray(mesh(name, seed).vertices)
     center = (vertices.min(axis=0) + vertices.max(axis=0)) / 2
     corners = (vertices - center) / np.linalg.norm(vertices - center, axis=1).max()
-    return corners[mesh(name, seed).faces], renderer._rays(renderer.cameras()[VIEWS[side]], corners, 2 * SIZE)
+    return corners[mesh(name, seed).faces], renderer._rays(renderer.camera(VIEWS[side]), corners, 2 * SIZE)
 
 
 @cache
@@ -82,7 +82,7 @@ def triangles_met(name: str, side: str, seed: int) -> set[bytes]:
     triangles, directions = rays(name, side, seed)
     scene = EmbreeScene()
     TriangleMesh(scene, triangles.astype(np.float32))
-    origin = renderer.DISTANCE * renderer.cameras()[VIEWS[side]][2]
+    origin = renderer.DISTANCE * renderer.camera(VIEWS[side])[2]
     hits = scene.run(np.tile(origin.astype(np.float32), (len(directions), 1)), directions)
     return {triangle.tobytes() for triangle in triangles[np.unique(hits[hits >= 0])]}
 

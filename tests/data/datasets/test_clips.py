@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from greedymm.data.datasets.nvgesture import Clip, hold_out_subjects, missing_files, read_frames, read_list
 from greedymm.data.samples import Broken
-from greedymm.data.sources import video
-from greedymm.data.sources.clips import Clip, frames, hold_out_subjects, missing_error, present, read_list
+from greedymm.data.sources.video import write_video
 from greedymm.errors import GreedymmError
 
 LINE = "path:./Video_data/class_01/subject3_r0 depth:sk_depth:146:226 color:sk_color:146:226 label:1"
@@ -89,27 +89,13 @@ def test_an_empty_list_and_one_that_is_not_text_are_named(tmp_path: Path) -> Non
 # -- Missing files ------------------------------------------------------------------------------------------
 
 
-def test_a_clip_is_present_if_both_of_its_videos_are(tmp_path: Path) -> None:
+def test_both_videos_of_a_clip_must_exist(tmp_path: Path) -> None:
     clips = read_list(listed(tmp_path, *(LINE.replace("subject3", f"subject{k}") for k in range(4))), "sk_color")
     for path in (clips[0].depth, clips[0].color, clips[1].depth, clips[2].color):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
 
-    assert present(clips) == ([clips[0]], [clips[1].color, clips[2].depth, clips[3].depth, clips[3].color])
-
-
-@pytest.mark.parametrize("count", [1, 20, 21])
-def test_missing_files_are_listed_at_once_and_all_of_them_are_in_the_log(
-    count: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    missing = [Path(f"data/{k}.avi") for k in range(count)]
-
-    first, *lines = str(missing_error(missing, "Get them.")).splitlines()
-
-    assert first == f"{count} files are missing:"
-    assert lines[: min(count, 20)] == [f"  {path}" for path in missing[:20]]
-    assert lines[min(count, 20) :] == ["  and 1 more; the log lists all"] * (count > 20) + ["Get them."]
-    assert caplog.messages == [str(path) for path in missing]
+    assert missing_files(clips) == [clips[1].color, clips[2].depth, clips[3].depth, clips[3].color]
 
 
 # -- Frames -------------------------------------------------------------------------------------------------
@@ -121,14 +107,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     folder = tmp_path_factory.mktemp("clip")
     brighter = (np.arange(12, dtype=np.uint8) * 20)[:, None, None] + np.zeros((1, 24, 32), dtype=np.uint8)
     clip = Clip("class_01/subject3_r0", 1, 3, folder / "sk_depth.avi", folder / "sk_color.avi", (0, 12))
-    video.write(clip.color, brighter)
-    video.write(clip.depth, 240 - brighter)
+    write_video(clip.color, brighter)
+    write_video(clip.depth, 240 - brighter)
     return clip
 
 
 def numbers(clip: Clip, count: int) -> list[int]:
     """Numbers of the frames that are read, the same of both videos."""
-    found = frames(clip, count, SIZE)
+    found = read_frames(clip, count, SIZE)
     assert not isinstance(found, Broken)
     color, depth = found
     assert (color.shape, depth.shape) == ((3, count, *SIZE), (1, count, *SIZE))
@@ -150,7 +136,7 @@ def test_frames_are_evenly_over_the_window_at_the_same_times_in_both_videos(clip
 
 
 def test_a_window_past_the_end_of_a_video_is_broken_with_the_reason(clip: Clip) -> None:
-    found = frames(clip._replace(window=(0, 13)), 3, SIZE)
+    found = read_frames(clip._replace(window=(0, 13)), 3, SIZE)
 
     assert found == Broken("class_01/subject3_r0", "sk_color.avi: it has 12 frames, and the list asks for 13")
 
@@ -160,7 +146,7 @@ def test_a_video_that_cannot_be_decoded_is_broken_with_its_name(which: str, clip
     bad = tmp_path / f"sk_{which}.avi"
     bad.write_bytes(getattr(clip, which).read_bytes()[:3000][::-1])
 
-    found = frames(clip._replace(depth=bad) if which == "depth" else clip._replace(color=bad), 3, SIZE)
+    found = read_frames(clip._replace(depth=bad) if which == "depth" else clip._replace(color=bad), 3, SIZE)
 
     assert isinstance(found, Broken)
     assert found.name == "class_01/subject3_r0"

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from greedymm.data.datasets.modelnet40 import find_objects, read_pictures
 from greedymm.data.samples import UnreadableError
-from greedymm.data.sources.pictures import group_by_object, order_views, read
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -36,47 +36,51 @@ def file(tmp_path: Path) -> Path:
 # -- Names --------------------------------------------------------------------------------------------------
 
 
-def test_views_are_ordered_by_their_numbers_object_by_object_in_either_pattern() -> None:
-    for names in (MVCNN, WHITE):
-        others = [name.replace("chair_0001", "chair_0001.old") for name in names]
+def test_views_are_ordered_by_their_numbers_object_by_object_in_either_pattern(tmp_path: Path) -> None:
+    folder = tmp_path / "chair" / "train"
+    folder.mkdir(parents=True)
+    objects = {
+        name: [pattern.replace("chair_0001", name) for pattern in names]
+        for name, names in {"a": MVCNN, "a.old": MVCNN, "b": WHITE, "b.old": WHITE}.items()
+    }
+    for names in objects.values():
+        for name in names:
+            (folder / name).touch()
 
-        objects, unknown = group_by_object(Path("chair", name) for name in [*reversed(names), *others])
+    items, broken = find_objects(tmp_path, "pictures")
 
-        assert unknown == []
-        assert {name: order_views(views) for name, views in objects.items()} == {
-            "chair_0001": tuple(Path("chair", name) for name in names),
-            "chair_0001.old": tuple(Path("chair", name) for name in others),
-        }
-
-
-def test_files_whose_names_fit_no_pattern_are_returned() -> None:
-    names = ["chair.png", "chair.obj.png", "chair.obj.shaded_v1.png", "chair.obj.shaded_v0001.png"]
-    names += ["chair.obj_whiteshaded_v001.png", "chair.obj.shaded_v001.png.bak", ".obj.shaded_v001.png"]
-
-    assert group_by_object(map(Path, names)) == ({}, [Path(name) for name in names])
+    assert broken == []
+    assert {item.name: [file.name for file in item.files] for item in items} == objects
 
 
-def test_a_missing_view_is_named() -> None:
-    for names in (MVCNN, WHITE):
-        for view in range(12):
-            objects, _ = group_by_object(Path(name) for k, name in enumerate(names) if k != view)
-            with pytest.raises(UnreadableError, match=rf"1 of its 12 views are missing, the first is view {view}$"):
-                order_views(objects["chair_0001"])
-
-
+UNKNOWN = [
+    "chair.png",
+    "chair.obj.png",
+    "chair.obj.shaded_v1.png",
+    "chair.obj.shaded_v0001.png",
+    "chair.obj_whiteshaded_v001.png",
+]
 SPOILT = {
-    "MVCNN's from 0": ([f"a.obj.shaded_v{k:03d}.png" for k in range(12)], "1 of its 12 views are missing.* 11"),
-    "a thirteenth": ([f"a.obj_v{k:04d}.png" for k in range(13)], "it has 13 views, not 12"),
-    "both patterns": ([*MVCNN, *WHITE], "it has 24 views, not 12"),
-    "six in each pattern": ([*MVCNN[:6], *WHITE[:6]], "6 of its 12 views are missing.* 6"),
-}
+    "one missing": ([name for k, name in enumerate(WHITE) if k != 5], "its views are 0, 1, 2, 3, 4, 6, 7"),
+    "MVCNN's from 0": ([f"a.obj.shaded_v{k:03d}.png" for k in range(12)], "its views are -1, 0, 1"),
+    "a thirteenth": ([f"a.obj_v{k:04d}.png" for k in range(13)], "10, 11, 12; each of 0 to 11 is needed once"),
+    "both patterns": ([*MVCNN, *WHITE], "its views are 0, 0, 1, 1"),
+    "six in each pattern": ([*MVCNN[:6], *WHITE[:6]], "5, 5; each of 0 to 11 is needed once"),
+} | {name: ([name], "its name fits no pattern") for name in UNKNOWN}
 
 
-def test_another_set_of_views_than_the_twelve_is_refused() -> None:
-    for names, reason in SPOILT.values():
-        objects, _ = group_by_object(map(Path, names))
-        with pytest.raises(UnreadableError, match=reason):
-            order_views(*objects.values())
+def test_another_set_of_views_than_the_twelve_and_other_names_are_broken_with_the_reason(tmp_path: Path) -> None:
+    for k, (names, reason) in enumerate(SPOILT.values()):
+        folder = tmp_path / str(k) / "chair" / "test"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).touch()
+
+        items, (broken, *more) = find_objects(tmp_path / str(k), "pictures")
+
+        assert (items, more) == ([], [])
+        assert broken.name.startswith("chair/test/")
+        assert reason in broken.reason
 
 
 # -- Kinds of pixels ----------------------------------------------------------------------------------------
@@ -96,27 +100,27 @@ def test_gray_pictures_are_read_as_they_are(tmp_path: Path) -> None:
     gray = noise(3, 8, 8)
     files = [save(tmp_path / f"{k}.png", picture) for k, picture in enumerate(gray)]
 
-    np.testing.assert_array_equal(read(files), gray[:, None], strict=True)
-    np.testing.assert_array_equal(read(files, color=True), gray[:, None].repeat(3, axis=1), strict=True)
+    np.testing.assert_array_equal(read_pictures(files), gray[:, None], strict=True)
+    np.testing.assert_array_equal(read_pictures(files, color=True), gray[:, None].repeat(3, axis=1), strict=True)
 
 
 def test_colors_are_kept_or_become_gray_by_luminance(file: Path) -> None:
     colors = noise(8, 8, 3)
     save(file, colors)
 
-    np.testing.assert_array_equal(read([file], color=True), colors.transpose(2, 0, 1)[None], strict=True)
-    assert nearly(read([file]), luminance(colors)[None, None])
+    np.testing.assert_array_equal(read_pictures([file], color=True), colors.transpose(2, 0, 1)[None], strict=True)
+    assert nearly(read_pictures([file]), luminance(colors)[None, None])
 
 
 def test_a_palette_is_looked_up_and_two_tones_are_black_and_white(file: Path) -> None:
     picture = Image.fromarray(noise(8, 8, 3)).quantize(16)
     picture.save(file)
     expected = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)[None]
-    np.testing.assert_array_equal(read([file], color=True), expected)
+    np.testing.assert_array_equal(read_pictures([file], color=True), expected)
 
     tones = noise(8, 8) > 127
     save(file, tones)
-    np.testing.assert_array_equal(read([file]), 255 * tones[None, None].astype(np.uint8), strict=True)
+    np.testing.assert_array_equal(read_pictures([file]), 255 * tones[None, None].astype(np.uint8), strict=True)
 
 
 @pytest.mark.parametrize("channels", [1, 3], ids=["gray", "colors"])
@@ -128,7 +132,7 @@ def test_a_transparent_background_is_black_whatever_color_it_hides(channels: int
         save(file, np.concatenate([shown, np.where(opaque, np.uint8(255), np.uint8(0))], axis=2))
 
         expected = np.where(opaque, object_, 0).repeat(3 // channels, axis=2).transpose(2, 0, 1)[None]
-        np.testing.assert_array_equal(read([file], color=True), expected)
+        np.testing.assert_array_equal(read_pictures([file], color=True), expected)
 
 
 def test_a_transparent_color_of_a_palette_or_of_a_gray_picture_is_black(tmp_path: Path) -> None:
@@ -138,15 +142,15 @@ def test_a_transparent_color_of_a_palette_or_of_a_gray_picture_is_black(tmp_path
     palette = Image.fromarray(gray).quantize(2)
     palette.save(two, transparency=int(np.asarray(palette)[0, 0]))
 
-    np.testing.assert_array_equal(read([one])[0, 0], np.where(gray == 255, 0, 90))
-    np.testing.assert_array_equal(read([two])[0, 0], np.where(gray == gray[0, 0], 0, gray))
+    np.testing.assert_array_equal(read_pictures([one])[0, 0], np.where(gray == 255, 0, 90))
+    np.testing.assert_array_equal(read_pictures([two])[0, 0], np.where(gray == gray[0, 0], 0, gray))
 
 
 def test_a_gray_picture_of_16_bits_is_refused(file: Path) -> None:
     save(file, noise(8, 8).astype(np.uint16) * 257)
 
     with pytest.raises(UnreadableError, match=rf"{WHITE[0]}: its pixels have mode 'I;16'"):
-        read([file])
+        read_pictures([file])
 
 
 # -- Sizes --------------------------------------------------------------------------------------------------
@@ -155,16 +159,16 @@ def test_a_gray_picture_of_16_bits_is_refused(file: Path) -> None:
 def test_pictures_are_resized_to_the_size_asked_for(tmp_path: Path) -> None:
     files = [save(tmp_path / f"{n}.png", noise(n, n, 3)) for n in (5, 8, 12)]
 
-    assert read(files, 8).shape == (3, 1, 8, 8)
-    assert read(files, 8, color=True).shape == (3, 3, 8, 8)
-    np.testing.assert_array_equal(read(files, 8, color=True)[1], noise(8, 8, 3).transpose(2, 0, 1))
-    assert read(files).shape == (3, 1, 5, 5)
+    assert read_pictures(files, 8).shape == (3, 1, 8, 8)
+    assert read_pictures(files, 8, color=True).shape == (3, 3, 8, 8)
+    np.testing.assert_array_equal(read_pictures(files, 8, color=True)[1], noise(8, 8, 3).transpose(2, 0, 1))
+    assert read_pictures(files).shape == (3, 1, 5, 5)
 
 
 def test_a_fine_checkerboard_becomes_even_gray(file: Path) -> None:
     save(file, (255 * (np.indices((64, 64)).sum(axis=0) % 2)).astype(np.uint8))
 
-    small = read([file], 16)[0, 0]
+    small = read_pictures([file], 16)[0, 0]
 
     assert (np.abs(small[2:-2, 2:-2].astype(int) - 127) <= 2).all()  # without antialiasing: 0 or 255
 
@@ -175,14 +179,14 @@ def test_what_hides_behind_transparency_does_not_bleed_into_a_smaller_picture(fi
     picture[8:24, 8:24] = (100, 100, 100, 255)
     save(file, picture)
 
-    assert read([file], 8).max() < 125  # LANCZOS overshoots a little; the hidden white would show
+    assert read_pictures([file], 8).max() < 125  # LANCZOS overshoots a little; the hidden white would show
 
 
 def test_a_picture_that_is_not_square_is_refused_by_name(file: Path) -> None:
     save(file, noise(8, 9))
 
     with pytest.raises(UnreadableError, match=f"{WHITE[0]}: 9 x 8 pixels is not square"):
-        read([file])
+        read_pictures([file])
 
 
 # -- Broken -------------------------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ def test_a_file_that_is_not_png_is_refused_by_name_in_one_line(file: Path) -> No
     for content in [file.read_bytes(), b"\n" * 100, *NOT_PNG.values()]:
         file.write_bytes(content)
         with pytest.raises(UnreadableError, match=rf"^{WHITE[0]}: no complete PNG file .*$"):
-            read([file])
+            read_pictures([file])
 
 
 def test_no_beginning_of_a_file_passes_for_the_whole(file: Path) -> None:
@@ -222,20 +226,20 @@ def test_no_beginning_of_a_file_passes_for_the_whole(file: Path) -> None:
     for length in range(0, len(whole) - 4, 3):  # the last four are the checksum of its end, which holds nothing
         file.write_bytes(whole[:length])
         with pytest.raises(UnreadableError, match="no complete PNG file"):
-            read([file])
+            read_pictures([file])
 
 
 @pytest.mark.slow
 def test_no_flipped_byte_changes_a_picture_in_silence(file: Path) -> None:
     whole = png()
     file.write_bytes(whole)
-    expected = read([file], color=True)
+    expected = read_pictures([file], color=True)
 
     refused = 0
     for at in range(len(whole)):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :])
         try:
-            np.testing.assert_array_equal(read([file], color=True), expected)
+            np.testing.assert_array_equal(read_pictures([file], color=True), expected)
         except UnreadableError:
             refused += 1
 
@@ -247,4 +251,4 @@ def test_the_broken_one_of_many_is_named(tmp_path: Path) -> None:
     files[7].write_bytes(files[7].read_bytes()[:-30])
 
     with pytest.raises(UnreadableError, match=f"^{WHITE[7]}: "):
-        read(files)
+        read_pictures(files)
