@@ -24,7 +24,6 @@ from greedymm.seeding import seed_everything
 from greedymm.settings import Execution, Inputs, MethodSettings
 from greedymm.training.fit import Fit
 from greedymm.training.networks import make_method
-from greedymm.training.services import Services
 from greedymm.training.step import Steps
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -114,8 +113,7 @@ class Training:
 
     def start(self, epoch: int) -> None:
         """Prepare an epoch."""
-        fit = self.fit
-        fit.method.start_epoch(epoch, Services(fit.model, self.train, self.val, fit.optimizer, fit.settings))
+        self.fit.method.start_epoch(epoch, self.train, self.val, self.fit.optimizer)
 
     def steps(self, batches: Sequence[Any] | None = None, epoch: int = 0) -> Steps:
         """Train on batches; None: on all."""

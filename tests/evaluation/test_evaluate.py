@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from greedymm.errors import GreedymmError
-from greedymm.evaluation.evaluate import compute_measures, evaluate_snapshots, required_passes
+from greedymm.evaluation.evaluate import compute_measures, evaluate_snapshots, predict_split, required_passes
 from greedymm.evaluation.measures.shapley import Settings as Shapley
 from greedymm.evaluation.measures.utilization import Settings as Utilization
-from greedymm.evaluation.predictions import predict_split
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MeasureSettings
 
@@ -210,7 +209,7 @@ def test_logits_that_are_not_finite_are_refused() -> None:
 
 
 def test_a_measure_whose_pass_the_fusion_cannot_make_is_refused_by_name() -> None:
-    with pytest.raises(GreedymmError, match=r"measure 'gates' needs the pass 'averaged' with mode.*can: detach, hears"):
+    with pytest.raises(GreedymmError, match=r"measure 'gates' needs passes with mode.*can: detach, hears"):
         required_passes(tiny.network(joint=True), (Gates(name="gates"),), NAMES[2])
 
     required_passes(tiny.network(), (Gates(name="gates"),), NAMES[2])
@@ -223,7 +222,7 @@ def test_two_measures_cannot_give_one_value_or_mean_two_things_by_one_pass(monke
     with pytest.raises(GreedymmError, match=r"measure 'gates': values accuracy_m0 exist already"):
         compute_measures(frame(BY_HAND), both, NAMES[2])
     monkeypatch.setattr(sys.modules[__name__], "passes", lambda *_: {"cut": Pass(present=torch.tensor([True, False]))})
-    with pytest.raises(GreedymmError, match=r"measure 'gates': another measure has a different pass 'cut'"):
+    with pytest.raises(GreedymmError, match=r"two measures have different passes 'cut'; rename that of 'gates'"):
         required_passes(tiny.network(), both, NAMES[2])
 
 

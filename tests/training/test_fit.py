@@ -229,16 +229,13 @@ class Broken(tiny.Split):
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_where_and_what_to_try(
     tmp_path: Path, epoch: int, batch: int, value: float
 ) -> None:
-    losses = Steps.joined(tiny.run(tmp_path / "whole.pt").go().steps).loss.tolist()
     run = tiny.run(tmp_path / "broken.pt")
-    step = 5 * epoch + batch + 1  # counted from 1
 
     with pytest.raises(GreedymmError) as caught:
         run.fit.run(Broken(run.train, value, epoch, batch), run.val, lambda _row, _timing: None)
 
     message = str(caught.value)
-    assert f"loss of step {step} is nan" in message
-    assert (f"last finite loss was {losses[step - 2]:.4g}" if step > 1 else "no loss before it was finite") in message
+    assert f"the loss is nan in epoch {epoch + 1}, step {batch + 1}" in message
     assert "lower training.learning_rate (now 0.1)" in message
     assert "batch_size" in message
 
@@ -257,7 +254,7 @@ def test_weights_that_the_last_step_of_an_epoch_broke_are_never_kept_as_the_best
     settings = tiny.TRAINING.model_copy(update={"epochs": 1, "learning_rate": 1e38})
     run = tiny.run(state, training=settings, samples=6)  # one step: its own loss is finite
 
-    with pytest.raises(GreedymmError, match="loss of validation after step 1 is"):
+    with pytest.raises(GreedymmError, match="in epoch 1, validation"):
         run.go()
 
 

@@ -3,7 +3,7 @@ import tiny
 import torch
 from torch import Tensor
 
-from greedymm.gap import modality_gap
+from greedymm.modalities import modality_gap
 from greedymm.training.speed import ConditionalLearningSpeed
 
 REGULAR, RE_BALANCING = torch.tensor(True), torch.tensor(False)

@@ -1,15 +1,113 @@
-"""A trained network + batches -> predictions of all passes that the measures need -> values of the measures."""
+"""A trained network + batches -> one table of predictions -> measures.
+
+The table has one row per sample: columns `split`, `id`, `label`, then predicted classes: `mean` of the network, and one
+column per branch with the name of its modality. Columns of another pass than the full one end with `_<pass>`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import torch
 from torch import Tensor
 
 from greedymm.errors import GreedymmError
-from greedymm.evaluation.predictions import Batch, accuracy_by_head, predict_split
-from greedymm.models.network import MultimodalNetwork, Pass
+from greedymm.models.network import Batch, MultimodalNetwork, Pass
 from greedymm.params.plugins import module_of
 from greedymm.settings import MeasureSettings
+
+NETWORK = "mean"  # the network's own prediction
+FULL = ""  # name of the full pass
+
+
+# -- Predictions --------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def predict_logits(network: MultimodalNetwork, batches: Iterable[Batch], how: Pass = Pass()) -> Tensor:  # noqa: B008
+    """Logits of the network, then of each branch: (N, 1 + M, classes).
+
+    Raises:
+        GreedymmError: if a logit is not finite.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    how = Pass._make(option.to(device) if isinstance(option, Tensor) else option for option in how)
+    outputs = (network(inputs, how) for inputs, _ in batches)
+    logits = torch.cat([torch.stack([output.logits, *output.branches], dim=1) for output in outputs])
+    if not logits.isfinite().all():
+        raise GreedymmError("the network's logits are not finite: was it cut before its means were recorded?")
+    return logits
+
+
+def predict_split(
+    network: MultimodalNetwork,
+    batches: Iterable[Batch],
+    samples: pd.DataFrame,
+    modalities: Sequence[str],
+    passes: Mapping[str, Pass],
+) -> pd.DataFrame:
+    """The table of predictions of a split.
+
+    Args:
+        network: trained, with recorded means.
+        batches: the split, in the order of `samples`; read once for each pass.
+        samples: columns split, id and label.
+        modalities: M names, m0 first.
+        passes: by name, in addition to the full pass.
+
+    Raises:
+        GreedymmError: if a logit is not finite.
+    """
+    frames = [samples]
+    for name, how in {FULL: Pass(), **passes}.items():
+        predicted = predict_logits(network, batches, how).argmax(dim=2).cpu().numpy().astype(np.int16)
+        frames.append(pd.DataFrame(predicted, columns=[column(head, name) for head in (NETWORK, *modalities)]))
+    return pd.concat(frames, axis=1)
+
+
+def predict_probabilities(
+    network: MultimodalNetwork,
+    batches: Iterable[Batch],
+    samples: pd.DataFrame,
+    modalities: Sequence[str],
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """Predictions of the network and of each branch with probabilities: one row per sample and head.
+
+    Args:
+        network, batches, samples, modalities: as for `predict_split`.
+        classes: names.
+
+    Returns:
+        Columns split, id, label (a name), head (`mean` or a modality; for one modality only the latter), predicted
+        (a name), and `p_<class>` for each class, in [0, 1]: the softmax of the head's logits.
+
+    Raises:
+        GreedymmError: if a logit is not finite.
+    """
+    probabilities, names = predict_logits(network, batches).softmax(dim=2).cpu().numpy(), np.array(classes)
+    heads = list(enumerate((NETWORK, *modalities)))[0 if len(modalities) > 1 else 1 :]
+    frames = []
+    for index, head in heads:
+        p = probabilities[:, index]  # (N, classes)
+        frame = samples.assign(label=names[samples["label"]], head=head, predicted=names[p.argmax(axis=1)])
+        frames.append(frame.assign(**{f"p_{name}": p[:, c] for c, name in enumerate(classes)}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def column(head: str, name: str = FULL) -> str:
+    """Column of a head, `mean` or a modality, in a pass."""
+    return f"{head}_{name}" if name else head
+
+
+def is_correct(table: pd.DataFrame, head: str, name: str = FULL) -> npt.NDArray[np.bool_]:
+    """Whether a head's prediction in a pass is correct: bool (N,)."""
+    return (table[column(head, name)] == table["label"]).to_numpy()
+
+
+# -- Measures -----------------------------------------------------------------------------------------------
 
 
 def required_passes(
@@ -23,22 +121,16 @@ def required_passes(
     passes: dict[str, Pass] = {}
     for measure in measures if len(modalities) > 1 else ():
         for name, how in module_of(measure).passes(measure, modalities).items():
-            if missing := how.uses - network.supports:
-                raise GreedymmError(
-                    f"measure '{measure.name}' needs the pass '{name}' with {', '.join(sorted(missing))}, which the"
-                    f" fusion cannot make; it can: {', '.join(sorted(network.supports))}. Delete it from `measures`"
-                )
-            if not passes.setdefault(name, how).equals(how):
-                raise GreedymmError(
-                    f"measure '{measure.name}': another measure has a different pass '{name}'; rename it"
-                )
+            network.require(how.uses, f"measure '{measure.name}'")
+            if repr(passes.setdefault(name, how)) != repr(how):
+                raise GreedymmError(f"two measures have different passes '{name}'; rename that of '{measure.name}'")
     return passes
 
 
 def compute_measures(
     table: pd.DataFrame, measures: Sequence[MeasureSettings], modalities: Sequence[str]
 ) -> dict[str, float | None]:
-    """Accuracies and the values of all measures on one split.
+    """Accuracies of the network and of each branch, in [0, 1], and the values of all measures on one split.
 
     Returns:
         Values by name; None where a value is undefined.
@@ -46,8 +138,11 @@ def compute_measures(
     Raises:
         GreedymmError: if two values have the same name.
     """
-    values = accuracy_by_head(table, modalities)
-    for measure in measures if len(modalities) > 1 else ():
+    values: dict[str, float | None] = {"accuracy": float(is_correct(table, NETWORK).mean())}
+    if len(modalities) == 1:
+        return values
+    values |= {f"accuracy_{m}": float(is_correct(table, m).mean()) for m in modalities}
+    for measure in measures:
         computed = module_of(measure).compute(measure, table, modalities)
         if duplicates := sorted(values.keys() & computed):
             raise GreedymmError(f"measure '{measure.name}': values {', '.join(duplicates)} exist already; rename them")

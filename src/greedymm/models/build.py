@@ -42,37 +42,34 @@ def build(
         head_module.add_branch(branch.width)
         branch.initialize()
         modules.append(branch)
-    if fusion is None or fusion.late:
-        late = None if fusion is None else module_of(fusion).build(fusion, [branch.width for branch in modules])
-        head_module.finish(late)
-        return use_channels_last(MultimodalNetwork(modules, head_module))
-    for branch, stages in zip(modules, fuse_after, strict=True):
-        if any(not 1 <= stage <= len(branch.stages) for stage in stages):
-            raise GreedymmError(f"fuse_after: a branch has stages 1 to {len(branch.stages)}, not {list(stages)}")
-    head_module.finish(None)
+    if fusion is not None and fusion.late:
+        head_module.finish(module_of(fusion).build(fusion, [branch.width for branch in modules]))
+    else:
+        head_module.finish(None)
     fusions: list[Fusion] = []
     for stages in zip(*fuse_after, strict=True):
+        assert fusion is not None
+        for branch, stage in zip(modules, stages, strict=True):
+            if not 1 <= stage <= len(branch.stages):
+                raise GreedymmError(f"fuse_after: a branch has stages 1 to {len(branch.stages)}, not {stage}")
         widths = [branch.widths[stage - 1] for branch, stage in zip(modules, stages, strict=True)]
         fusions.append(module_of(fusion).build(fusion, widths))
-    return use_channels_last(MultimodalNetwork(modules, head_module, fusions, fuse_after))
-
-
-def use_channels_last(network: MultimodalNetwork) -> MultimodalNetwork:
-    """Store the weights of convolutions in the memory format that is fastest on a CPU."""
-    contiguous = [conv for conv in network.modules() if isinstance(conv, nn.Conv2d) and _corrupts_memory(conv)]
-    for conv in contiguous:
-        conv.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
-    excluded = {id(conv.weight) for conv in contiguous}
-    for weight in network.parameters():
-        if weight.dim() in CHANNELS_LAST and id(weight) not in excluded:
-            # `contiguous` would not change the strides of a weight with one channel. They set the format of the output.
-            weight.data = weight.data.to(memory_format=CHANNELS_LAST[weight.dim()])
+    network = MultimodalNetwork(modules, head_module, fusions, fuse_after)
+    use_channels_last(network)
     return network
 
 
-def _corrupts_memory(conv: nn.Conv2d) -> bool:
-    """Whether oneDNN's backward pass on channels-last images writes out of bounds on CPUs without AVX-512.
+def use_channels_last(network: nn.Module) -> None:
+    """Store the weights of convolutions in the memory format that is fastest on a CPU.
 
-    Observed with torch 2.14.1 for strided 1 x 1 convolutions of 4 channels, never for multiples of 8.
+    On CPUs without AVX-512, oneDNN's backward pass on channels-last images writes out of bounds. This was observed with
+    torch 2.14.1 for strided 1 x 1 convolutions of 4 channels, never for multiples of 8. Such images stay contiguous.
     """
-    return conv.kernel_size == (1, 1) and bool(conv.in_channels % 8 or conv.out_channels % 8)
+    for conv in network.modules():
+        if not isinstance(conv, nn.Conv2d | nn.Conv3d):
+            continue
+        if conv.kernel_size == (1, 1) and (conv.in_channels % 8 or conv.out_channels % 8):
+            conv.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
+        else:
+            # `contiguous` would not change the strides of a weight with one channel. They set the format of the output.
+            conv.weight.data = conv.weight.data.to(memory_format=CHANNELS_LAST[conv.weight.dim()])

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from greedymm.errors import GreedymmError
 
+Batch = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; labels (B,)
+
 
 class Output(NamedTuple):
     """Result of one forward pass."""
@@ -39,15 +41,6 @@ class Pass(NamedTuple):
     def uses(self) -> frozenset[str]:
         """Names of the fields that are not at their defaults."""
         return frozenset(name for name, value in self._asdict().items() if value is not None and value is not False)
-
-    def equals(self, other: "Pass") -> bool:
-        """Whether two passes have the same options."""
-        pairs = zip(self, other, strict=True)
-        return all(torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a is b for a, b in pairs)
-
-    def to(self, device: torch.device) -> "Pass":
-        """Copy all tensors to a device."""
-        return Pass._make(value.to(device) if isinstance(value, Tensor) else value for value in self)
 
     def hears_by_sample(self) -> Tensor | None:
         """`hears` without absent modalities: bool (1 or B, M, M); None: each branch hears all others."""
@@ -197,8 +190,8 @@ class MultimodalNetwork(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor], how: Pass = Pass()) -> Output:  # noqa: B008  immutable
         """Compute the logits of the network and of each branch from inputs (B, channels, *s_k) of each modality."""
-        if how.uses and (missing := how.uses - self.supports):  # most passes use nothing
-            raise GreedymmError(f"the fusion cannot make a pass with {', '.join(sorted(missing))}")
+        if how.uses:  # most passes use nothing
+            self.require(how.uses, "this call")
         hears, features, starts = how.hears_by_sample(), list(inputs), (0,) * len(inputs)
         for stops, fusion in zip_longest(self._stops, self.fusions):
             features = [b(h, i, j) for b, h, i, j in zip(self.branches, features, starts, stops, strict=True)]
@@ -212,11 +205,19 @@ class MultimodalNetwork(nn.Module):
             return output
         return output._replace(logits=self.decide(output))
 
-    @property
-    def supports(self) -> frozenset[str]:
-        """Fields of `Pass` that every fusion implements."""
-        late = [part.supports for part in self.head.children() if isinstance(part, LateFusion)]
-        return frozenset(Pass._fields).intersection(*late, *(fusion.supports for fusion in self.fusions))
+    def require(self, fields: frozenset[str], user: str) -> None:
+        """Check that every fusion implements some fields of `Pass`.
+
+        Raises:
+            GreedymmError: if one does not. The message begins with `user`.
+        """
+        fusions = [part for part in self.modules() if isinstance(part, Fusion | LateFusion)]
+        supported = frozenset(Pass._fields).intersection(*(fusion.supports for fusion in fusions))
+        if missing := fields - supported:
+            raise GreedymmError(
+                f"{user} needs passes with {', '.join(sorted(missing))}, which the fusion cannot make; it can:"
+                f" {', '.join(sorted(supported))}. Delete it from the params, or change the fusion"
+            )
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters by group; a group can be empty."""
@@ -234,14 +235,13 @@ class MultimodalNetwork(nn.Module):
         Raises:
             GreedymmError: if a group does not exist or is empty.
         """
-        groups = self.groups()
-        if empty := [name for name in names if not groups.get(name)]:
-            available = ", ".join(name for name, parameters in groups.items() if parameters)
-            raise GreedymmError(f"the network has no parameters {', '.join(empty)}; it has: {available}")
+        groups = {name: parameters for name, parameters in self.groups().items() if parameters}
+        if missing := [name for name in names if name not in groups]:
+            raise GreedymmError(f"the network has no parameters {', '.join(missing)}; it has: {', '.join(groups)}")
         return [p for name in names for p in groups[name]]
 
     @torch.no_grad()
-    def record_means(self, batches: Iterable[tuple[list[Tensor], Tensor]]) -> None:
+    def record_means(self, batches: Iterable[Batch]) -> None:
         """Record the means that replace the other branches in a cut pass, in one pass over the training set."""
         self.eval()
         for fusion in self.fusions:

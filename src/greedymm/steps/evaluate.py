@@ -6,8 +6,7 @@ from greedymm import checkpoint
 from greedymm.data import batches
 from greedymm.data.hdf5 import DataFile
 from greedymm.device import prepare
-from greedymm.evaluation.evaluate import compute_measures, evaluate_snapshots, required_passes
-from greedymm.evaluation.predictions import predict_split
+from greedymm.evaluation.evaluate import compute_measures, evaluate_snapshots, predict_split, required_passes
 from greedymm.files import atomic_write, read, read_json, write_json
 from greedymm.run import Run
 from greedymm.settings import Execution

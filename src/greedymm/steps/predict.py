@@ -7,7 +7,7 @@ from greedymm.data import batches, inputs
 from greedymm.data.hdf5 import DataFile
 from greedymm.device import prepare
 from greedymm.errors import GreedymmError
-from greedymm.evaluation.predictions import predict_probabilities
+from greedymm.evaluation.evaluate import predict_probabilities
 from greedymm.files import atomic_write
 from greedymm.settings import Execution
 from greedymm.training.networks import load_network

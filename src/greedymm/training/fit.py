@@ -6,25 +6,25 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from tqdm import tqdm
 
 from greedymm import checkpoint
 from greedymm.errors import GreedymmError
-from greedymm.models.network import MultimodalNetwork
+from greedymm.models.network import Batch, MultimodalNetwork
 from greedymm.seeding import Generators
 from greedymm.settings import Training
 from greedymm.training.history import Row, history_row, timing_row
 from greedymm.training.methods.base import Method
-from greedymm.training.services import Batches, Services, make_optimizer
 from greedymm.training.speed import ConditionalLearningSpeed, side_parameters
-from greedymm.training.step import Batch, Step, Steps, count_correct, evaluate
+from greedymm.training.step import Batches, Step, Steps, count_correct, evaluate
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ class Fit:
         self.streams, self.state, self.identity = streams, state, identity
         measured = method.measures_speed and len(modalities) > 1 and side_parameters(network.groups(), 0)
         self.speed = ConditionalLearningSpeed(network) if measured else None
-        self.optimizer = make_optimizer(network, settings)
+        rate, momentum, decay = settings.learning_rate, settings.momentum, settings.weight_decay
+        self.optimizer: Optimizer = SGD(network.parameters(), rate, momentum, weight_decay=decay)
         self.scheduler = make_scheduler(self.optimizer, settings)
         self.progress = Progress()
 
@@ -83,13 +84,12 @@ class Fit:
         """
         if self.state.exists():
             self.resume()
-        finished_epochs = len(self.progress.history)
+        done, total = len(self.progress.history), self.settings.epochs
         # disable=None: a progress bar on a terminal, and one line per epoch elsewhere
-        with tqdm(total=self.settings.epochs, initial=finished_epochs, unit="epoch", disable=None) as bar:
+        with tqdm(total=total, initial=done, unit="epoch", disable=None) as bar:
             while not self.finished():
-                self.run_epoch(train, val)
+                row, timing = self.run_epoch(train, val)
                 self.save()
-                row, timing = self.progress.history[-1], self.progress.timing[-1]
                 on_epoch(row, timing)
                 bar.update()
                 bar.set_postfix(loss=row["train_loss"], val_accuracy=row["val_accuracy"])
@@ -102,34 +102,30 @@ class Fit:
         perfect = sum(row["train_accuracy"] == 1 for row in self.progress.history)
         return perfect >= self.settings.perfect_epochs or len(self.progress.history) >= self.settings.epochs
 
-    def run_epoch(self, train: Batches, val: Batches) -> None:
-        """Train for one epoch, validate, and add the results to the progress."""
+    def run_epoch(self, train: Batches, val: Batches) -> tuple[Row, Row]:
+        """Train for one epoch, validate, and add the results to the progress. Return the rows of history and timing."""
         progress, number, started = self.progress, len(self.progress.history), time.perf_counter()
         learning_rate, objective = self.optimizer.param_groups[0]["lr"], self.method.settings.objective
-        self.method.start_epoch(number, Services(self.model, train, val, self.optimizer, self.settings))
+        self.method.start_epoch(number, train, val, self.optimizer)
         steps = self.train_epoch(number, train)
         train_seconds = time.perf_counter() - started
         scores = evaluate(self.model, val)
-        progress.steps.append(steps)
-        # The validation loss is that of the weights after the last step.
-        losses = [
-            *(epoch.loss for epoch in progress.steps),
-            torch.tensor([scores.loss(objective)], dtype=torch.float64),
-        ]
-        check_finite(torch.cat(losses), learning_rate)
+        check_finite([*steps.loss.tolist(), scores.loss(objective)], number + 1, learning_rate)
         row = history_row(steps, scores, objective, self.modalities, measures_speed=self.speed is not None)
         row = {"epoch": number + 1, "learning_rate": learning_rate} | row
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(row["train_loss"])
         else:
             self.scheduler.step()
+        timing = timing_row(number + 1, time.perf_counter() - started, int(steps.samples.sum()) / train_seconds)
         progress.history.append(row)
-        rate = int(steps.samples.sum()) / train_seconds
-        progress.timing.append(timing_row(number + 1, time.perf_counter() - started, rate))
+        progress.timing.append(timing)
+        progress.steps.append(steps)
         if row["val_accuracy"] > progress.best.get("val_accuracy", -1):
             progress.best = {"epoch": number + 1, "val_accuracy": row["val_accuracy"], "model": self.weights()}
         if number + 1 in self.settings.snapshots:
             progress.snapshots[number + 1] = {name: w.cpu() for name, w in self.weights().items()}
+        return row, timing
 
     def train_epoch(self, number: int, train: Batches) -> Steps:
         """Train on the samples of the method's order, or on all of them, with the method's active branches."""
@@ -137,11 +133,12 @@ class Fit:
         with self.frozen(self.method.active(number)):
             if order is None:
                 return self.train_batches(number, train, len(train))
-            present = None if order.present is None else torch.split(order.present.to(self.method.device), size)
-            return self.train_batches(number, train.of(order.rows), math.ceil(len(order.rows) / size), present)
+            count = math.ceil(len(order.rows) / size)
+            present = repeat(None) if order.present is None else torch.split(order.present.to(self.method.device), size)
+            return self.train_batches(number, train.of(order.rows), count, present)
 
     def train_batches(
-        self, epoch: int, batches: Iterable[Batch], count: int, present: Sequence[Tensor] | None = None
+        self, epoch: int, batches: Iterable[Batch], count: int, present: Iterable[Tensor | None] = repeat(None)
     ) -> Steps:
         """Train on every batch once. `present`, bool (B, M) of each batch: modalities to keep; None: all.
 
@@ -151,8 +148,7 @@ class Fit:
         columns: list[tuple[Tensor, ...]] = []
         logs: list[dict[str, Tensor]] = []
         regular = torch.zeros((), dtype=torch.int64, device=self.method.device)
-        for number, (inputs, labels) in enumerate(batches):
-            kept = None if present is None else present[number]
+        for number, ((inputs, labels), kept) in enumerate(zip(batches, present, strict=False)):
             step = Step(self.model, self.optimizer, self.speed, epoch, number, count, inputs, labels, kept)
             self.method.training_step(step)
             mode = regular if step.mode is None else step.mode
@@ -166,9 +162,9 @@ class Fit:
     @contextmanager
     def frozen(self, active: Collection[int] | None) -> Iterator[None]:
         """Freeze the parameters of all branches that are not active; None: all branches are active."""
-        groups = self.model.groups()
-        frozen = set(range(len(self.modalities))) - set(active) if active is not None else set()
-        names = [name for k in frozen for name in (f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}")]
+        branches, groups = range(len(self.modalities)), self.model.groups()
+        inactive = [k for k in branches if active is not None and k not in active]
+        names = [name for k in inactive for name in (f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}")]
         parameters = [p for name in names for p in groups[name]]
         for p in parameters:
             p.requires_grad_(False)
@@ -182,11 +178,9 @@ class Fit:
 
     def save(self) -> None:
         """Save everything that the next epoch depends on."""
-        progress = self.progress
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        state |= {"history": progress.history, "timing": progress.timing, "best": progress.best}
-        state |= {"steps": vars(Steps.joined(progress.steps)), "snapshots": progress.snapshots}
-        checkpoint.save(self.state, self.identity, state)
+        progress = vars(self.progress) | {"steps": vars(Steps.joined(self.progress.steps))}
+        checkpoint.save(self.state, self.identity, state | progress)
 
     def resume(self) -> None:
         """Continue after the last complete epoch of an interrupted run.
@@ -203,36 +197,24 @@ class Fit:
         log.info("resuming after epoch %d", len(self.progress.history))
 
     def _parts(self) -> dict[str, Any]:
-        parts = {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler}
-        parts |= {"method": self.method, "streams": self.streams}
-        return parts if self.speed is None else parts | {"speed": self.speed}
+        names = ("model", "optimizer", "scheduler", "method", "streams", "speed")
+        return {name: part for name in names if (part := getattr(self, name)) is not None}
 
 
 def make_scheduler(optimizer: Optimizer, settings: Training) -> ReduceLROnPlateau | CosineAnnealingLR:
     """Make the schedule of the learning rate; its steps are epochs."""
     if settings.schedule == "cosine":
         return CosineAnnealingLR(optimizer, settings.epochs, settings.min_learning_rate)
-    return ReduceLROnPlateau(
-        optimizer,
-        factor=settings.factor,
-        patience=settings.patience,
-        threshold=settings.threshold,
-        min_lr=settings.min_learning_rate,
-    )
+    plateau = settings.model_dump(include={"factor", "patience", "threshold"})
+    return ReduceLROnPlateau(optimizer, min_lr=settings.min_learning_rate, **plateau)
 
 
-def check_finite(losses: Tensor, learning_rate: float) -> None:
-    """Check the losses of all training steps so far and, last, of the validation.
-
-    Raises:
-        GreedymmError: if a loss is not finite.
-    """
-    if losses.isfinite().all():
-        return
-    bad = int(losses.isfinite().int().argmin())
-    where = f"step {bad + 1}" if bad < len(losses) - 1 else f"validation after step {bad}"
-    last = f"the last finite loss was {losses[bad - 1]:.4g}" if bad else "no loss before it was finite"
-    raise GreedymmError(
-        f"the loss of {where} is {losses[bad]}; {last}.\n"
-        f"  Try a lower training.learning_rate (now {learning_rate:g}), or a larger batch_size."
-    )
+def check_finite(losses: Sequence[float], epoch: int, learning_rate: float) -> None:
+    """Refuse losses of the steps of an epoch and, last, of validation that are not finite."""
+    for step, loss in enumerate(losses, start=1):
+        if not math.isfinite(loss):
+            where = f"step {step}" if step < len(losses) else "validation"
+            raise GreedymmError(
+                f"the loss is {loss} in epoch {epoch}, {where}.\n"
+                f"  Try a lower training.learning_rate (now {learning_rate:g}), or a larger batch_size."
+            )

@@ -23,27 +23,22 @@ def make_method(settings: MethodSettings, network: MultimodalNetwork, generator:
     Raises:
         GreedymmError: if the network lacks a group of parameters, or if a fusion does not support a pass.
     """
-    plugin, name = module_of(settings), type(settings).__module__.rpartition(".")[2]
+    plugin, name = module_of(settings), f"method '{type(settings).__module__.rpartition('.')[2]}'"
     method = plugin.build(settings)
     if not isinstance(method, Method):
         raise GreedymmError(f"{plugin.__file__}: build must return a Method, not {method!r}")
-    for group in method.groups(len(network.branches)):
-        try:
-            network.group(group)
-        except GreedymmError as error:
-            raise GreedymmError(f"method '{name}': {error}") from None
-    if missing := method.passes() - network.supports:
-        raise GreedymmError(
-            f"method '{name}' needs passes with {', '.join(sorted(missing))}, which the fusion cannot make; it can:"
-            f" {', '.join(sorted(network.supports))}"
-        )
+    try:
+        network.group(*method.groups(len(network.branches)))
+    except GreedymmError as error:
+        raise GreedymmError(f"{name}: {error}") from None
+    network.require(method.passes(), name)
     for fusion in network.fusions:
         fusion.tracks_means = bool(method.passes() & {"hears", "present"})
     modules = method.setup(network, generator)
     if not network.head.averages and settings.objective == "branch" and len(network.branches) > 1:
         raise GreedymmError(
-            f"method '{name}': with a joint head, objective branch trains shares of its logits, and not the logits"
-            " themselves; set `objective: joint` or `multi`"
+            f"{name}: with a joint head, objective branch trains shares of its logits, and not the logits themselves;"
+            " set `objective: joint` or `multi`"
         )
     if modules is not None:
         network.add_module("method", modules)
@@ -82,11 +77,11 @@ def load_network(
     except ValueError as error:
         raise GreedymmError(f"{path} has settings that this version does not support:\n  {error}") from error
     branches = [branch.untrained() for branch in settings.branches]
-    channels, classes = state["channels"], state["classes"]
+    trained = Trained(settings, state["best"]["epoch"], state["classes"], state["channels"], state["shapes"])
+    parts = settings.fusion, settings.fuse_after, settings.head, trained.channels, len(trained.classes)
     with torch.random.fork_rng():  # loading does not change torch's default generator
-        network = build(branches, settings.fusion, settings.fuse_after, settings.head, channels, len(classes))
-        network = network.to(device)
+        network = build(branches, *parts).to(device)
         make_method(settings.method_settings, network, torch.Generator())  # its modules and its decision rule
     network.load_state_dict(state["best"]["model"])
-    network.modalities, network.classes = settings.modalities, tuple(classes)
-    return network.eval(), Trained(settings, state["best"]["epoch"], classes, channels, state["shapes"])
+    network.modalities, network.classes = settings.modalities, tuple(trained.classes)
+    return network.eval(), trained

@@ -16,36 +16,32 @@ from torch.nn.utils import get_total_norm
 from greedymm.models.network import MultimodalNetwork
 
 
-class ConditionalLearningSpeed:
+class ConditionalLearningSpeed(nn.Module):
     """Running sums of mu for M branches, on the network's device."""
 
+    sums: Tensor
+
     def __init__(self, network: MultimodalNetwork) -> None:
+        super().__init__()
         branches, groups = range(len(network.branches)), network.groups()
         self.groups = [groups[f"branch_{k}.body"] + groups[f"branch_{k}.head"] for k in branches]
         self.groups += [side_parameters(groups, k) for k in branches]
-        self.sums = torch.zeros(2, len(branches), dtype=torch.float64, device=self.groups[0][0].device)
+        device = self.groups[0][0].device
+        self.register_buffer("sums", torch.zeros(2, len(branches), dtype=torch.float64, device=device))
 
     @torch.no_grad()
     def add(self, regular: Tensor | None = None) -> None:
         """Add mu of this step if `regular`, a bool scalar, is true or None. Call it between backward and update."""
-        mu = torch.stack([(self._gradient_norm(group) / get_total_norm(group)) ** 2 for group in self.groups])
-        mu = mu.double().view_as(self.sums)
+        # Frozen branches have no gradients.
+        gradients = [[torch.zeros_like(p) if p.grad is None else p.grad for p in group] for group in self.groups]
+        norms = [get_total_norm(g) / get_total_norm(p) for g, p in zip(gradients, self.groups, strict=True)]
+        mu = (torch.stack(norms) ** 2).double().view_as(self.sums)
         self.sums += mu if regular is None else torch.where(regular, mu, 0)
-
-    def _gradient_norm(self, group: list[nn.Parameter]) -> Tensor:
-        gradients = [p.grad for p in group if p.grad is not None]  # frozen branches have none
-        return get_total_norm(gradients) if gradients else self.sums.new_zeros((), dtype=torch.float32)
 
     def speeds(self) -> Tensor:
         """Speeds s of all modalities: (M,); NaN before the first regular step."""
         branch, fusion = self.sums
         return torch.log10(fusion / branch)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"sums": self.sums}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        self.sums.copy_(state["sums"])
 
 
 def side_parameters(groups: Mapping[str, list[nn.Parameter]], branch: int) -> list[nn.Parameter]:

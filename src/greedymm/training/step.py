@@ -2,20 +2,34 @@
 
 # B samples; M modalities; N steps.
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from greedymm.gap import modality_gap
-from greedymm.models.network import MultimodalNetwork, Output, Pass
+from greedymm.modalities import modality_gap
+from greedymm.models.network import Batch, MultimodalNetwork, Output, Pass
 from greedymm.training.speed import ConditionalLearningSpeed
 
-Batch = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; labels (B,)
+
+class Batches(Protocol):
+    """Batches of a split: the same number in each pass, in an order of its own."""
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Batch]: ...
+    def of(self, rows: Tensor) -> Iterator[Batch]:
+        """Batches of the samples with these row numbers, in this order."""
+
+    def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> "Batches":
+        """The split in another order; without generators in the stored order and not augmented."""
 
 
 @dataclass
@@ -45,21 +59,17 @@ class Step:
         """Compute the gradients of a loss, or of a sum of losses, and update the learning speeds."""
         self.losses = loss if isinstance(loss, dict) else {"loss": loss}
         self.optimizer.zero_grad(set_to_none=True)
-        total = self.loss if isinstance(loss, dict) else loss
-        total.backward()  # type: ignore[no-untyped-call]
-        if self.speed is not None:
+        self.loss.backward()  # type: ignore[no-untyped-call]
+        if self.speed is None:
+            self.speeds = self.labels.new_full((len(self.inputs),), torch.nan, dtype=torch.float64)
+        else:
             self.speed.add(regular=None if self.mode is None else self.mode == 0)
             self.speeds = self.speed.speeds()
-        else:
-            self.speeds = self.labels.new_full((len(self.inputs),), torch.nan, dtype=torch.float64)
 
     def extra_pass(self, how: Pass) -> Output:
         """Make one more forward pass, without any change to running statistics or random generators."""
-        self.network.eval()
-        try:
-            output: Output = self.network(self.inputs, how)
-        finally:
-            self.network.train()
+        output: Output = self.network.eval()(self.inputs, how)
+        self.network.train()
         return output
 
     @torch.no_grad()

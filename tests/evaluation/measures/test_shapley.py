@@ -9,7 +9,7 @@ import torch
 from captum.attr import ShapleyValues
 
 from greedymm.evaluation.measures.shapley import Settings, compute, passes
-from greedymm.shapley import shapley_values
+from greedymm.modalities import shapley_values
 
 SETTINGS = Settings(name="shapley")
 NAMES = ("m0", "m1", "m2", "m3")

@@ -16,7 +16,7 @@ from greedymm.settings import MethodSettings
 from greedymm.training import networks
 from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
-from greedymm.training.methods.base import Method, Order, objective_loss
+from greedymm.training.methods.base import Method, Order, branch_losses
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as Dropout
@@ -103,7 +103,7 @@ class Adding(Method):
         own = self.own_head(step.output.features[0])
         return {
             "own": nn.functional.cross_entropy(own, step.labels),
-            "branch": objective_loss(step.output, step.labels, "branch"),
+            "branch": sum(branch_losses(step.output, step.labels), torch.zeros(())),
         }
 
 
@@ -126,7 +126,7 @@ def test_a_plug_in_that_builds_no_method_is_refused(tmp_path: Path, monkeypatch:
 
 
 NOT_JOINT: dict[str, tuple[MethodSettings, str]] = {
-    "balanced": (Balanced(), r"no parameters fusion\.side_0; it has: branch_0\.body"),
+    "balanced": (Balanced(), r"no parameters fusion\.side_0, fusion\.side_1; it has: branch_0\.body"),
     "random": (Random(), "needs passes with mode.*it can: detach, hears, present"),
     "ogm_ge": (OgmGe(), "with a joint head, objective branch"),
 }
@@ -170,5 +170,5 @@ def test_every_method_trains_three_modalities(tmp_path: Path, method: str) -> No
 def test_a_pass_that_the_fusion_cannot_make_is_an_error_and_not_ignored() -> None:
     network = tiny.network(joint=True)
 
-    with pytest.raises(GreedymmError, match="cannot make a pass with mode"):
+    with pytest.raises(GreedymmError, match="needs passes with mode, which the fusion cannot make"):
         network(tiny.split(4, (1.0, 0.3), 4).inputs, Pass(mode=torch.tensor(1)))

@@ -10,7 +10,6 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from greedymm.training.methods.g_blend import Losses, Settings, blend
-from greedymm.training.services import Services
 
 SETTINGS = Settings(super_epoch=2, probe=1)
 
@@ -75,7 +74,7 @@ def test_probes_leave_the_network_and_torchs_generator_as_they_were(tmp_path: Pa
     before = {name: value.clone() for name, value in run.fit.model.state_dict().items()}
     generator, order = torch.get_rng_state(), run.streams["order"].get_state()
 
-    method.start_epoch(0, Services(run.fit.model, run.train, run.val, run.fit.optimizer, tiny.TRAINING))
+    method.start_epoch(0, run.train, run.val, run.fit.optimizer)
 
     for name, value in run.fit.model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0, equal_nan=True)

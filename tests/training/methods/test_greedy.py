@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from greedymm.models.network import Output
 from greedymm.seeding import seed_everything
 from greedymm.settings import MethodSettings
-from greedymm.training.methods.base import branch_losses, objective_loss
+from greedymm.training.methods.base import Method, branch_losses
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.modality_dropout import Settings as Dropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
@@ -89,9 +90,11 @@ def test_objectives_are_sums_of_means_over_samples() -> None:
     of = output()
     branches = sum(by_hand(y, [0, 1]) for y in of.branches)
 
-    assert float(objective_loss(of, LABELS, "branch")) == pytest.approx(branches)
-    assert float(objective_loss(of, LABELS, "joint")) == pytest.approx(by_hand(of.logits, [0, 1]))
-    assert float(objective_loss(of, LABELS, "multi")) == pytest.approx(branches + by_hand(of.logits, [0, 1]))
+    step: Any = SimpleNamespace(output=of, labels=LABELS)
+    joint = by_hand(of.logits, [0, 1])
+    for objective, expected in (("branch", branches), ("joint", joint), ("multi", branches + joint)):
+        loss: Any = Method(Greedy.model_validate({"objective": objective})).loss(step)
+        assert float(loss) == pytest.approx(expected)
 
 
 def test_a_branch_is_not_asked_for_samples_in_which_it_is_absent() -> None:

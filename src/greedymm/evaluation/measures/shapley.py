@@ -13,12 +13,10 @@ from itertools import combinations
 import pandas as pd
 import torch
 
-from greedymm.evaluation.predictions import FULL, NETWORK, is_correct
+from greedymm.evaluation.evaluate import FULL, NETWORK, is_correct
+from greedymm.modalities import TWO_MODALITIES, Subset, shapley_values, subsets
 from greedymm.models.network import Pass
 from greedymm.settings import MeasureSettings
-from greedymm.shapley import Subset, shapley_values, subsets
-
-TWO_MODALITIES = 2
 
 
 class Settings(MeasureSettings):

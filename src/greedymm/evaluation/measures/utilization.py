@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from greedymm.evaluation.predictions import is_correct
-from greedymm.gap import modality_gap
+from greedymm.evaluation.evaluate import is_correct
+from greedymm.modalities import modality_gap
 from greedymm.models.network import Pass
 from greedymm.settings import MeasureSettings
 

@@ -18,9 +18,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from greedymm.modalities import shapley_values, subsets
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MethodSettings, Window
-from greedymm.shapley import shapley_values, subsets
 from greedymm.training.methods.base import Method, branch_losses
 from greedymm.training.step import Step
 

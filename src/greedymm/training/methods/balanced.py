@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from greedymm.gap import modality_gap
+from greedymm.modalities import modality_gap
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.base import Method

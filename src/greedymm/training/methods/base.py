@@ -1,7 +1,6 @@
 """The hooks of a training method. With all hooks at their defaults, training is greedy.
 
-The training loop calls the hooks at fixed points of each epoch and step. Whatever a method keeps between steps should
-be a tensor on the device, so that no step waits for the host.
+Whatever a method keeps between steps should be a tensor on the device, so that no step waits for the host.
 """
 
 # B samples; M modalities.
@@ -12,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 
 from greedymm.models.network import MultimodalNetwork, Output, Pass, by_sample
 from greedymm.settings import MethodSettings
-from greedymm.training.services import Services
-from greedymm.training.step import Step
+from greedymm.training.step import Batches, Step
 
 
 class Order(NamedTuple):
@@ -65,7 +64,7 @@ class Method:
         self.network, self.generator = network, generator
         return None
 
-    def start_epoch(self, epoch: int, services: Services) -> None:
+    def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:
         """Called before each epoch, counted from 0."""
 
     def active(self, epoch: int) -> Collection[int] | None:  # noqa: ARG002
@@ -82,7 +81,10 @@ class Method:
 
     def loss(self, step: Step) -> Tensor | dict[str, Tensor]:
         """The loss to minimize, or several losses by name, to minimize their sum."""
-        return objective_loss(step.output, step.labels, self.settings.objective)
+        losses = branch_losses(step.output, step.labels) if self.settings.objective != "joint" else []
+        if self.settings.objective != "branch":
+            losses.append(cross_entropy(step.output.logits, step.labels))
+        return torch.stack(losses).sum()
 
     def after_backward(self, step: Step) -> None:
         """Called between backward and update, for example to edit gradients."""
@@ -115,14 +117,6 @@ class Method:
     def device(self) -> torch.device:
         """Device of the network."""
         return next(self.network.parameters()).device
-
-
-def objective_loss(output: Output, labels: Tensor, objective: str) -> Tensor:
-    """Cross-entropy: `branch`, summed over the branches; `joint`, of the network's own logits; `multi`, of both."""
-    losses = branch_losses(output, labels) if objective != "joint" else []
-    if objective != "branch":
-        losses = [*losses, cross_entropy(output.logits, labels)]
-    return torch.stack(losses).sum()
 
 
 def branch_losses(output: Output, labels: Tensor) -> list[Tensor]:

@@ -9,6 +9,7 @@ Our choices: a negative G_k is set to 0, |O_k| is at least 1e-4, and the weights
 losses of both splits are means in evaluation mode, after training.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -16,12 +17,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim import SGD, Optimizer
 
 from greedymm.models.network import MultimodalNetwork, Output, Pass
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.base import Method, branch_losses
-from greedymm.training.services import Services
-from greedymm.training.step import Scores, Step
+from greedymm.training.step import Batches, Step, evaluate
 
 LEAST_OVERFITTING = 1e-4
 
@@ -58,25 +59,42 @@ class GBlend(Method):
         super().setup(network, generator)
         self.weights = torch.full((self.modalities + 1,), 1 / (self.modalities + 1), device=self.device)
 
-    def start_epoch(self, epoch: int, services: Services) -> None:
+    def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:
         """Estimate the weights at the start of a super-epoch."""
         if epoch == 0 or (self.settings.online and epoch % self.settings.super_epoch == 0):
-            heads = range(self.modalities + 1)
-            before, after = zip(*(self.probe(head, services) for head in heads), strict=True)
+            rate, before, after = optimizer.param_groups[0]["lr"], [], []
+            for head in range(self.modalities + 1):
+                trained = copy_network(self.network)
+                self.probe(trained, head, train, SGD(trained.parameters(), **optimizer.defaults | {"lr": rate}))
+                before.append(self.losses(copy_network(self.network), head, train, val))
+                after.append(self.losses(trained, head, train, val))
             self.weights = torch.tensor(blend(before, after), device=self.device)
 
-    def probe(self, head: int, services: Services) -> tuple[Losses, Losses]:
-        """Losses of a head before and after training it alone; the last head is that of the network."""
-        joint = head == self.modalities
-        how = Pass() if joint else Pass(hears=torch.eye(self.modalities, dtype=torch.bool, device=self.device))
+    def how(self, head: int) -> Pass:
+        """Pass to train and score a head: a branch is cut from the others; the last head is that of the network."""
+        cut = torch.eye(self.modalities, dtype=torch.bool, device=self.device)
+        return Pass(hears=cut if head < self.modalities else None)
 
-        def loss(output: Output, labels: Tensor) -> Tensor:
-            return cross_entropy(output.logits if joint else output.branches[head], labels)
+    def probe(self, network: MultimodalNetwork, head: int, train: Batches, optimizer: Optimizer) -> None:
+        """Train a network with the loss of one head, in an order of its own. Torch's default generator is kept."""
+        seeds = [int(torch.randint(2**31, (), generator=self.generator)) for _ in range(2)]
+        order, augmentation = (torch.Generator().manual_seed(seed) for seed in seeds)
+        network.train()
+        with torch.random.fork_rng():
+            for _ in range(self.settings.probe or self.settings.super_epoch):
+                for inputs, labels in train.view(order, augmentation):
+                    optimizer.zero_grad(set_to_none=True)
+                    output: Output = network(inputs, self.how(head))
+                    logits = [*output.branches, output.logits][head]
+                    cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
 
-        trained = services.probe(loss, self.settings.probe or self.settings.super_epoch, self.generator, how)
-        index = 0 if joint else 1 + head
-        before, after = (_losses(services.scores(network, how), index) for network in (services.network, trained))
-        return before, after
+    def losses(self, network: MultimodalNetwork, head: int, train: Batches, val: Batches) -> Losses:
+        """Losses of a head of a network on both splits, not augmented."""
+        how, index = self.how(head), (head + 1) % (self.modalities + 1)  # the network's loss is the first one
+        if how.hears is not None:
+            network.record_means(train.view())
+        return Losses(*(evaluate(network, batches, how).losses[index] for batches in (train.view(), val)))
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """The weighted losses by head."""
@@ -97,9 +115,12 @@ class GBlend(Method):
         self.weights = state["weights"].to(self.device)
 
 
-def _losses(scores: tuple[Scores, Scores], index: int) -> Losses:
-    train, val = scores
-    return Losses(train.losses[index], val.losses[index])
+def copy_network(network: MultimodalNetwork) -> MultimodalNetwork:
+    """Copy a network, without its decision rule, which can hold the method and all its references."""
+    rule, network.decide = network.decide, None
+    copied = copy.deepcopy(network)
+    network.decide = rule
+    return copied
 
 
 def blend(before: Sequence[Losses], after: Sequence[Losses]) -> list[float]:

@@ -1,11 +1,28 @@
-"""Exact Shapley values of a game. Source: Shapley 1953."""
+"""Comparison of modalities: the gap between their quantities, and exact Shapley values (Shapley 1953)."""
 
 from collections.abc import Callable
 from itertools import chain, combinations
 from math import factorial
 from typing import Any
 
+from torch import Tensor
+
 Subset = tuple[int, ...]  # player numbers in ascending order
+TWO_MODALITIES = 2
+
+
+def modality_gap(values: Tensor) -> Tensor:
+    """Difference between modalities: the first minus the second for two, the largest minus the smallest for more.
+
+    For two modalities the sign says which one depends more on the other: positive, m0. For more it has no sign.
+
+    Args:
+        values: (M, *s) of M modalities.
+
+    Returns:
+        Shape (*s).
+    """
+    return values[0] - values[1] if len(values) == TWO_MODALITIES else values.amax(dim=0) - values.amin(dim=0)
 
 
 def shapley_values(value: Callable[[Subset], Any], players: int) -> list[Any]:
