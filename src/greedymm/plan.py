@@ -68,7 +68,7 @@ class Plan(Strict):
         """The plan as JSON."""
         return json.dumps(self.model_dump(mode="json", exclude={"params": {"tracking"}}), indent=1)
 
-    @property
+    @cached_property  # each rule asks for it, and the text of thousands of runs is long
     def path(self) -> Path:
         return Path("results/plans", f"{key_of(self.text)}.json")
 
