@@ -21,8 +21,8 @@ rule all:
     default_target: True
     input:
         files_of(PLAN.default_runs),
-        rules.report.output,
-        rules.publish.output,
+        rules.report_page.output,
+        rules.publish_report.output,
 
 
 rule sweeps:

@@ -47,8 +47,8 @@ def main(folder: Path, workers: int, height: int) -> None:
         list(pool.map(decoded, there * 3))
         bare = (time.perf_counter() - started) / (3 * len(there))
     settings = nvgesture.Settings(color=color, validation=0, size=height, frames=FRAMES)
-    many = [clip._replace(name=f"{clip.name}, {k}") for k in range(ROUNDS) for clip in there]
-    few = [clip._replace(name=f"{clip.name}, test") for clip in there]
+    many = [clip._replace(id=f"{clip.id}, {k}") for k in range(ROUNDS) for clip in there]
+    few = [clip._replace(id=f"{clip.id}, test") for clip in there]
     splits, _ = nvgesture.split_by_subject(many, few, settings, workers)  # validation: the training clips again
     classes = tuple(map(str, range(len({clip.label for clip in there}))))
     with tempfile.TemporaryDirectory() as place:

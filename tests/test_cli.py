@@ -69,25 +69,14 @@ def test_an_error_that_a_user_can_mend_is_shown_as_its_message_alone(
     assert message_of(call, "prune") == "greedymm: data/x is missing.\n  Put it there."
 
 
-REMEDIES = {
-    errno.ENOSPC: ("No space left on device", "Free some space and run again"),
-    errno.EDQUOT: ("quota", "Free some space and run again"),
-    errno.EROFS: ("Read-only file system", "Make it writable, or work in another folder"),
-    errno.EACCES: ("Permission denied", "Change the permissions, or work in another folder"),
-}
-
-
-@pytest.mark.parametrize("number", REMEDIES, ids=lambda number: errno.errorcode[number])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
 def test_a_disk_that_refuses_is_shown_with_the_remedy(number: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("greedymm.steps.prune.prune", failing(OSError(number, os.strerror(number), "results/x")))
 
     message = message_of(call, "prune")
 
-    what, remedy = REMEDIES[number]
-    assert message.startswith("greedymm: ")
-    assert what in message
-    assert "results/x" in message
-    assert remedy in message
+    assert message.startswith(f"greedymm: [Errno {number}] {os.strerror(number)}: 'results/x'\n")
+    assert "Free space, or make the folder writable" in message
 
 
 @pytest.mark.parametrize(

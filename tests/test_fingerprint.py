@@ -280,10 +280,10 @@ def test_a_commit_without_the_code_of_a_run_cannot_be_pinned(repository: Reposit
 def test_a_figure_a_template_and_published_numbers_are_in_the_key_of_the_report_alone(code: Code) -> None:
     plan = Plan.make(given())
     folders = {plan.folder}
-    for name in ("figures/steps.py", "published.yaml", "authors.yaml", "report.html.j2", "page.html.j2"):
+    for name in ("figures/steps.py", "report.yaml", "report.html.j2", "page.html.j2"):
         code.edit(f"analysis/{name}", lambda text: f"{text}\nadded: 1\n")
         edited = Plan.make(given())
         folders.add(edited.folder)
         assert edited.runs.keys() == plan.runs.keys()
 
-    assert len(folders) == 1 + 5
+    assert len(folders) == 1 + 4

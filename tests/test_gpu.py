@@ -10,9 +10,8 @@ import tiny
 import torch
 
 from greedymm.data import hdf5
-from greedymm.data.batches import loader
+from greedymm.data.batches import Loader
 from greedymm.data.samples import DatasetInfo, Samples
-from greedymm.device import prepare
 from greedymm.models.branches.i3d import Settings as I3d
 from greedymm.models.branches.resnet18 import Settings as Resnet18
 from greedymm.models.build import build
@@ -20,7 +19,7 @@ from greedymm.models.fusions.mmtm import Settings as Mmtm
 from greedymm.models.heads.own import Settings as Own
 from greedymm.models.network import MultimodalNetwork
 from greedymm.params.plugins import names_of, settings_class
-from greedymm.seeding import seed_everything
+from greedymm.seeding import prepare_device, seed_everything
 from greedymm.settings import Execution, Inputs, MethodSettings
 from greedymm.training.fit import Fit
 from greedymm.training.networks import make_method
@@ -43,7 +42,9 @@ QUICK = {"g_blend": {"super_epoch": 1}}
 
 def network(branch: Resnet18 | I3d, fuse_after: tuple[int, ...]) -> MultimodalNetwork:
     head, channels = Own(name="own"), tuple(CHANNELS.values())
-    return build([branch] * 2, Mmtm(name="mmtm"), [fuse_after] * 2, head, channels, tiny.CLASSES)
+    model = build([branch] * 2, Mmtm(name="mmtm"), [fuse_after] * 2, head, channels, tiny.CLASSES)
+    model.modalities = tiny.NAMES[:2]
+    return model
 
 
 NETWORKS = {
@@ -81,7 +82,7 @@ def test_a_gpu_gets_the_same_batches_as_the_cpu(
 ) -> None:
     execution = Execution(resident_gb=resident_gb, workers=0)
     there, here = (
-        loader(paths[kind], tiny.NAMES[:2], 8, device, execution, inputs)("train", seeded(1), seeded(2))
+        Loader(paths[kind], tiny.NAMES[:2], 8, device, execution, inputs).batches("train", seeded(1), seeded(2))
         for device in (torch.device("cuda"), CPU)
     )
     for (found, labels), (expected, wanted_labels) in zip(there, here, strict=True):
@@ -103,13 +104,13 @@ class Training:
         learning_rate: float = 0.1,
     ) -> None:
         streams, network = seed_everything(0), fresh().to(device)
-        load = loader(path, tiny.NAMES[:2], 8, device, Execution(), inputs)
+        load = Loader(path, tiny.NAMES[:2], 8, device, Execution(), inputs).batches
         self.train, self.val = load("train", streams["order"], streams["augmentation"]), load("val")
         settings = METHODS[method].model_validate(QUICK.get(method, {}))
         assert isinstance(settings, MethodSettings)
         training = tiny.TRAINING.model_copy(update={"learning_rate": learning_rate, "momentum": 0.0})
         made = make_method(settings, network, streams["method"])
-        self.fit = Fit(network, made, training, tiny.NAMES[:2], streams, path.parent / "resume.pt", {})
+        self.fit = Fit(network, made, training, streams, path.parent / "resume.pt", {})
 
     def start(self, epoch: int) -> None:
         """Prepare an epoch."""
@@ -160,7 +161,7 @@ def test_speeds_and_modes_on_a_gpu_are_those_of_the_cpu(paths: dict[str, Path], 
 def test_the_same_seed_gives_the_same_weights(
     paths: dict[str, Path], kind: str, fresh: Callable[[], MultimodalNetwork]
 ) -> None:
-    device = prepare("cuda", 1)
+    device = prepare_device(Execution(device="cuda"))
     weights = []
     for _ in range(2):
         training = Training("greedy", fresh, paths[kind], device)

@@ -11,9 +11,11 @@ import torch
 import greedymm
 from greedymm import checkpoint
 from greedymm.data import hdf5
+from greedymm.data.batches import Loader
 from greedymm.data.datasets.colored_mnist_5k import Settings, make
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json
+from greedymm.models.network import Pass
 from greedymm.params.load import validate
 from greedymm.plan import planned
 from greedymm.run import Run
@@ -152,3 +154,14 @@ def test_a_loaded_network_predicts_as_the_evaluation_did(
         output = network(images)
     assert output.logits.argmax(dim=1).tolist() == predictions["mean"].tolist()
     assert output.branches[1].argmax(dim=1).tolist() == predictions["gray"].tolist()
+
+    during = read_json(run.evaluation_folder / "result.json")["during_training"]
+    snapshots = checkpoint.load(run.folder / "snapshots.pt", torch.device("cpu"))["weights"]
+    loader = Loader(run.data_path, run.settings.stored, 32, torch.device("cpu"), CPU, run.settings.inputs)
+    assert during["epoch"] == [1, 3]
+    for weights, accuracy in zip(snapshots.values(), during["accuracy_gray_cut"], strict=True):
+        network.load_state_dict(weights)
+        network.record_means(loader.batches("train"))
+        cut = Pass(hears=torch.eye(2, dtype=torch.bool))
+        correct = [network(x, cut).branches[1].argmax(dim=1) == labels for x, labels in loader.batches("val")]
+        assert torch.cat(correct).double().mean().item() == pytest.approx(accuracy)

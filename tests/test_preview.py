@@ -72,21 +72,21 @@ def test_the_report_shows_results_costs_and_how_to_reproduce_them(tmp_path: Path
 
     page = (plan.folder / "index.html").read_text()
     rows = read_rows(page)
-    assert page.count("data:image/png;base64,") == len(list(plan.folder.glob("figures/*.png"))) == 1 + 8 + 1
-    assert len(list(plan.folder.glob("figures/*.svg"))) == 10
+    assert page.count("data:image/png;base64,") == len(list(plan.folder.glob("figures/*.png"))) == 1 + 7 + 1
+    assert len(list(plan.folder.glob("figures/*.svg"))) == 9
     assert {path.name for path in plan.folder.glob("tables/*.csv")} >= {"runs.csv", "headline.csv", "claims.csv"}
     costs = ["greedy", "2", "0.2", "6.0", "6.0", "100", "300"]  # two runs of three epochs of 2 s
     assert costs in [row[1:] for row in rows]
     (estimate,) = (row[1] for row in rows if row[:1] == ["(a) Greedy training uses its modalities unequally"])
-    assert re.fullmatch(r"-?\d\.\d\d \[-?\d+\.\d\d, -?\d+\.\d\d\]", estimate)
-    assert "2 seeds cannot decide" in page
+    assert re.fullmatch(r"undecided, -?\d\.\d\d \[-?\d+\.\d\d, -?\d+\.\d\d\], .*\d+ seeds would decide", estimate)
+    assert "No claim can be decided with 2 seeds. At least" in page
     assert "0.8 minutes of training; the longest run 6 s; at most 300 MiB" in page
     assert "Made up, 2 cores, 4 GiB of memory, made up, device cpu" in page
     assert "gray alone on colored_mnist_5k: 77.5 %" in page  # beside published numbers
     assert "variance 0.02, validation 0.2, seed 0, per_class 10, epochs 3." in page
     assert 'id="excluded"' not in page
     assert "<code>training.learning_rate</code> of colored_mnist_5k" in page
-    assert 'href="sweeps.html"' in page
+    assert 'href="sweeps/index.html"' in page
     assert "snakemake --cores 8 sweeps" in page
     assert f"<code>{plan.data_of(NAME).path}</code>" in page
     settings = yaml.safe_load(html.unescape(re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)[-1]))
@@ -104,8 +104,8 @@ def test_of_one_seed_there_is_no_interval_and_the_same_results_give_the_same_pag
     make_report(plan)
 
     assert (plan.folder / "index.html").read_text() == page
-    assert "sweeps.html" not in page
-    assert "1 seed cannot decide" in page
+    assert "sweeps/index.html" not in page
+    assert "No claim can be decided with 1 seed. At least" in page
     assert "one seed: no interval, no test" in page
     claims = pd.read_csv(plan.folder / "tables/claims.csv")
     assert claims[["low", "high", "p"]].isna().all(axis=None)
@@ -135,8 +135,8 @@ def test_the_preview_shows_finished_runs_and_names_the_others(tmp_path: Path, ca
     made_up.leave_result(swept, {split: {"accuracy": 0.5, "d_util": 0.1} for split in ("val", "test")}, [0.5])
     broken = plan.default_runs[1]
     made_up.result_path(broken).write_text("{")
-    for old in (FOLDER / "figures" / f"samples-{LATER}.png", FOLDER / "sweeps/later.png", FOLDER / "sweeps.html"):
-        write_text(old, "of an earlier preview")
+    for old in (f"figures/samples-{LATER}.png", "sweeps/figures/later.png", "sweeps/index.html"):
+        write_text(FOLDER / old, "of an earlier preview")
 
     with caplog.at_level(logging.INFO):
         preview(plan, FOLDER)
@@ -146,12 +146,12 @@ def test_the_preview_shows_finished_runs_and_names_the_others(tmp_path: Path, ca
     assert "not finished or cannot be used: 5." in page
     assert f"{broken.id}: {made_up.result_path(broken)} is broken" in page
     assert page.count(f"<li>{LATER}/") == 4
-    assert page.count("data:image/png;base64,") == 1 + 8 + 1
+    assert page.count("data:image/png;base64,") == 1 + 7 + 1
     headline = pd.read_csv(FOLDER / "tables/headline.csv").set_index("method")["seeds"]
     assert headline.to_dict() == {"greedy": 1, "balanced": 2, "unimodal_color": 2, "unimodal_gray": 2}
     assert not list(FOLDER.glob(f"*/*{LATER}*"))
-    assert {path.name for path in FOLDER.glob("sweeps/*")} == {"rate.csv", "rate.png", "rate.svg"}
-    assert 'id="sweep-rate"' in (FOLDER / "sweeps.html").read_text()
+    assert {path.name for path in FOLDER.glob("sweeps/*/*")} == {"rate.csv", "rate.png", "rate.svg"}
+    assert 'id="sweep-rate"' in (FOLDER / "sweeps/index.html").read_text()
     assert "Sweep later is skipped: 1 runs cannot be used" in caplog.text
     assert str((FOLDER / "index.html").resolve()) in caplog.text
     assert not plan.folder.exists()
@@ -168,7 +168,7 @@ def test_the_preview_shows_single_modalities_alone(tmp_path: Path) -> None:
 
     assert set(pd.read_csv(FOLDER / "tables/headline.csv")["method"]) == {"unimodal_color", "unimodal_gray"}
     assert (FOLDER / "index.html").exists()
-    assert not (FOLDER / "sweeps.html").exists()
+    assert not (FOLDER / "sweeps/index.html").exists()
 
 
 def test_without_a_finished_run_the_preview_says_so() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greedymm.analysis.inspection import describe_run
+from greedymm.analysis.results import describe_run
 from greedymm.data import hdf5
 from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
@@ -75,16 +75,13 @@ def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_strea
 ) -> None:
     asked: dict[str, tuple[Any, ...]] = {}
 
-    def loader(*_: Any) -> Any:
-        def load(split: str, *draws: Any) -> Any:
-            asked[split] = tuple(d.initial_seed() for d in draws)
-            if set(asked) == {"train", "val"}:
-                raise InterruptedError
-            return []
+    def batches(_: Any, split: str, *draws: Any) -> Any:
+        asked[split] = tuple(d.initial_seed() for d in draws)
+        if set(asked) == {"train", "val"}:
+            raise InterruptedError
+        return []
 
-        return load
-
-    monkeypatch.setattr("greedymm.data.batches.loader", loader)
+    monkeypatch.setattr("greedymm.data.batches.Loader.batches", batches)
 
     with pytest.raises(InterruptedError):
         train(trained, CPU)
@@ -185,6 +182,7 @@ def test_a_run_is_described_by_its_settings_its_results_and_its_measures(trained
     assert ["data", "colored_mnist_5k"] in lines
     assert {"hardware.cpu", "hardware.cores", "hardware.memory_gib"} <= {line[0] for line in lines if line}
     assert ["accuracy_gray_cut", f"{result['test']['accuracy_gray_cut']:.6g}"] in lines
+    assert result["during_training"] == {"epoch": []}  # there are no snapshots
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"history": {"loss": [1]}}'])

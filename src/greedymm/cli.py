@@ -32,12 +32,7 @@ ParamsPaths = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(help="where to write")]
 DEFAULT_PARAMS = [Path("params.yaml")]
-REMEDIES = {
-    errno.ENOSPC: "The disk is full. Free some space and run again: finished epochs are kept.",
-    errno.EDQUOT: "The quota is used up. Free some space and run again: finished epochs are kept.",
-    errno.EROFS: "The file system is read-only. Make it writable, or work in another folder.",
-    errno.EACCES: "That is not permitted. Change the permissions, or work in another folder.",
-}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
 
 
 def main() -> None:
@@ -49,22 +44,18 @@ def main() -> None:
     except GreedymmError as error:
         sys.exit(f"greedymm: {error}")
     except OSError as error:
-        if error.errno not in REMEDIES:
+        if error.errno not in DISK_ERRORS:
             raise
-        sys.exit(f"greedymm: {error}\n  {REMEDIES[error.errno]}")
+        sys.exit(
+            f"greedymm: {error}\n  Free space, or make the folder writable. Then run again: finished epochs are kept."
+        )
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 the form that typer calls
-    if wanted:
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version")] = False) -> None:  # noqa: FBT002  the form that typer calls
+    if version:
         typer.echo(__version__)
         raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,  # noqa: FBT002
-) -> None:
-    pass
 
 
 def _plan_of(params: list[Path]) -> Plan:
@@ -174,7 +165,7 @@ def prune(
 @app.command()
 def predict(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint.pt in the folder of a run")],
-    data: Annotated[Path, typer.Option(help="HDF5 file, as in results/data")],
+    data: Annotated[Path, typer.Option(help="HDF5 file, as in results/data", dir_okay=False)],
     output: Annotated[Path, typer.Option(help="CSV file to write")],
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="samples to predict")] = "test",
 ) -> None:
@@ -187,7 +178,7 @@ def predict(
 @app.command()
 def inspect(folder: Annotated[Path, typer.Argument(help="folder of a run, in results/runs")]) -> None:
     """Show the settings, results and measures of a run."""
-    from greedymm.analysis.inspection import describe_run
+    from greedymm.analysis.results import describe_run
 
     typer.echo(describe_run(folder), nl=False)
 

@@ -24,9 +24,5 @@ class DataInfo(Strict):
 
 
 def read_info(h5_path: Path) -> DataInfo:
-    """Facts of a dataset's HDF5 file, which need not exist.
-
-    Raises:
-        GreedymmError: if the JSON file is missing or broken.
-    """
+    """Facts of a dataset's HDF5 file, which need not exist."""
     return read(h5_path.with_suffix(".json"), lambda path: DataInfo.model_validate_json(path.read_bytes()))

@@ -1,4 +1,4 @@
-"""All randomness of a run: one seed, and a generator for each of weights, order, augmentation and method.
+"""The device of a run, and all its randomness: a generator for each of weights, order, augmentation and method.
 
 On a CPU, the same settings give the same bytes on the same machine with the same version of torch. On a GPU,
 deterministic kernels are requested; other hardware or another version may round differently.
@@ -12,7 +12,28 @@ import torch
 from torch import Tensor
 from torch.utils import deterministic
 
+from greedymm.errors import GreedymmError
+from greedymm.settings import Execution
+
 STREAMS = ("weights", "order", "augmentation", "method")
+
+
+def prepare_device(execution: Execution) -> torch.device:
+    """Select the device, and set the number of CPU threads.
+
+    Raises:
+        GreedymmError: if `execution.device` is cuda and torch finds no GPU.
+    """
+    torch.set_num_threads(execution.threads)
+    available = torch.cuda.is_available()
+    if execution.device == "cuda" and not available:
+        raise GreedymmError("execution.device is cuda, but torch finds no GPU; set it to auto or cpu")
+    return torch.device("cuda" if available and execution.device != "cpu" else "cpu")
+
+
+def describe_device(device: torch.device) -> str:
+    """Human-readable name of a device."""
+    return f"cuda, {torch.cuda.get_device_name(device)}" if device.type == "cuda" else device.type
 
 
 class Generators(dict[str, torch.Generator]):

@@ -2,6 +2,7 @@
 
 from itertools import combinations
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import made_up
@@ -14,7 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from greedymm.analysis import figures, tables
+from greedymm.analysis import figures
 from greedymm.analysis.figures import (
     accuracy,
     branches,
@@ -31,9 +32,9 @@ from greedymm.analysis.figures import (
     uniquely_correct,
     utilization,
 )
-from greedymm.analysis.figures.style import draw_interval, save, styles
+from greedymm.analysis.figures.style import draw_intervals, save, styles
 from greedymm.analysis.results import Results
-from greedymm.analysis.study import Images, Study
+from greedymm.analysis.study import Images, Study, curves_table, estimates_table, uniquely_correct_table
 from greedymm.info import DataInfo
 
 SOLIDS = "solids"
@@ -54,12 +55,13 @@ def make_study(methods: int = 3, modalities: int = 2, seeds: int = 2, classes: i
         params=params.model_copy(update={"datasets": {SOLIDS: own}}),
         info={SOLIDS: make_info(names, classes)},
         paths={},
+        names={SOLIDS: NAME},
         modalities={SOLIDS: dict(zip(names, names, strict=True))},
         results=results,
-        summary=tables.summary_table(results.runs),
+        estimates=estimates_table(results.runs),
         headline=pd.DataFrame(),
-        curves=tables.curves_table(results.histories, {SOLIDS: NAME}),
-        uniquely_correct=tables.uniquely_correct_table(results.correct),
+        curves=curves_table(results.histories),
+        uniquely_correct=uniquely_correct_table(results.correct),
         claims=pd.DataFrame(),
     )
 
@@ -102,7 +104,7 @@ def make_results(methods: list[str], modalities: list[str], seeds: int, classes:
         histories[name] = random.random(len(histories))
     alone = histories["method"].str.startswith("unimodal_")
     histories["d_speed"] = np.where(alone, np.nan, random.normal(size=len(histories)))
-    during = histories.loc[~alone & histories["epoch"].isin({1, 4}), [*identity, "epoch", "d_speed"]]
+    snapshots = histories.loc[~alone & histories["epoch"].isin({1, 4}), [*identity, "epoch", "d_speed"]]
     labels = np.arange(40) % classes
     correct = pd.DataFrame({"id": [f"test-{k}" for k in range(40)], "label": labels})
     shares = pd.DataFrame({m: np.roll(np.arange(40) < 1, k).astype(float) for k, m in enumerate(methods)})
@@ -110,7 +112,7 @@ def make_results(methods: list[str], modalities: list[str], seeds: int, classes:
     return Results(
         runs=runs,
         histories=histories,
-        during=during.assign(d_util=random.normal(size=len(during))),
+        snapshots=snapshots.assign(d_util=random.normal(size=len(snapshots))),
         costs=identity.assign(**cost),
         steps=make_steps({m: [0, 1, 2, 0] * 30 for m in methods if not m.startswith("unimodal_")}),
         confusion=pd.DataFrame({"dataset": SOLIDS, "method": methods, "label": 0, "predicted": 1, "count": 2}),
@@ -148,11 +150,16 @@ KINDS = tuple(kind for kind, _ in figure_modules())
 def draw_all(study: Study, kinds: tuple[str, ...] = KINDS, *, clips: bool = False) -> dict[str, Figure]:
     """Figures of the only dataset, by their kind."""
     study = study._replace(images={SOLIDS: make_images(study, clips=clips)})
-    return {
-        kind: module.draw(study, SOLIDS) if hasattr(module, "datasets") else module.draw(study)
-        for kind, module in figure_modules()
-        if kind in kinds
-    }
+    modules = {kind: module for kind, module in figure_modules() if kind in kinds}
+    drawn = {k: m.draw_all(study) if hasattr(m, "draw_all") else m.draw(study, SOLIDS) for k, m in modules.items()}
+    return {kind: figure for kind, figure in drawn.items() if figure is not None}
+
+
+def draw(module: ModuleType, study: Study) -> Figure:
+    """The figure of the only dataset."""
+    figure = module.draw(study, SOLIDS)
+    assert isinstance(figure, Figure)
+    return figure
 
 
 @pytest.fixture(autouse=True)
@@ -214,7 +221,7 @@ def overlaps(texts: list[Text]) -> list[tuple[str, str]]:
 def test_the_figures_of_a_report_are_files_in_its_order(tmp_path: Path) -> None:
     study = make_study()
 
-    pictures = draw_figures(study, {SOLIDS: make_images(study)}, tmp_path)
+    pictures = draw_figures(study._replace(images={SOLIDS: make_images(study)}), tmp_path)
 
     kinds = ["utilization", "measures", "proxy", "d_speed", "steps", "branches", "confusion", "samples"]
     names = [f"{kind}-{SOLIDS}.png" for kind in [*kinds, "uniquely_correct"]]
@@ -245,40 +252,47 @@ def test_the_same_study_gives_the_same_bytes(kinds: tuple[str, ...], tmp_path: P
     assert all(path.read_bytes() == (tmp_path / "second" / path.name).read_bytes() for path in paths)
 
 
-def test_a_figure_is_drawn_for_the_datasets_that_have_something_to_show(tmp_path: Path) -> None:
-    late = made_up.make_params(
-        [0], model={"branch": {"name": "cnn"}, "fusion": {"name": "concat"}, "head": {"name": "joint"}}, measures=[]
-    )
-    alone = made_up.make_params([0], methods={}, unimodal=True)
-    fused = made_up.make_params([0], measures=["shapley"])
+def test_a_dataset_without_a_measure_lacks_the_figures_of_it() -> None:
+    study = make_study()
+    speeds = {
+        "runs": study.results.runs.drop(columns="d_speed"),
+        "steps": study.results.steps.assign(d_speed=np.nan),
+    }
+    without_speed = with_results(study, **speeds)._replace(curves=study.curves.drop(columns="d_speed"))
+    names = study.estimates["measure"]
 
-    datasets = {kind: m.datasets for kind, m in figure_modules() if hasattr(m, "datasets")}
-    for params, expected in (
-        (late, {"branches"}),
-        (alone, set()),
-        (fused, {"branches", "measures", "d_speed", "steps"}),
-        (make_study().params, {"branches", "measures", "d_speed", "steps", "utilization", "proxy"}),
+    for changed, missing in (
+        (without_speed, {"proxy", "d_speed", "steps"}),
+        (study._replace(estimates=study.estimates[~names.str.contains("util")]), {"utilization"}),
+        (study._replace(estimates=study.estimates[~names.str.contains("shapley")]), {"measures"}),
+        (study._replace(uniquely_correct=study.uniquely_correct.iloc[:0]), {"uniquely_correct"}),
     ):
-        names = {kind for kind, function in datasets.items() if function(params)}
-        assert names == expected | {"confusion", "samples", "uniquely_correct"}
+        assert set(KINDS) - set(draw_all(changed)) == missing
+        plt.close("all")
 
 
-def test_every_figure_draws_where_only_single_modalities_are_finished() -> None:
+def test_where_only_single_modalities_are_finished_the_other_figures_are_left_out() -> None:
     study = make_study()
     results = study.results
     named = [name for name, table in results._asdict().items() if isinstance(table, pd.DataFrame)]
     only = {n: getattr(results, n)[lambda table: table["method"].str.startswith("unimodal_")] for n in named}
-    empty = {"during": results.during.iloc[:0, :4], "steps": results.steps.iloc[:0]}
     runs = only["runs"].dropna(axis=1)
-    names = {SOLIDS: NAME}
 
-    study = with_results(study, **only | {"runs": runs} | empty)._replace(
-        summary=tables.summary_table(runs),
-        curves=tables.curves_table(only["histories"].dropna(axis=1), names),
-        uniquely_correct=study.uniquely_correct.iloc[:0],
+    study = with_results(study, **only | {"runs": runs})._replace(
+        estimates=estimates_table(runs), curves=curves_table(only["histories"].dropna(axis=1))
     )
 
-    assert all(figure.axes for figure in draw_all(study).values())
+    assert set(draw_all(study)) == {"accuracy", "costs", "confusion", "samples", "uniquely_correct"}
+
+
+def test_an_axis_shows_no_rounding_errors(tmp_path: Path) -> None:
+    study = make_study()
+    runs = study.results.runs.assign(val_d_util=1e-17, test_d_util=-2e-17)
+    figure = draw(proxy, with_results(study, runs=runs))
+
+    save(figure, tmp_path / "proxy.png")
+
+    assert np.ptp(figure.axes[0].get_ylim()) > 1e-3
 
 
 # -- Styles -------------------------------------------------------------------------------------------------
@@ -302,16 +316,16 @@ def test_a_method_has_the_same_style_beside_other_methods_and_on_each_dataset() 
 
 
 def test_an_interval_is_drawn_around_its_mean_where_there_is_one() -> None:
-    rows = [("a", "m", "test_accuracy", 0.5, 0.4, 0.7), ("a", "m", "d_speed", 2.0, np.nan, np.nan)]
-    summary = pd.DataFrame(rows, columns=["dataset", "method", "measure", "mean", "low", "high"])
-    (style,) = styles(["greedy"]).values()
+    rows = [("m", "test_accuracy", 0.5, 0.4, 0.7), ("m", "d_speed", 2.0, np.nan, np.nan)]
+    estimates = pd.DataFrame(rows, columns=["method", "measure", "mean", "low", "high"])
+    methods = {"another": styles(["another"])["another"], "m": styles(["greedy"])["greedy"]}
     for measure, mean, interval in (
         ("test_accuracy", 50, [40, 70]),
         ("d_speed", 2, None),
         ("val_accuracy", None, None),
     ):
         _, ax = plt.subplots()
-        draw_interval(ax, 3, summary, ("a", "m", measure), style)
+        draw_intervals(ax, estimates, measure, methods, 2)
         markers = [np.asarray(line.get_xydata()).tolist() for line in ax.get_lines() if line.get_marker() == "o"]
         bars = [segment[:, 0].tolist() for bar in ax.collections for segment in bar.get_segments()]  # type: ignore[attr-defined]
         assert markers == ([] if mean is None else [[[pytest.approx(mean), 3]]])
@@ -325,7 +339,7 @@ def test_an_interval_is_drawn_around_its_mean_where_there_is_one() -> None:
 def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(seeds: int, intervals: int) -> None:
     study = make_study(seeds=seeds)
 
-    (ax,) = accuracy.draw(study).axes
+    (ax,) = accuracy.draw_all(study).axes
 
     assert ax.get_title() == NAME
     dots = [line for line in ax.get_lines() if line.get_marker() == "o" and line.get_alpha() == 0.5]
@@ -341,7 +355,7 @@ def test_panels_of_many_datasets_are_in_rows_that_fit_a_page() -> None:
     study, names = make_study(), list("abcde")
     runs = pd.concat([study.results.runs.assign(dataset=name) for name in names])
 
-    figure = accuracy.draw(with_results(study, runs=runs)._replace(info=dict.fromkeys(names, study.info[SOLIDS])))
+    figure = accuracy.draw_all(with_results(study, runs=runs)._replace(names=dict.fromkeys(names, NAME)))
 
     assert figure.get_figwidth() <= 9
     assert [ax.get_title() for ax in figure.axes] == [NAME] * 5 + [""]
@@ -354,7 +368,7 @@ def test_utilization_shows_rates_and_accuracies_full_and_cut_of_both_splits() ->
     }  # fmt: skip
     runs = pd.DataFrame({"dataset": [SOLIDS], "method": "greedy", "seed": 0, "run": "r"} | values)
 
-    figure = utilization.draw(make_study()._replace(summary=tables.summary_table(runs)), SOLIDS)
+    figure = draw(utilization, make_study()._replace(estimates=estimates_table(runs)))
 
     drawn = []
     for ax in figure.axes[:4]:
@@ -367,7 +381,7 @@ def test_other_measures_have_a_panel_for_each_value() -> None:
     values = {"val_shapley_a": 0.2, "test_shapley_a": 0.4, "val_interaction": -0.1, "test_accuracy_a": 0.9}
     runs = pd.DataFrame({"dataset": [SOLIDS], "method": "greedy", "seed": 0, "run": "r", "d_speed": 3.0} | values)
 
-    figure = measures.draw(make_study()._replace(summary=tables.summary_table(runs)), SOLIDS)
+    figure = draw(measures, make_study()._replace(estimates=estimates_table(runs)))
 
     assert [ax.get_xlabel() for ax in figure.axes] == ["shapley_a", "interaction"]
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["greedy"]
@@ -380,7 +394,7 @@ def test_d_util_is_drawn_against_d_speed_with_a_dot_for_each_multimodal_run() ->
     study = make_study()
     runs = study.results.runs
 
-    figure = proxy.draw(study, SOLIDS)
+    figure = draw(proxy, study)
 
     assert [ax.get_title() for ax in figure.axes] == ["greedy", "balanced", "random"]
     for ax in figure.axes:
@@ -397,7 +411,7 @@ def test_a_confusion_matrix_has_a_row_for_each_true_class_in_percent() -> None:
         columns=["dataset", "method", "label", "predicted", "count"],
     )
 
-    figure = confusion.draw(with_results(make_study(classes=2), confusion=counts), SOLIDS)
+    figure = draw(confusion, with_results(make_study(classes=2), confusion=counts))
 
     ax = figure.axes[0]
     assert np.asarray(ax.get_images()[0].get_array()).tolist() == [[75, 25], [0, 0]]  # no sample of class 1
@@ -410,7 +424,7 @@ def test_costs_have_a_dot_for_each_run(gpu: float, columns: int) -> None:
     study = make_study(gpu=gpu)
     study.results.costs["seconds"] = np.arange(10)
 
-    figure = costs.draw(study)
+    figure = costs.draw_all(study)
 
     assert len(figure.axes) == columns
     time = figure.axes[0]
@@ -440,7 +454,7 @@ def test_each_branch_has_the_curves_of_all_methods_and_of_its_modality_alone() -
     study = make_study()
     alone = study.curves["method"] == "unimodal_view0"
 
-    figure = branches.draw(study, SOLIDS)
+    figure = draw(branches, study)
 
     methods = ["greedy", "balanced", "random"]
     assert {ax.get_title(): [str(line.get_label()) for line in ax.get_lines()] for ax in figure.axes} == {
@@ -458,7 +472,7 @@ def test_each_branch_has_the_curves_of_all_methods_and_of_its_modality_alone() -
 
 
 def test_of_many_methods_each_has_a_panel_with_all_curves_and_its_own_in_color() -> None:
-    figure = branches.draw(make_study(7), SOLIDS)
+    figure = draw(branches, make_study(7))
 
     own = next(ax for ax in figure.axes if ax.get_title() == "random")
     lines = own.get_lines()
@@ -470,9 +484,9 @@ def test_of_many_methods_each_has_a_panel_with_all_curves_and_its_own_in_color()
 
 def test_d_util_at_snapshots_is_beside_d_speed() -> None:
     study = make_study(1)
-    during = pd.DataFrame({"dataset": SOLIDS, "method": "greedy", "epoch": [1, 1, 4], "d_util": [0.25, 0.75, 1.0]})
+    snapshots = pd.DataFrame({"dataset": SOLIDS, "method": "greedy", "epoch": [1, 1, 4], "d_util": [0.25, 0.75, 1.0]})
 
-    left, right = d_speed.draw(with_results(study, during=during), SOLIDS).axes
+    left, right = draw(d_speed, with_results(study, snapshots=snapshots)).axes
 
     speeds = study.curves[study.curves["method"] == "greedy"]["d_speed"]
     np.testing.assert_allclose(left.get_lines()[0].get_ydata(), speeds)  # type: ignore[arg-type]
@@ -484,7 +498,7 @@ def test_d_util_at_snapshots_is_beside_d_speed() -> None:
 def test_without_snapshots_the_figure_of_d_speed_says_so() -> None:
     study = make_study()
 
-    figure = d_speed.draw(with_results(study, during=study.results.during.iloc[:, :4]), SOLIDS)
+    figure = draw(d_speed, with_results(study, snapshots=study.results.snapshots.iloc[:, :4]))
 
     assert "d_util: not measured, no snapshots" in [text.get_text() for text in figure.texts]
 
@@ -493,7 +507,7 @@ def test_without_snapshots_the_figure_of_d_speed_says_so() -> None:
 
 
 def draw_steps(modes: dict[str, list[int]], methods: int = 1, modalities: int = 2) -> Figure:
-    return steps.draw(with_results(make_study(methods, modalities), steps=make_steps(modes)), SOLIDS)
+    return draw(steps, with_results(make_study(methods, modalities), steps=make_steps(modes)))
 
 
 def shaded(ax: Axes) -> list[list[tuple[float, float]]]:
@@ -510,11 +524,9 @@ def test_rebalancing_steps_are_shaded_for_their_modality_and_counted() -> None:
     titles = [ax.get_title(loc="left") for ax in axes]
     assert titles == [
         "greedy: 0% re-balancing",
-        "60 of these steps",
+        "steps 101 to 160",
         "balanced: 5% re-balancing",
-        "",
-        "random: no run",
-        "",
+        "steps 96 to 155",
     ]
     assert [np.asarray(axes[k].get_lines()[0].get_xdata())[[0, -1]].tolist() for k in (1, 3)] == [[101, 160], [96, 155]]
     assert shaded(axes[3]) == [[(100.5, 105.5)], [(106.5, 111.5)]]
@@ -555,7 +567,7 @@ def pixels(ax: Axes) -> Any:
 def test_samples_of_many_classes_are_in_rows_each_under_its_name(classes: int, columns: int, rows: int) -> None:
     study = make_study(classes=classes)
 
-    figure = samples.draw(study._replace(images={SOLIDS: make_images(study)}), SOLIDS)
+    figure = draw(samples, study._replace(images={SOLIDS: make_images(study)}))
 
     drawn = [ax for ax in figure.axes if ax.get_images()]
     assert len(figure.axes) == rows * columns
@@ -569,7 +581,7 @@ def test_a_clip_is_shown_as_frames_from_its_first_to_its_last() -> None:
     clip = np.arange(9, dtype=np.uint8).reshape(1, 1, 9, 1, 1).repeat(3, axis=3).repeat(4, axis=4)  # frame t is t
     study = make_study(classes=1)._replace(images={SOLIDS: Images({"train": [clip]}, {})})
 
-    strip = pixels(samples.draw(study, SOLIDS).axes[0])
+    strip = pixels(draw(samples, study).axes[0])
 
     assert strip.shape == (3 + 2, 5 * 4, 3)
     assert strip[0, ::4, 0].tolist() == [0, 2, 4, 6, 8]
@@ -579,7 +591,7 @@ def test_a_class_that_a_split_lacks_has_a_white_row() -> None:
     some, none = np.zeros((2, 1, 4, 4), np.uint8), np.zeros((0, 1, 4, 4), np.uint8)
     examples = {"train": [some, some], "test": [some, none]}
 
-    axes = samples.draw(make_study(classes=2)._replace(images={SOLIDS: Images(examples, {})}), SOLIDS).axes
+    axes = draw(samples, make_study(classes=2)._replace(images={SOLIDS: Images(examples, {})})).axes
 
     assert [(pixels(ax) == 0).sum() for ax in axes] == [2 * 2 * 16 * 3, 2 * 16 * 3]
     assert (pixels(axes[1])[4:] == 255).all()
@@ -595,17 +607,9 @@ def test_uniquely_correct_samples_are_shown_in_all_modalities_under_their_class(
     clips = [np.full((3, 6, 4, 4), v, np.uint8) for v in (70, 20)]
     images = {SOLIDS: Images({}, {"gray": gray, "color": clips})}
 
-    first, second = uniquely_correct.draw(make_study()._replace(uniquely_correct=rows, images=images), SOLIDS).axes
+    first, second = draw(uniquely_correct, make_study()._replace(uniquely_correct=rows, images=images)).axes
 
     assert first.get_title() == "greedy\nclass 1\n100%, others 0%"
     assert second.get_title() == "random\nclass 0\n50%, others 25%"
     for ax, values in ((first, {7, 70, 255}), (second, {2, 20, 255})):
         assert set(np.unique(pixels(ax))) == values
-
-
-def test_without_uniquely_correct_samples_the_figure_says_none() -> None:
-    study = make_study()._replace(images={SOLIDS: Images({}, {"view0": []})})
-
-    figure = uniquely_correct.draw(study._replace(uniquely_correct=study.uniquely_correct.iloc[:0]), SOLIDS)
-
-    assert [text.get_text() for text in figure.axes[0].texts] == ["none"]

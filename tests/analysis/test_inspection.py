@@ -4,7 +4,7 @@ from pathlib import Path
 import made_up
 import pytest
 
-from greedymm.analysis.inspection import describe_run
+from greedymm.analysis.results import describe_run
 from greedymm.errors import GreedymmError
 from greedymm.plan import planned
 from greedymm.run import Run

@@ -43,7 +43,7 @@ def test_what_all_runs_left_is_in_the_tables(runs: list[Run]) -> None:
     assert {name: row[name] for name in expected} == expected
     assert len(results.histories) == 4 * 3
     assert results.confusion["count"].sum() == 4 * made_up.SAMPLES
-    assert results.during[["epoch", "d_speed", "d_util"]].to_numpy().tolist() == [[1, 0.5, 0.3], [2, 0.25, 0.2]] * 4
+    assert results.snapshots[["epoch", "d_speed", "d_util"]].to_numpy().tolist() == [[1, 0.5, 0.3], [2, 0.25, 0.2]] * 4
     costs = results.costs[["epochs", "seconds", "samples_per_second", "peak_memory_mb", "peak_gpu_memory_mb"]]
     assert costs.to_numpy().tolist() == [[3, 6, 100, 300, 0]] * 4
     assert len(results.records) == 4
@@ -52,13 +52,13 @@ def test_what_all_runs_left_is_in_the_tables(runs: list[Run]) -> None:
 def test_runs_without_snapshots_or_with_undefined_measures_have_a_table(runs: list[Run]) -> None:
     for run in runs:
         leave(run, [None, None])
-    during = read_results(runs).during
-    assert during["d_util"].isna().all()
-    assert len(during) == 8
+    snapshots = read_results(runs).snapshots
+    assert snapshots["d_util"].isna().all()
+    assert len(snapshots) == 8
 
     for run in runs:
         leave(run)
-    assert read_results(runs).during.empty
+    assert read_results(runs).snapshots.empty
 
 
 def test_a_measure_that_is_undefined_for_one_run_is_not_a_number(runs: list[Run]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from greedymm.analysis.figures.style import styles
-from greedymm.analysis.sweeps import SweepResult, draw_sweep, format_sweep, read_sweep, summarize_sweep
+from greedymm.analysis.sweeps import draw_sweep, read_sweep, summarize_sweep, write_sweeps
 from greedymm.errors import GreedymmError
 from greedymm.files import write_text
 from greedymm.info import DataInfo
@@ -213,19 +213,21 @@ def test_many_methods_have_a_panel_each(plan: Plan) -> None:
 def test_the_page_shows_text_figure_and_table_of_each_sweep(plan: Plan) -> None:
     make_sweeps(plan)
 
-    page = (plan.sweeps_folder / "sweeps.html").read_text()
+    page = (plan.sweeps_folder / "index.html").read_text()
     files = {str(path.relative_to(plan.sweeps_folder)) for path in plan.sweeps_folder.rglob("*.*")}
-    assert files == {"sweeps.html", "sweeps/rate.csv", "sweeps/rate.png", "sweeps/rate.svg"}
+    assert files == {"index.html", "tables/rate.csv", "figures/rate.png", "figures/rate.svg"}
     assert page.count("data:image/png;base64,") == page.count('<table class="sortable">') == 1
     assert page.count(summarize_sweep(read_sweep(plan, "rate"))) == 2
     assert '<button type="button">training.learning_rate</button>' in page
     assert re.search(r"<td>0.2</td><td>balanced</td><td>2</td><td>92.5 % \[60.7, 100.0\]</td>", page)
-    assert 'href="index.html"' in page
+    assert 'href="../index.html"' in page
 
 
 def test_a_measure_that_no_run_has_is_no_column(plan: Plan) -> None:
-    sweep: SweepResult = read_sweep(plan, "rate")
+    sweep = read_sweep(plan, "rate")
     sweep = sweep._replace(table=sweep.table[sweep.table["measure"] != "val_d_util"])
 
-    assert list(format_sweep(sweep)) == ["training.learning_rate", "method", "seeds", "test accuracy", "d_speed"]
-    plt.close(draw_sweep(sweep))
+    write_sweeps([sweep], Path("page"))
+
+    columns = re.findall(r'<button type="button">(.*?)</button>', Path("page/index.html").read_text())
+    assert columns == ["training.learning_rate", "method", "seeds", "test accuracy", "d_speed"]

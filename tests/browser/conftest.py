@@ -60,7 +60,7 @@ def tracked(browser: Browser, made: Project) -> Project:
     return Project(folder)
 
 
-@pytest.fixture(scope="session", params=["index", "sweeps"])
+@pytest.fixture(scope="session", params=["index", "sweeps/index"])
 def report(request: pytest.FixtureRequest, tracked: Project) -> str:
     """The report's address, and that of the page of sweeps."""
     return (tracked.folder / f"results/report/{request.param}.html").as_uri()

@@ -157,7 +157,7 @@ def _number(cell: str) -> float | None:
 
 def test_the_report_leads_to_the_page_of_sweeps_with_texts_figures_and_tables(page: Page, tracked: Project) -> None:
     page.goto((tracked.folder / "results/report/index.html").as_uri())
-    page.locator("a[href='sweeps.html']").click()
+    page.locator("a[href='sweeps/index.html']").click()
 
     title = page.locator("#sweep-rate")
     expect(title).to_be_visible()

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from greedymm.data import hdf5
-from greedymm.data.batches import Batches, ResidentBatches, StreamedBatches, evaluation_size, loader
-from greedymm.data.inputs import Normalize
+from greedymm.data.batches import Batches, Loader, ResidentBatches, StreamedBatches
+from greedymm.data.inputs import Transform
 from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Samples
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
@@ -48,7 +48,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=KEPT)
 def load(request: pytest.FixtureRequest, path: Path) -> Load:
-    return loader(path, ["m0", "m1"], SIZE, CPU, KEPT[request.param])
+    return Loader(path, ["m0", "m1"], SIZE, CPU, KEPT[request.param]).batches
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -115,7 +115,7 @@ def all_of(batches: Batches) -> Iterator[Tensor]:
 @pytest.mark.parametrize("way", ["streamed", "streamed by workers"])
 def test_streamed_batches_are_those_of_a_resident_split(way: str, path: Path) -> None:
     resident, streamed = (
-        loader(path, ["m0", "m1"], SIZE, CPU, KEPT[name])("train", seeded(3)) for name in ("resident", way)
+        Loader(path, ["m0", "m1"], SIZE, CPU, KEPT[name]).batches("train", seeded(3)) for name in ("resident", way)
     )
 
     for _ in range(2):
@@ -131,16 +131,16 @@ def test_streamed_batches_are_those_of_a_resident_split(way: str, path: Path) ->
 def test_a_split_is_streamed_when_it_is_larger_than_the_budget(path: Path) -> None:
     size = 23 * 36
     for budget, store in ((size, ResidentBatches), (size - 1, StreamedBatches)):
-        batches = loader(path, ["m0"], SIZE, CPU, Execution(resident_gb=1e-9 * budget))("train")
+        batches = Loader(path, ["m0"], SIZE, CPU, Execution(resident_gb=1e-9 * budget)).batches("train")
         assert isinstance(batches.store, store)
 
 
 def test_a_batch_larger_than_the_training_split_is_refused_with_the_size_to_set(path: Path) -> None:
-    load = loader(path, ["m1", "m0"], 24, CPU, Execution())
+    load = Loader(path, ["m1", "m0"], 24, CPU, Execution()).batches
 
     with pytest.raises(GreedymmError, match=r"batch of 24 .*'train'.* 23 samples(?s:.*)batch_size to at most 23"):
         load("train", seeded(0))
-    assert len(loader(path, ["m0"], 23, CPU, Execution())("train", seeded(0))) == 1
+    assert len(Loader(path, ["m0"], 23, CPU, Execution()).batches("train", seeded(0))) == 1
     ((inputs, labels),) = load("val")  # evaluation may have larger batches
     assert [x.shape for x in (*inputs, labels)] == [(6, 2, 2, 4), (6, 3, 3, 4), (6,)]
 
@@ -155,22 +155,23 @@ def test_the_file_is_opened_once_for_all_splits(path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("h5py.File", count)
 
-    load = loader(path, ["m0", "m1"], SIZE, CPU, Execution())
-    for split in SPLITS:
-        numbers(load(split))
+    loader = Loader(path, ["m0", "m1"], SIZE, CPU, Execution())
+    for split, size in COUNTS.items():
+        numbers(loader.batches(split))
+        assert len(loader.samples(split)) == size
 
     assert opened == [path]
 
 
 def test_a_modality_that_the_file_lacks_is_refused(path: Path) -> None:
     with pytest.raises(GreedymmError, match="no modality 'sound'; it has: m0, m1, other"):
-        loader(path, ["m0", "sound"], SIZE, CPU, Execution())("train")
+        Loader(path, ["m0", "sound"], SIZE, CPU, Execution()).batches("train")
 
 
 # -- Values -------------------------------------------------------------------------------------------------
 
 EVERY = torch.arange(256, dtype=torch.uint8)
-SCALED = Normalize(Inputs(), CPU)
+SCALED = Transform(Inputs(), 2, CPU).scale
 
 
 def test_bytes_become_floats_from_minus_1_to_1_in_even_steps() -> None:
@@ -196,4 +197,4 @@ def test_batches_of_large_samples_are_smaller_in_evaluation(tmp_path: Path) -> N
         row = [np.zeros((1, side, side), np.uint8)]
         splits = {s: LazySamples({"m0": (1, side, side)}, [row], np.zeros(1, np.int64), [s]) for s in SPLITS}
         hdf5.write(tmp_path / "data.h5", splits, DatasetInfo(("a",), "made here", "CC0", generated=True))
-        assert evaluation_size(tmp_path / "data.h5", ["m0"]) == size
+        assert Loader(tmp_path / "data.h5", ["m0"], None, CPU, Execution()).batches("val").size == size

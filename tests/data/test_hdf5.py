@@ -11,7 +11,7 @@ import pytest
 
 from greedymm.data import hdf5
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.samples import Broken, DatasetInfo, LazySamples, Samples
+from greedymm.data.samples import DatasetInfo, LazySamples, Samples, UnreadableError
 from greedymm.errors import GreedymmError
 
 FACTS = DatasetInfo(
@@ -54,7 +54,6 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, *, lazy: bool) -> None
     with DataFile(tmp_path / "one.h5") as file:
         assert file.facts == FACTS
         assert file.modalities == ["image", "clip"]
-        assert file.channels(["clip", "image"]) == [1, 3]
         for name, split in splits().items():
             table = file.sample_table(name)
             assert list(table.columns) == ["split", "id", "label"]
@@ -174,7 +173,7 @@ def test_a_truncated_file_is_refused_with_the_cure(written: Path) -> None:
     content = written.read_bytes()
     for share in (0, 0.01, 0.5, 0.999):
         written.write_bytes(content[: int(share * len(content))])
-        with pytest.raises(GreedymmError, match=r"data\.h5 is no complete HDF5 file (?s:.*)delete it and run again"):
+        with pytest.raises(GreedymmError, match=r"data\.h5 is broken (?s:.*)Delete it and run again"):
             DataFile(written)
 
 
@@ -182,16 +181,13 @@ def test_a_file_of_another_layout_is_refused(written: Path) -> None:
     for layout in (hdf5.LAYOUT + 1, 0, None):
         with h5py.File(written, "r+") as file:
             file.attrs.pop("layout") if layout is None else file.attrs.modify("layout", layout)
-        with pytest.raises(GreedymmError, match=f"has layout {layout}; this code reads layout {hdf5.LAYOUT}"):
+        with pytest.raises(GreedymmError, match=f"it has layout {layout}; this code reads layout {hdf5.LAYOUT}"):
             DataFile(written)
 
 
 def test_a_missing_modality_is_refused_with_those_that_there_are(written: Path) -> None:
-    with DataFile(written) as file:
-        with pytest.raises(GreedymmError, match="has no modality 'sound'; it has: image, clip"):
-            file.images("train", "sound")
-        with pytest.raises(GreedymmError, match="has no modality 'sound'; it has: image, clip"):
-            file.channels(["image", "sound"])
+    with DataFile(written) as file, pytest.raises(GreedymmError, match="no modality 'sound'; it has: image, clip"):
+        file.images("train", "sound")
 
 
 # -- Streams ------------------------------------------------------------------------------------------------
@@ -242,8 +238,8 @@ def test_a_sample_of_another_shape_or_type_is_refused_by_name_and_nothing_is_lef
 
 def test_another_number_of_samples_or_modalities_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     row: Row = [np.ones((3, 4, 5), dtype=np.uint8), np.ones(SPACES["clip"], dtype=np.uint8)]
-    broken = Broken("a", "b")
-    cases: list[Iterable[Row | Broken]] = [
+    broken = UnreadableError("b")
+    cases: list[Iterable[Row | UnreadableError]] = [
         [],
         [row] * 3,
         repeat(row),
@@ -295,9 +291,9 @@ def with_broken(broken: dict[str, list[int]], *, skip: bool) -> dict[str, Sample
     """Streams in which some samples, by split and place, are broken."""
     content: dict[str, Samples | LazySamples] = {}
     for name, split in splits().items():
-        taken: list[Row | Broken] = list(rows(split))
+        taken: list[Row | UnreadableError] = list(rows(split))
         for k in broken.get(name, []):
-            taken[k] = Broken(f"{name} {k}", "truncated")
+            taken[k] = UnreadableError("truncated")
         content[name] = streamed(split)._replace(rows=taken, skip_broken=skip)
     return content
 
@@ -313,7 +309,7 @@ def test_all_broken_samples_of_all_splits_are_said_at_once_and_nothing_is_left(
 
     first, *lines, remedy = str(raised.value).splitlines()
     assert first.startswith("3 samples or files in ")
-    assert [line.strip() for line in lines] == ["train 0: truncated", "train 3: truncated", "test 2: truncated"]
+    assert [line.strip() for line in lines] == ["0/é0: truncated", "0/é3: truncated", "2/é2: truncated"]
     assert "data.skip_broken" in remedy
     assert list(tmp_path.iterdir()) == []
     assert caplog.messages == [line.strip() for line in lines]
@@ -349,7 +345,7 @@ def test_what_was_left_out_stands_in_a_note_behind_those_that_there_were(tmp_pat
         assert file.facts == replace(facts, notes=(first, second))
     assert first == "filmed at night"
     assert second.startswith("excluded 3 samples or files: ")
-    assert all(f"{name} {k}: truncated" in second for name, those in BROKEN.items() for k in those)
+    assert all(f"{splits()[name].ids[k]}: truncated" in second for name, those in BROKEN.items() for k in those)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +358,13 @@ def test_a_class_that_is_lost_with_them_is_named_and_nothing_is_left(
         hdf5.write(tmp_path / "data.h5", with_broken({"val": broken}, skip=True), FACTS)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_without_classes_is_refused(tmp_path: Path) -> None:
+    empty = dict.fromkeys(splits(), Samples({"image": np.zeros((0, 3, 4, 5), np.uint8)}, np.zeros(0, np.int64), []))
+
+    with pytest.raises(GreedymmError, match="'train' has no sample of: any class"):
+        hdf5.write(tmp_path / "data.h5", empty, replace(FACTS, classes=()))
 
 
 @pytest.mark.parametrize("compressed", [True, False])

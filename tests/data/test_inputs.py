@@ -10,8 +10,8 @@ from torchvision.models import ResNet18_Weights
 from torchvision.transforms import functional
 
 from greedymm.data import hdf5
-from greedymm.data.batches import Batches, loader
-from greedymm.data.inputs import Normalize, channels, crop_frames
+from greedymm.data.batches import Batches, Loader
+from greedymm.data.inputs import Transform, channels, crop_frames
 from greedymm.data.samples import SPLITS, DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
@@ -38,8 +38,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def batches(
     path: Path, *, seed: int | None = 0, execution: Execution | None = None, flip: bool = True, size: int = 7
 ) -> Batches:
-    load = loader(path, ["m0", "m1"], size, CPU, execution or Execution(), Inputs(flip=flip))
-    return load("train", None, None if seed is None else torch.Generator().manual_seed(seed))
+    loader = Loader(path, ["m0", "m1"], size, CPU, execution or Execution(), Inputs(flip=flip))
+    return loader.batches("train", None, None if seed is None else torch.Generator().manual_seed(seed))
 
 
 def flips(found: Batches) -> Tensor:
@@ -78,7 +78,7 @@ def test_flips_depend_on_the_epoch_and_the_seed_and_not_on_the_batches(path: Pat
     assert not flips(batches(path, flip=False)).any()
 
 
-# -- Normalize ------------------------------------------------------------------------------------------------
+# -- Scaling --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("colors", [1, 3], ids=["gray", "color"])
@@ -86,7 +86,7 @@ def test_imagenet_scaling_is_that_of_torchvisions_weights(colors: int) -> None:
     images = torch.randint(256, (5, colors, 224, 224), dtype=torch.uint8)
     preset = ResNet18_Weights.DEFAULT.transforms()
 
-    scaled = Normalize(IMAGENET, CPU)(images)
+    scaled = Transform(IMAGENET, 1, CPU).scale(images)
 
     assert scaled.shape == (5, 3, 224, 224)
     assert scaled.is_contiguous(memory_format=torch.channels_last)
@@ -97,10 +97,10 @@ def test_imagenet_scaling_is_that_of_torchvisions_weights(colors: int) -> None:
 def test_clips_are_scaled_as_their_frames_are() -> None:
     clip = torch.randint(256, (2, 1, 3, 4, 4), dtype=torch.uint8)
 
-    scaled = Normalize(IMAGENET, CPU)(clip)
+    scaled = Transform(IMAGENET, 1, CPU).scale(clip)
 
     for t in range(3):
-        torch.testing.assert_close(scaled[:, :, t], Normalize(IMAGENET, CPU)(clip[:, :, t]).contiguous())
+        torch.testing.assert_close(scaled[:, :, t], Transform(IMAGENET, 1, CPU).scale(clip[:, :, t]).contiguous())
 
 
 def test_a_network_is_told_the_channels_that_it_gets() -> None:
@@ -136,8 +136,8 @@ def cut(
     path: Path, inputs: Inputs = CUT, *, seed: int | None = 0, size: int = 7, resident_gb: float = 4
 ) -> tuple[Batches, list[str]]:
     modalities = ["gray", "color", "picture"]
-    load = loader(path, modalities, size, CPU, Execution(resident_gb=resident_gb, workers=0), inputs)
-    return load("train", None, None if seed is None else torch.Generator().manual_seed(seed)), modalities
+    loader = Loader(path, modalities, size, CPU, Execution(resident_gb=resident_gb, workers=0), inputs)
+    return loader.batches("train", None, None if seed is None else torch.Generator().manual_seed(seed)), modalities
 
 
 def seen(path: Path, inputs: Inputs = CUT, **how: float | None) -> dict[str, Tensor]:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from greedymm.errors import GreedymmError
-from greedymm.evaluation.evaluate import compute_measures, evaluate_snapshots, predict_split, required_passes
-from greedymm.evaluation.measures.shapley import Settings as Shapley
+from greedymm.evaluation.evaluate import compute_measures, predict_split, required_passes
 from greedymm.evaluation.measures.utilization import Settings as Utilization
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MeasureSettings
@@ -38,8 +37,8 @@ def rates(table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, float | N
     return compute_measures(table, MEASURES, modalities)
 
 
-def samples(model: MultimodalNetwork, split: tiny.Split, known: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    return predict_split(model, split, known, names, required_passes(model, MEASURES, names))
+def samples(model: MultimodalNetwork, split: tiny.Split, known: pd.DataFrame) -> pd.DataFrame:
+    return predict_split(model, split, known, MEASURES)
 
 
 def frame(columns: dict[str, list[int]]) -> pd.DataFrame:
@@ -161,7 +160,7 @@ def test_rates_of_a_trained_network_are_those_of_the_plain_loops(
         whole, cut = (classes(model.eval()(split.inputs, how).branches) for how in (Pass(), CUT[modalities]))
     assert whole != cut  # or the rates are all 0
 
-    found = rates(samples(model, split, known(split), names), names)
+    found = rates(samples(model, split, known(split)), names)
 
     assert found["accuracy"] == pytest.approx(reference.accuracy(labels, whole[0]))
     utilization = []
@@ -180,7 +179,7 @@ def test_predictions_do_not_depend_on_the_batch_size_and_leave_the_network_as_it
     before = {name: value.clone() for name, value in model.train().state_dict().items()}
 
     for size in (1, 5, 13):
-        table = samples(model, tiny.Split(split.inputs, split.labels, size), known(split), NAMES[2])
+        table = samples(model, tiny.Split(split.inputs, split.labels, size), known(split))
         for name, how in (("", Pass()), ("_cut", CUT[2])):
             with torch.no_grad():
                 expected = classes(model.eval()(split.inputs, how).branches)
@@ -194,7 +193,7 @@ def test_predictions_do_not_depend_on_the_batch_size_and_leave_the_network_as_it
 def test_a_single_modality_is_not_cut(trained: dict[int, tuple[MultimodalNetwork, tiny.Split]]) -> None:
     model, split = trained[1]
 
-    table = samples(model, split, known(split), NAMES[1])
+    table = samples(model, split, known(split))
 
     assert list(table) == ["split", "id", "label", "mean", "m0"]
     assert table["mean"].tolist() == table["m0"].tolist()
@@ -205,15 +204,7 @@ def test_logits_that_are_not_finite_are_refused() -> None:
     model, split = tiny.network(), tiny.split(4, CLARITY[2], 4)
 
     with pytest.raises(GreedymmError, match="not finite: was it cut before its means were recorded"):
-        samples(model, split, known(split), NAMES[2])
-
-
-def test_a_measure_whose_pass_the_fusion_cannot_make_is_refused_by_name() -> None:
-    with pytest.raises(GreedymmError, match=r"measure 'gates' needs passes with mode.*can: detach, hears"):
-        required_passes(tiny.network(joint=True), (Gates(name="gates"),), NAMES[2])
-
-    required_passes(tiny.network(), (Gates(name="gates"),), NAMES[2])
-    required_passes(tiny.network(), (*MEASURES, Shapley(name="shapley")), NAMES[2])
+        samples(model, split, known(split))
 
 
 def test_two_measures_cannot_give_one_value_or_mean_two_things_by_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,34 +214,4 @@ def test_two_measures_cannot_give_one_value_or_mean_two_things_by_one_pass(monke
         compute_measures(frame(BY_HAND), both, NAMES[2])
     monkeypatch.setattr(sys.modules[__name__], "passes", lambda *_: {"cut": Pass(present=torch.tensor([True, False]))})
     with pytest.raises(GreedymmError, match=r"two measures have different passes 'cut'; rename that of 'gates'"):
-        required_passes(tiny.network(), both, NAMES[2])
-
-
-# -- During training ----------------------------------------------------------------------------------------
-
-
-def test_rates_at_each_snapshot_are_those_of_a_network_with_its_weights_and_means() -> None:
-    train, val = (tiny.split(20, CLARITY[2], 6, seed=s) for s in (0, 1))
-    known = pd.DataFrame({"split": "val", "id": range(20), "label": val.labels.numpy()})
-    networks = {}
-    for epoch in (1, 3):
-        torch.manual_seed(epoch)
-        networks[epoch] = tiny.network()
-    snapshots = {epoch: dict(networks[epoch].state_dict()) for epoch in (3, 1)}
-
-    found = evaluate_snapshots(tiny.network(), snapshots, train, val, known, MEASURES, NAMES[2])
-
-    assert found["epoch"].tolist() == [1, 3]
-    for row, model in zip(found.to_dict("records"), networks.values(), strict=True):
-        model.record_means(train)
-        expected = rates(samples(model, val, known, NAMES[2]), NAMES[2])
-        assert {name: row[name] for name in expected} == pytest.approx(expected, nan_ok=True)
-    assert found["accuracy"].nunique() + found["accuracy_m0"].nunique() > 2  # the two networks differ
-
-
-def test_without_snapshots_nothing_is_measured_during_training() -> None:
-    split = tiny.split(6, CLARITY[2], 6)
-    found = evaluate_snapshots(tiny.network(), {}, split, split, pd.DataFrame(), MEASURES, NAMES[2])
-
-    assert found.columns.tolist() == ["epoch"]
-    assert found.empty
+        required_passes(both, NAMES[2])

@@ -318,6 +318,16 @@ def test_methods_that_do_not_fit_the_network_are_refused(section: dict[str, Any]
     assert message in refused(model=CONCAT, measures=["shapley"], **section)
 
 
+def test_a_measure_whose_pass_the_fusion_cannot_make_is_refused_by_name(lab: Lab) -> None:
+    needs = "from greedymm.models.network import Pass\n            return {'mean': Pass(mode=1)}"
+    lab("gates", OF_KIND["measure"].replace("return {}", needs))
+
+    message = refused("mylab", model=CONCAT, measures=["gates"], methods={"greedy": {"objective": "joint"}})
+
+    assert "measure 'gates' needs passes with mode, which the fusion cannot make; it can: detach, hears" in message
+    check(Plan.make(validate(given("mylab", measures=["gates"]))))
+
+
 def test_parts_that_fit_pass(lab: Lab) -> None:
     lab("gentle", METHOD)
 

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from made_up import DATASET, leave_result, make_params, result_path
 from mlflow import MlflowClient
 
+from greedymm.errors import GreedymmError
 from greedymm.files import write_json, write_text
 from greedymm.info import DataInfo
 from greedymm.params.schema import Tracking
@@ -20,7 +21,7 @@ from greedymm.plan import Plan
 from greedymm.run import Run
 from greedymm.tracking import sync_results, watch
 from greedymm.tracking.store import Store
-from greedymm.tracking.sync import LOCK, UnreachableError, sync_live
+from greedymm.tracking.sync import LOCK
 
 RATES = {s: {"accuracy": a, "d_util": 0.1, "undefined": None} for s, a in (("val", 0.5), ("test", 0.25))}
 RATE = {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2], "methods": ["greedy"]}
@@ -195,7 +196,7 @@ def test_a_store_that_cannot_be_used_is_one_message_without_the_password(fault: 
     if fault == "locked":
         database.execute("begin exclusive")
 
-    with pytest.raises(UnreachableError, match=r"tracking at \S+ failed: .+\n +Send it later with: ") as raised:
+    with pytest.raises(GreedymmError, match=r"tracking at \S+ failed: .+\n +Send it later with: ") as raised:
         sync_results(plan, Tracking(uri=uri))
 
     database.close()
@@ -242,7 +243,7 @@ def test_report_and_sweeps_are_sent_once_and_again_when_they_change(plan: Plan) 
         write_text(plan.folder / name, "content")
     means = {DATASET: {"greedy": {"test_accuracy": 0.5, "d_speed": None, "d{util}": 0.25}}}
     write_json(means, plan.folder / "tables/metrics.json")
-    write_text(plan.sweeps_folder / "sweeps.html", "content")
+    write_text(plan.sweeps_folder / "index.html", "content")
 
     sync_results(plan, settings())
     write_text(plan.folder / "index.html", "another page")
@@ -254,7 +255,7 @@ def test_report_and_sweeps_are_sent_once_and_again_when_they_change(plan: Plan) 
     assert run.info.status == "FINISHED"
     assert run.data.metrics == {f"{DATASET}.greedy.test_accuracy": 0.5, f"{DATASET}.greedy.d_util_": 0.25}
     assert artifacts(run, "tables") == {"tables/runs.csv", "tables/metrics.json"}
-    assert artifacts(run, "figures") == {"figures/accuracy.png"}
+    assert artifacts(run, "figures") == {"figures/accuracy.png", "figures/accuracy.svg"}
     page = MlflowClient(settings().uri).download_artifacts(run.info.run_id, "index.html")
     assert Path(page).read_text() == "another page"
 
@@ -268,7 +269,7 @@ def test_a_run_is_shown_while_it_trains_and_completed_at_its_end(plan: Plan) -> 
     live = run.folder / "live.jsonl"
     live.write_text('{"epoch": 1, "train_loss": 1.0}\n{"epoch": 2, "trai')  # the last line is being written
     for _ in range(2):
-        sync_live(plan, settings())
+        sync_results(plan, settings(), live=True)
     shown = stored()["greedy-seed3"]
     assert (shown.info.status, points(shown, "train_loss")) == ("RUNNING", {1: 1.0})
 

@@ -27,7 +27,7 @@ class Recording:
     """What hooks observe in every training step, by group of parameters. Trains the run to the end."""
 
     def __init__(self, run: tiny.Run) -> None:
-        self.model, self.modalities = run.fit.model, len(run.fit.modalities)
+        self.model, self.modalities = run.fit.model, len(run.fit.model.branches)
         groups = self.model.groups()
         self.parameters = {f"{group}/{i}": p for group, members in groups.items() for i, p in enumerate(members)}
         assert len(self.parameters) == len(list(self.model.parameters()))

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from greedymm.errors import GreedymmError
 from greedymm.models.network import Pass
-from greedymm.training.history import Row
+from greedymm.training.fit import Row
 from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.step import Steps
 
@@ -145,7 +145,7 @@ def test_the_weights_of_the_first_of_the_best_validation_accuracies_are_kept(sta
     run = tiny.run(state, clarity=(3.0, 0.0), seed=4, training=tiny.TRAINING.model_copy(update={"epochs": 6}))
     of_epochs: list[dict[str, Tensor]] = []
 
-    def copy(_row: Row, _timing: Row) -> None:
+    def copy(_row: Row) -> None:
         of_epochs.append({name: value.clone() for name, value in run.fit.model.state_dict().items()})
 
     progress = run.fit.run(run.train, run.val, copy)
@@ -232,7 +232,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where_and_what_to_try(
     run = tiny.run(tmp_path / "broken.pt")
 
     with pytest.raises(GreedymmError) as caught:
-        run.fit.run(Broken(run.train, value, epoch, batch), run.val, lambda _row, _timing: None)
+        run.fit.run(Broken(run.train, value, epoch, batch), run.val, lambda _row: None)
 
     message = str(caught.value)
     assert f"the loss is nan in epoch {epoch + 1}, step {batch + 1}" in message
@@ -243,7 +243,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_says_where_and_what_to_try(
 def test_the_state_before_a_loss_that_is_not_finite_is_kept(state: Path) -> None:
     run = tiny.run(state)
     with pytest.raises(GreedymmError):
-        run.fit.run(Broken(run.train, float("nan"), 2, 1), run.val, lambda _row, _timing: None)
+        run.fit.run(Broken(run.train, float("nan"), 2, 1), run.val, lambda _row: None)
 
     again = tiny.run(state)
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import tiny
 
-from greedymm.training.history import write_rows, write_steps
 from greedymm.training.step import Steps
 
 
@@ -12,9 +11,8 @@ def test_history_and_steps_are_read_back_as_they_were_and_written_as_the_same_by
     written = []
     for name in ("first", "second"):
         progress = tiny.run(tmp_path / f"{name}.pt", "balanced").go()
-        history, table = tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet"
-        write_rows(history, progress.history)
-        write_steps(table, progress.steps, ("m0", "m1"))
+        progress.write(tmp_path, ("m0", "m1"))
+        history, table = tmp_path / "history.csv", tmp_path / "steps.parquet"
         written.append((history.read_bytes(), table.read_bytes()))
 
     assert written[0] == written[1]
@@ -30,7 +28,7 @@ def test_history_and_steps_are_read_back_as_they_were_and_written_as_the_same_by
 def test_coefficients_of_a_method_are_columns(tmp_path: Path) -> None:
     progress = tiny.run(tmp_path / "resume.pt", "ogm_ge").go()
 
-    write_steps(tmp_path / "steps.parquet", progress.steps, ("m0", "m1"))
+    progress.write(tmp_path, ("m0", "m1"))
 
     frame = pd.read_parquet(tmp_path / "steps.parquet")
     np.testing.assert_array_equal(frame["scale_1"], Steps.joined(progress.steps).log["scale_1"].numpy())
@@ -40,6 +38,6 @@ def test_coefficients_of_a_method_are_columns(tmp_path: Path) -> None:
 def test_steps_of_a_single_modality_have_no_speeds(tmp_path: Path) -> None:
     progress = tiny.run(tmp_path / "resume.pt", clarity=(1.0,)).go()
 
-    write_steps(tmp_path / "steps.parquet", progress.steps, ("m0",))
+    progress.write(tmp_path, ("m0",))
 
     assert list(pd.read_parquet(tmp_path / "steps.parquet")) == ["step", "loss", "mode"]

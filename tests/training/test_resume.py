@@ -12,8 +12,7 @@ import torch
 
 from greedymm import checkpoint
 from greedymm.errors import GreedymmError
-from greedymm.training.fit import Progress
-from greedymm.training.history import Row
+from greedymm.training.fit import Progress, Row
 from greedymm.training.step import Steps
 
 METHODS = list(tiny.METHODS)
@@ -39,7 +38,7 @@ class Dying(tiny.Split):
             yield batch
 
 
-def ignore(_row: Row, _timing: Row) -> None:
+def ignore(_row: Row) -> None:
     pass
 
 
@@ -100,7 +99,7 @@ def test_a_killed_run_ends_as_if_never_interrupted(
 def test_a_run_killed_after_every_epoch_ends_as_if_never_interrupted(
     whole: dict[str, tiny.Run], tmp_path: Path, method: str
 ) -> None:
-    def die(_row: Row, _timing: Row) -> None:
+    def die(_row: Row) -> None:
         raise KilledError
 
     for _ in range(4):
@@ -143,7 +142,7 @@ def test_the_runs_above_have_an_open_window_a_lower_rate_an_early_best_and_momen
 def test_the_state_of_an_epoch_is_saved_before_the_epoch_is_reported(tmp_path: Path) -> None:
     run, saved = tiny.run(tmp_path / "resume.pt"), []
 
-    def on_epoch(row: Row, _timing: Row) -> None:
+    def on_epoch(row: Row) -> None:
         state = checkpoint.load(run.fit.state, torch.device("cpu"), run.fit.identity)
         saved.append((row["epoch"], len(state["history"])))
 
@@ -158,7 +157,7 @@ def test_a_finished_run_started_again_trains_no_further(tmp_path: Path) -> None:
     first.go()
     rows: list[Row] = []
 
-    progress = again.fit.run(Dying(again.train, 0), again.val, lambda row, _timing: rows.append(row))
+    progress = again.fit.run(Dying(again.train, 0), again.val, rows.append)
 
     assert rows == []
     assert progress.history == first.fit.progress.history

@@ -102,7 +102,9 @@ def network(modalities: int = 2, *, official_gates: bool = False, joint: bool = 
     if joint:
         fusion, head = Concat(name="concat"), Joint(name="joint")
     stages = (2, 3) if fusion and not joint else ()
-    return build([cnn] * modalities, fusion, [stages] * modalities, head, CHANNELS[:modalities], CLASSES)
+    model = build([cnn] * modalities, fusion, [stages] * modalities, head, CHANNELS[:modalities], CLASSES)
+    model.modalities = NAMES[:modalities]
+    return model
 
 
 def logits_of(model: MultimodalNetwork, h: Tensor) -> Tensor:
@@ -122,7 +124,7 @@ class Run:
 
     def go(self) -> Progress:
         """Train to the end."""
-        return self.fit.run(self.train, self.val, lambda _row, _timing: None)
+        return self.fit.run(self.train, self.val, lambda _row: None)
 
 
 def run(
@@ -152,8 +154,7 @@ def run(
     streams = seed_everything(seed)
     model = network(len(clarity), official_gates=official_gates, joint=joint)
     chooser = make_method(settings or METHODS[method], model, streams["method"])
-    names = NAMES[: len(clarity)]
     identity: dict[str, Any] = {"method": method, "seed": seed, "training": training.model_dump(mode="json")}
-    fit = Fit(model, chooser, training, names, streams, state, identity)
+    fit = Fit(model, chooser, training, streams, state, identity)
     train = split(samples, clarity, training.batch_size, order=streams["order"])
     return Run(fit, streams, train, split(10, clarity, 4, seed=1))

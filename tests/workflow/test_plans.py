@@ -55,10 +55,10 @@ def make_up(*, seed: int = 0) -> Plan:
     paths = [path for data in plan.data.values() for path in (data.path, data.path.with_suffix(".json"))]
     paths += [run.folder / name for run in plan.runs.values() for name in TRAINED]
     paths += [run.evaluation_folder / name for run in plan.runs.values() for name in EVALUATED]
-    page, sweeps = ("index.html", "figures/accuracy.png", "tables/runs.csv"), ("sweeps.html", "sweeps/rate.csv")
-    paths += [plan.folder / name for name in page] + [plan.sweeps_folder / name for name in sweeps]
+    page = ("index.html", "figures/rate.png", "tables/rate.csv")
+    paths += [folder / name for folder in (plan.folder, plan.sweeps_folder) for name in page]
     random.Random(seed).shuffle(paths)  # noqa: S311
-    published = [Path("results/report", name) for name in (*page, *sweeps)]
+    published = [Path("results/report", part, name) for part in (".", "sweeps") for name in page]
     for path in paths + published:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -88,7 +88,8 @@ def trained(printed: str) -> set[str]:
     return set(re.findall(r"greedymm train --plan \S+ --run \w+/(\w+)/", printed))
 
 
-ALL_NEW = {"prepare": 1, "train": 3, "evaluate": 3, "report": 1, "publish": 1}
+PAGE = {"report_page": 1, "publish_report": 1}
+ALL_NEW = {"prepare": 1, "train": 3, "evaluate": 3, **PAGE}
 
 
 def test_every_run_is_planned_once_by_short_commands_without_a_secret(plan_jobs: Printed) -> None:
@@ -114,7 +115,7 @@ def test_the_default_plans_every_run_once_and_the_papers_params_replace_its_data
     planned = jobs(plan_jobs())
     of_paper = plan_jobs("--configfile", str(ROOT / "params/paper.yaml"))
 
-    assert planned == {"prepare": 3, "train": runs, "evaluate": runs, "report": 1, "publish": 1}
+    assert planned == {"prepare": 3, "train": runs, "evaluate": runs, **PAGE}
     assert "results/data/colored_mnist/" in of_paper
     assert "colored_mnist_5k" not in of_paper
 
@@ -132,12 +133,16 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str], dict[str, int]]] = {
     "a method's setting": (
         {f"datasets.{DATASET}.methods.balanced.window": 3},
         {"balanced"},
-        {"train": 1, "evaluate": 1, "report": 1, "publish": 1},
+        {"train": 1, "evaluate": 1, **PAGE},
     ),
     "another seed": ({"seeds": [0, 1]}, {"greedy", "balanced", "random"}, {**ALL_NEW, "prepare": 0}),
     "the data": ({f"datasets.{DATASET}.data.variance": 0.03}, {"greedy", "balanced", "random"}, ALL_NEW),
-    "a measure": ({f"datasets.{DATASET}.measures": ["shapley"]}, set(), {"evaluate": 3, "report": 1, "publish": 1}),
-    "a method removed": ({f"datasets.{DATASET}.methods.random": ...}, set(), {"report": 1, "publish": 1}),
+    "a measure": (
+        {f"datasets.{DATASET}.measures": ["shapley"]},
+        set(),
+        {"evaluate": 3, **PAGE},
+    ),
+    "a method removed": ({f"datasets.{DATASET}.methods.random": ...}, set(), PAGE),
     "another store": ({"tracking.uri": "sqlite:///other.db"}, set(), {}),
     "another device": ({"execution.device": "cuda"}, set(), {}),
 }
@@ -161,9 +166,9 @@ def test_a_change_plans_what_it_concerns_and_nothing_when_it_is_taken_back(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("history.csv", {"train": 1, "evaluate": 1, "report": 1, "publish": 1}),
-        ("result.json", {"evaluate": 1, "report": 1, "publish": 1}),
-        ("index.html", {"report": 1, "publish": 1}),
+        ("history.csv", {"train": 1, "evaluate": 1, **PAGE}),
+        ("result.json", {"evaluate": 1, **PAGE}),
+        ("index.html", PAGE),
     ],
 )
 def test_whatever_is_deleted_is_made_again(name: str, expected: dict[str, int], plan_jobs: Printed) -> None:
@@ -180,7 +185,7 @@ def test_sweeps_are_planned_by_their_own_target_alone_and_share_the_runs_of_the_
     rate = {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2], "methods": ["greedy"]}
     write({"sweeps": {"rate": rate}})
 
-    assert jobs(plan_jobs("all")) == {"report": 1, "publish": 1}  # the page names the sweeps
+    assert jobs(plan_jobs("all")) == PAGE  # the page names the sweeps
     assert jobs(plan_jobs("sweeps")) == {"train": 1, "evaluate": 1, "sweeps_page": 1, "publish_sweeps": 1}
 
 
@@ -242,7 +247,7 @@ def test_every_dvc_stage_runs_a_target_and_lists_its_params(plan_jobs: Printed) 
     [
         ("training/fit.py", "# disable=None: a progress", "# A progress", {}),
         ("training/methods/random.py", "if step.epoch > 0", "if step.epoch >= 1", {"train": 1, "evaluate": 1}),
-        ("evaluation/evaluate.py", "rows.append(", "rows.insert(len(rows), ", {"evaluate": 3}),
+        ("evaluation/evaluate.py", "values |= computed", "values.update(computed)", {"evaluate": 3}),
     ],
     ids=["a comment", "a method", "the evaluation"],
 )
@@ -258,5 +263,5 @@ def test_a_change_of_code_plans_what_can_reach_it(
 
     planned = project.planned()
 
-    rest = {"report": 1, "publish": 1} if expected else {}
+    rest = PAGE if expected else {}
     assert {rule: n for rule, n in planned.items() if rule not in {"all", "total"}} == expected | rest

@@ -97,7 +97,7 @@ def test_a_method_removed_changes_the_report_and_put_back_brings_it_back(made: P
     assert page_of(clone) != page
 
     clone.set_params(methods__balanced={"tolerance": 0.01, "window": 5})
-    assert clone.planned().keys() == {"publish", "all", "total"}
+    assert clone.planned().keys() == {"publish_report", "all", "total"}
     clone.run(*SNAKEMAKE, "all")
     assert clone.runs() == before
     assert page_of(clone) == page
@@ -260,12 +260,12 @@ def test_sweeps_have_a_page_that_the_report_links_to_and_all_is_tracked_once(mad
     assert re.search(r"tracking at \S+ failed: .+\n +Send it later with: greedymm track", printed)  # and costs nothing
     assert "secret" not in printed
     assert p.trained(printed) == 0
-    assert 'href="sweeps.html"' in page_of(clone)
+    assert 'href="sweeps/index.html"' in page_of(clone)
     clone.track_at("sqlite:///mlflow.db")
     assert p.trained(clone.run(*SNAKEMAKE, "sweeps")) == 1
     report = clone.folder / "results/report"
-    assert {path.suffix for path in (report / "sweeps").glob("[!.]*")} == {".csv", ".png", ".svg"}
-    assert (report / "sweeps.html").read_text().count("data:image/png;base64,") == 1
+    assert {path.suffix for path in (report / "sweeps").glob("*/[!.]*")} == {".csv", ".png", ".svg"}
+    assert (report / "sweeps/index.html").read_text().count("data:image/png;base64,") == 1
     assert NOTHING in clone.run(*SNAKEMAKE, "all", "sweeps")
     assert clone.tracked() == {"greedy-seed0": 2, "balanced-seed0": 2, "rate 0.2, greedy-seed0": 2}
     assert "0 runs sent" in clone.run("greedymm", "track")

@@ -12,11 +12,9 @@ from greedymm.files import write_text
 def write_page(path: Path, template: str, **content: Any) -> None:
     """Write a page. The template extends page.html.j2; its filter `embed` turns a PNG file into an address."""
     loader = PackageLoader("greedymm", "analysis")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["embed"] = _embed
-    write_text(path, environment.get_template(template).render(content))
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters["embed"] = _embed
+    write_text(path, pages.get_template(template).render(content))
 
 
 def _embed(picture: Path) -> str:

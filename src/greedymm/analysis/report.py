@@ -1,67 +1,96 @@
 """Study and pictures -> one self-contained HTML page."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from greedymm.analysis.authors import settings_table
-from greedymm.analysis.claims.text import claims_summary, explain_claims, format_claims
+from greedymm.analysis.claims.text import explain_claims, format_claims, summarize_claims
 from greedymm.analysis.figures import Picture
+from greedymm.analysis.figures.style import label
 from greedymm.analysis.page import write_page
-from greedymm.analysis.published import published_table
 from greedymm.analysis.results import GROUP
-from greedymm.analysis.study import Study
-from greedymm.analysis.tables import costs_table, format_estimates
+from greedymm.analysis.study import Study, costs_table, format_estimates
+from greedymm.params.schema import Dataset, Params
+from greedymm.settings import flat
+
+OTHERS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+FROM_AUTHORS, AS_AUTHORS, OURS = "authors' code", "our choice, as in the authors' code for ModelNet40", "our choice"
 
 
 def write_report(study: Study, pictures: Sequence[Picture], path: Path) -> None:
-    """Write the page, the same bytes for the same content.
-
-    Args:
-        study: results of the runs.
-        pictures: figures, in their order on the page.
-        path: of the page.
-    """
-    params, names, results = study.params, study.names, study.results
-    accuracies: Any = format_estimates(study.summary, GROUP)["test_accuracy"].to_dict()
+    """Write the page with all tables and pictures, the same bytes for the same content."""
+    accuracies: Any = format_estimates(study.estimates, GROUP)["test_accuracy"].to_dict()
+    params = study.params.model_dump(mode="json", exclude={"tracking", "execution"})
     genuine = [name for name, info in study.info.items() if not (info.generated or info.own)]
-    summary, runs = (table.assign(dataset=table["dataset"].map(names)) for table in (study.summary, results.runs))
-    settings = settings_table(params)
-    content = dict(  # noqa: C408 its keys are names in the template
-        study=study,
-        pictures=pictures,
-        claims_summary=claims_summary(study.claims, names),
-        claims=format_claims(study.claims, names),
-        claims_explained=explain_claims(study.claims),
-        published=published_table(genuine, accuracies),
-        conditions={name: _conditions(settings, name) for name in genuine},
-        measures=_measures(study),
-        summary=summary,
-        runs=runs,
-        costs=costs_table(results.costs, names),
-        facts=_facts(study),
-        origins=settings.assign(dataset=settings["dataset"].map(lambda name: names.get(name, name))),
-        settings=yaml.safe_dump(params.model_dump(mode="json", exclude={"tracking", "execution"}), sort_keys=False),
-    )
+    names = {"dataset": study.names}
+    claims = format_claims(study.claims, study.names)
+    content = {
+        "study": study,
+        "pictures": pictures,
+        "claims": claims,
+        "claims_summary": summarize_claims(claims),
+        "claims_explained": explain_claims(study.claims),
+        "published": published_table(genuine, accuracies),
+        "measures": _measures(study),
+        "estimates": study.estimates.replace(names),
+        "runs": study.results.runs.replace(names),
+        "costs": costs_table(study.results.costs).replace(names),
+        "facts": _facts(study),
+        "conditions": {name: _conditions(study.params.datasets[name]) for name in genuine},
+        "origins": settings_table(study.params).replace(names),
+        "settings": yaml.safe_dump(params, sort_keys=False),
+    }
     write_page(path, "report.html.j2", **content)
 
 
-def _conditions(settings: pd.DataFrame, dataset: str) -> str:
+def settings_table(params: Params) -> pd.DataFrame:
+    """A row for each dataset and setting: dataset, setting, value (text) and origin."""
+    rows = [
+        {"dataset": name, "setting": setting, "value": str(value), "origin": _origin(name, setting, value)}
+        for name, section in params.datasets.items()
+        for setting, value in flat(section.model_dump(mode="json")).items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _origin(dataset: str, setting: str, value: object) -> str:
+    if setting not in OTHERS["authors"] or value != OTHERS["authors"][setting]:
+        return OURS
+    return FROM_AUTHORS if dataset == "modelnet40" else AS_AUTHORS
+
+
+def published_table(datasets: list[str], accuracies: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    """Test accuracies that others published for the data of some datasets, under conditions of their own.
+
+    Column `this study` has the comparable ones of `accuracies`: dataset and method -> test accuracy as text.
+    """
+    sources = {name: OTHERS["same_as"].get(name, name) for name in datasets}
+    rows = []
+    for data in dict.fromkeys(sources.values()):
+        for row in OTHERS["numbers"].get(data, []):
+            method = OTHERS["comparable"].get(row["method"])
+            keys = [(name, method) for name in datasets if sources[name] == data and (name, method) in accuracies]
+            texts = [f"{label(method)} on {name}: {accuracies[name, method]}" for name, method in keys]
+            rows.append({"data": data, **row, "this study": "; ".join(texts)})
+    columns = ["data", "method", "accuracy", "conditions", "source", "this study"]
+    return pd.DataFrame(rows, columns=columns).rename(columns={"accuracy": "test accuracy (%)"})
+
+
+def _conditions(section: Dataset) -> str:
     """Settings of a dataset's data, and the epochs, as text."""
-    section = settings[(settings["dataset"] == dataset) & (settings["value"] != "None")]
-    data = section["setting"].str.startswith("data.") | (section["setting"] == "training.epochs")
-    names = section["setting"].str.rpartition(".")[2]
-    return ", ".join(names[data] + " " + section["value"][data])
+    settings = flat(section.data.model_dump(mode="json")) | {"epochs": section.training.epochs}
+    return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
 
 
-def _measures(study: Study) -> dict[str, str]:
+def _measures(study: Study) -> list[str]:
     """The first line of each measure's documentation."""
     measures = [measure for name in study.info for measure in study.params.datasets[name].measures]
-    return {measure.name: (type(measure).__doc__ or measure.name).splitlines()[0] for measure in measures}
+    texts = [(type(measure).__doc__ or measure.name).splitlines()[0].replace("`", "") for measure in measures]
+    return list(dict.fromkeys(texts))
 
 
 def _facts(study: Study) -> dict[str, str]:
@@ -71,18 +100,17 @@ def _facts(study: Study) -> dict[str, str]:
         "runs": f"{len(records)}, seeds {', '.join(map(str, study.params.seeds))}",
         "commit": _distinct(record["commit"] or "not in a repository" for record in records),
         "code of the keys": f"pinned to commit {code}" if code else "as it is",
-        "machine": _distinct(map(_machine, records)),
+        "machine": _distinct(
+            "{cpu}, {cores} cores, {memory_gib} GiB of memory".format(**record["hardware"])
+            + f", {record['machine']}, device {record['device']}, Python {record['python']}"
+            for record in records
+        ),
         "versions": _distinct(", ".join(f"{k} {v}" for k, v in record["versions"].items()) for record in records),
         "cost": f"{minutes:.1f} minutes of training; the longest run {longest:.0f} s; at most {memory:.0f} MiB",
     }
 
 
-def _machine(record: dict[str, Any]) -> str:
-    hardware = "{cpu}, {cores} cores, {memory_gib} GiB of memory".format(**record["hardware"])
-    return f"{hardware}, {record['machine']}, device {record['device']}, Python {record['python']}"
-
-
-def _distinct(values: Any) -> str:
+def _distinct(values: Iterable[str]) -> str:
     """The distinct values, with the number of runs of each if there are several."""
     counts = Counter(values)
     return "; ".join(f"{value} ({n} runs)" for value, n in counts.items()) if len(counts) > 1 else next(iter(counts))

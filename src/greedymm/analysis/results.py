@@ -1,7 +1,7 @@
-"""Results of runs, each file read once -> tables of runs, epochs, steps and test samples."""
+"""Results of runs, each file read once -> tables of runs, epochs, steps and test samples; or one run as text."""
 
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +13,11 @@ from pyarrow.parquet import read_metadata
 from greedymm.errors import GreedymmError
 from greedymm.files import read, read_json
 from greedymm.run import Run
-from greedymm.settings import differences
-
-log = logging.getLogger(__name__)
+from greedymm.settings import differences, flat
 
 GROUP = ["dataset", "method"]
 IDENTITY = [*GROUP, "seed", "run"]
-COSTS = ["epochs", "seconds", "samples_per_second", "peak_memory_mb", "peak_gpu_memory_mb"]
+STEPS = [*GROUP, "seed", "step", "mode", "d_speed"]
 
 
 class Result(NamedTuple):
@@ -39,9 +37,9 @@ class Results(NamedTuple):
 
     runs: pd.DataFrame  # a row per run: measures of each split, best epoch, d_speed at the end
     histories: pd.DataFrame  # a row per run and epoch
-    during: pd.DataFrame  # a row per run and snapshot: measures of the validation split, and d_speed
-    costs: pd.DataFrame  # a row per run: COSTS
-    steps: pd.DataFrame  # every step of the first run of each multi-modal method
+    snapshots: pd.DataFrame  # a row per run and snapshot: measures of the validation split, and d_speed
+    costs: pd.DataFrame  # a row per run: epochs, seconds, samples_per_second, peak_memory_mb, peak_gpu_memory_mb
+    steps: pd.DataFrame  # STEPS: every step of the first run of each multi-modal method
     confusion: pd.DataFrame  # dataset, method, label, predicted, count; over all seeds
     correct: dict[str, pd.DataFrame]  # dataset -> id, label, and for each method the share of runs that are correct
     records: list[dict[str, Any]]  # of each run: versions, hardware, device, commit
@@ -56,8 +54,7 @@ def read_results(runs: Iterable[Run], *, exclude: bool = False) -> Results:
         exclude: list the runs that cannot be used in `excluded`, instead of raising an error.
 
     Raises:
-        GreedymmError: if a run cannot be used; the message names all such runs, with reasons. With `exclude`: if
-            no run can be used.
+        GreedymmError: if a run, or with `exclude` every run, cannot be used; the message names all such runs.
     """
     usable, excluded = [], []
     for run in runs:
@@ -71,7 +68,7 @@ def read_results(runs: Iterable[Run], *, exclude: bool = False) -> Results:
             f"{len(excluded)} runs cannot be used:\n  {reasons}\nDelete the files that are broken or belong to other"
             " settings. Then run: snakemake --cores 8 all\nSee the other runs with: greedymm preview"
         )
-    return _stack(usable, excluded)
+    return _collect(usable, excluded)
 
 
 def read_result(run: Run) -> Result:
@@ -81,14 +78,16 @@ def read_result(run: Run) -> Result:
         GreedymmError: if a file is missing or broken, or if it belongs to other settings.
     """
     path = run.evaluation_folder / "result.json"
-    summary, test = read(path, _read_object), read(path.with_name("predictions.parquet"), _read_test)
+    content = read(path, _read_object)
+    reader = partial(pd.read_parquet, columns=["id", "label", "mean"], filters=[("split", "==", "test")])
+    test = read(path.with_name("predictions.parquet"), reader)
     if len(run.settings.modalities) > 1:
         read(run.folder / "steps.parquet", read_metadata)
     expected = run.settings.model_dump(mode="json")
-    if summary["settings"] != expected:
-        lines = "; ".join(differences(summary["settings"], expected))
+    if content["settings"] != expected:
+        lines = "; ".join(differences(content["settings"], expected))
         raise GreedymmError(f"{path} belongs to other settings: {lines}")
-    return Result(run, summary, test)
+    return Result(run, content, test)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -98,25 +97,24 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_test(path: Path) -> pd.DataFrame:
-    table = pd.read_parquet(path, columns=["split", "id", "label", "mean"])
-    return table[table["split"] == "test"].drop(columns="split").reset_index(drop=True)
-
-
-def _stack(results: list[Result], excluded: list[str]) -> Results:
+def _collect(results: list[Result], excluded: list[str]) -> Results:
     identities = pd.DataFrame([_identity(result.run) for result in results])
+    contents = [result.summary for result in results]
+    histories = _stack(identities, [content["history"] for content in contents])
+    snapshots = _stack(identities, [content["during_training"] for content in contents])
+    if "d_speed" in histories and not snapshots.empty:
+        keys = [*IDENTITY, "epoch"]
+        snapshots = snapshots.merge(histories[[*keys, "d_speed"]], how="left", on=keys)
     confusion, correct = _count_predictions(results)
-    measures = [_measures(result.summary) for result in results]
-    costs = [_costs(result.table("timing")) for result in results]
     return Results(
-        runs=identities.join(pd.DataFrame(measures)),
-        histories=_stack_tables(identities, [result.table("history") for result in results]),
-        during=_stack_tables(identities, [_with_speed(result) for result in results]),
-        costs=identities.join(pd.DataFrame(costs)),
+        runs=identities.join(pd.DataFrame(map(_measures, contents))),
+        histories=histories,
+        snapshots=snapshots,
+        costs=identities.join(pd.DataFrame([_costs(content["timing"]) for content in contents])),
         steps=_read_steps(result.run for result in results),
         confusion=confusion,
         correct=correct,
-        records=[result.summary["record"] for result in results],
+        records=[content["record"] for content in contents],
         excluded=excluded,
     )
 
@@ -125,69 +123,88 @@ def _identity(run: Run) -> dict[str, Any]:
     return {"dataset": run.dataset, "method": run.method, "seed": run.seed, "run": run.name}
 
 
-def _stack_tables(identities: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataFrame:
+def _stack(identities: pd.DataFrame, tables: list[dict[str, Any]]) -> pd.DataFrame:
     """All runs' tables as one. Arrow concatenates thousands of small tables faster than pandas does."""
-    rows = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
-    arrow = [pa.Table.from_pandas(table, preserve_index=False) for table in tables]
+    arrow = [pa.table(table) for table in tables]
+    rows = np.repeat(np.arange(len(arrow)), [len(table) for table in arrow])
     stacked: pd.DataFrame = pa.concat_tables(arrow, promote_options="permissive").to_pandas()
     return identities.iloc[rows].reset_index(drop=True).join(stacked)
 
 
-def _measures(summary: Mapping[str, Any]) -> dict[str, Any]:
-    history = summary["history"]
-    row: dict[str, Any] = {"epochs": len(history["epoch"]), "best_epoch": summary["best_epoch"]}
+def _measures(content: Mapping[str, Any]) -> dict[str, Any]:
+    history = content["history"]
+    row: dict[str, Any] = {"epochs": len(history["epoch"]), "best_epoch": content["best_epoch"]}
     if "d_speed" in history:
         row["d_speed"] = history["d_speed"][-1]
-    return row | {f"{split}_{name}": v for split in ("val", "test") for name, v in summary[split].items()}
+    return row | {f"{split}_{name}": v for split in ("val", "test") for name, v in content[split].items()}
 
 
-def _costs(timing: pd.DataFrame) -> dict[str, float]:
-    peaks = {name: timing[name].max() for name in COSTS if name.startswith("peak")}
-    rate = timing["samples_per_second"].mean()
-    return {"epochs": len(timing), "seconds": timing["seconds"].sum(), "samples_per_second": rate} | peaks
-
-
-def _with_speed(result: Result) -> pd.DataFrame:
-    """Measures at the snapshots, and d_speed at the end of the same epochs."""
-    during, history = result.table("during_training"), result.table("history")
-    if during.empty or "d_speed" not in history:
-        return during
-    return during.merge(history[["epoch", "d_speed"]], on="epoch", how="left")
+def _costs(timing: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    seconds, rate = timing["seconds"], float(np.mean(timing["samples_per_second"]))
+    peaks = {name: max(timing[name]) for name in ("peak_memory_mb", "peak_gpu_memory_mb")}
+    return {"epochs": len(seconds), "seconds": sum(seconds), "samples_per_second": rate} | peaks
 
 
 def _read_steps(runs: Iterable[Run]) -> pd.DataFrame:
-    """Columns dataset, method, seed, step, mode and d_speed."""
-    columns = ["step", "mode", "d_speed"]
     first: dict[tuple[str, str], Run] = {}
     for run in runs:
         if len(run.settings.modalities) > 1:
             first.setdefault((run.dataset, run.method), run)
-    tables = [
-        read(run.folder / "steps.parquet", lambda path: pd.read_parquet(path, columns=columns)).assign(**_identity(run))
-        for run in first.values()
-    ]
-    columns = [*GROUP, "seed", *columns]
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+    reader = partial(pd.read_parquet, columns=STEPS[-3:])
+    tables = [read(run.folder / "steps.parquet", reader).assign(**_identity(run)) for run in first.values()]
+    return pd.concat(tables, ignore_index=True)[STEPS] if tables else pd.DataFrame(columns=STEPS)
 
 
 def _count_predictions(results: Iterable[Result]) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
     """Confusion over all runs of a method, and the share of runs that are correct on each test sample."""
-    correct: dict[str, pd.DataFrame] = {}
-    counts: dict[tuple[str, str], pd.Series[int]] = {}
-    runs: dict[tuple[str, str], int] = {}
+    groups: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for run, _, test in results:
-        group = run.dataset, run.method
-        shares = correct.setdefault(run.dataset, test[["id", "label"]].copy())
-        hits = (test["label"] == test["mean"]).astype(float)
-        shares[run.method] = shares.get(run.method, 0.0) + hits
-        pairs = test.groupby(["label", "mean"]).size()
-        counts[group] = pairs.add(counts[group], fill_value=0) if group in counts else pairs
-        runs[group] = runs.get(group, 0) + 1
-    for (dataset, method), number in runs.items():
-        correct[dataset][method] /= number
-    tables = [
-        table.rename("count").rename_axis(["label", "predicted"]).reset_index().assign(dataset=dataset, method=method)
-        for (dataset, method), table in counts.items()
-    ]
-    confusion = pd.concat(tables, ignore_index=True).astype({"count": int})
-    return confusion[[*GROUP, "label", "predicted", "count"]], correct
+        groups.setdefault((run.dataset, run.method), []).append(test)
+    confusion: list[pd.DataFrame] = []
+    correct: dict[str, pd.DataFrame] = {}
+    for (dataset, method), (first, *others) in groups.items():
+        labels = first["label"].to_numpy()
+        predicted = np.stack([first["mean"], *(test["mean"] for test in others)])  # (runs, samples)
+        shares = correct.setdefault(dataset, first[["id", "label"]].copy())
+        shares[method] = (predicted == labels).mean(axis=0)
+        pairs = pd.DataFrame({"label": np.tile(labels, len(predicted)), "predicted": predicted.ravel()})
+        counts = pairs.groupby(["label", "predicted"]).size().rename("count").reset_index()
+        confusion.append(counts.assign(dataset=dataset, method=method))
+    return pd.concat(confusion, ignore_index=True)[[*GROUP, "label", "predicted", "count"]], correct
+
+
+def describe_run(folder: Path) -> str:
+    """Settings, where the run was computed, best and last epoch, and measures.
+
+    Raises:
+        GreedymmError: if the folder has no result, or if a result is broken.
+    """
+    paths = sorted(folder.glob("evaluation-*/result.json"))
+    if not paths:
+        raise GreedymmError(
+            f"{folder} has no evaluation-*/result.json. Take the folder of a finished run in results/runs"
+        )
+    return "\n".join(read(path, _describe) for path in paths)
+
+
+def _describe(path: Path) -> str:
+    result = read_json(path)
+    try:
+        history = pd.DataFrame(result["history"]).set_index("epoch")
+        sections = {
+            "settings": flat(result["settings"]),
+            "computed with": flat(result["record"]),
+            f"best epoch, {result['best_epoch']}": history.loc[result["best_epoch"]],
+            f"last epoch, {history.index[-1]}": history.iloc[-1],
+            "measures, validation split": result["val"],
+            "measures, test split": result["test"],
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(repr(error)) from None
+    return "\n".join([f"{path.parent.name}\n", *(_format(title, dict(lines)) for title, lines in sections.items())])
+
+
+def _format(title: str, lines: dict[str, Any]) -> str:
+    width = max(map(len, lines), default=0)
+    texts = {n: "-" if v is None else f"{v:.6g}" if isinstance(v, float) else str(v) for n, v in lines.items()}
+    return f"{title}\n" + "".join(f"  {name:<{width}}  {text}\n" for name, text in texts.items())

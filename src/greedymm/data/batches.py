@@ -1,20 +1,20 @@
 """HDF5 -> seeded batches on the device: the same ones for the same seed, resident or streamed."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.inputs import Augmentation, Normalize
+from greedymm.data.inputs import Transform, channels
 from greedymm.errors import GreedymmError
-from greedymm.info import read_info
 from greedymm.settings import Execution, Inputs
 
 Batch: TypeAlias = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; int64 labels (B,)
@@ -23,19 +23,12 @@ Batch: TypeAlias = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modalit
 MAX_EVALUATION_SAMPLES, MAX_EVALUATION_BYTES = 200, 2**23
 
 
-def evaluation_size(path: Path, modalities: Sequence[str]) -> int:
-    """Samples in one batch of evaluation: fewer if they are large."""
-    shapes = read_info(path).shapes
-    floats = sum(math.prod(shapes[m]) for m in modalities)
-    return max(1, min(MAX_EVALUATION_SAMPLES, MAX_EVALUATION_BYTES // (4 * floats)))  # 4 bytes each
-
-
+@dataclass(frozen=True)
 class ResidentBatches:
     """A split held as tensors on the device."""
 
-    def __init__(self, file: DataFile, split: str, modalities: Sequence[str], device: torch.device) -> None:
-        self.images = [torch.from_numpy(file.images(split, m)[:]).to(device) for m in modalities]
-        self.labels = torch.from_numpy(file.labels(split)).to(device)
+    images: list[Tensor]
+    labels: Tensor
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         # The rows of a whole pass are moved at once, so that no step waits for them.
@@ -43,13 +36,17 @@ class ResidentBatches:
             yield [images[batch] for images in self.images], self.labels[batch]
 
 
+@dataclass(eq=False)
 class StreamedBatches(Dataset[Batch]):
     """A split read from its file batch by batch, by worker processes."""
 
-    def __init__(self, path: Path, split: str, modalities: Sequence[str], device: torch.device, workers: int) -> None:
-        self.path, self.split, self.modalities, self.device, self.workers = path, split, modalities, device, workers
-        self.rows: Sequence[Tensor] = ()  # of each batch
-        self.file: DataFile | None = None  # opened by each worker: processes cannot share a handle
+    path: Path
+    split: str
+    modalities: Sequence[str]
+    device: torch.device
+    workers: int
+    rows: Sequence[Tensor] = ()  # of each batch
+    file: DataFile | None = None  # opened by each worker: processes cannot share a handle
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,8 +72,7 @@ class Batches:
     store: ResidentBatches | StreamedBatches
     count: int  # samples
     size: int  # samples in one batch; the last batch may be smaller
-    augmentation: Augmentation
-    normalize: Normalize
+    transform: Transform
     order: torch.Generator | None = None  # draws the order of each pass; None: as stored
 
     def __len__(self) -> int:
@@ -88,44 +84,60 @@ class Batches:
 
     def of(self, rows: Tensor) -> Iterator[Batch]:
         """Yield batches of these rows, in their order."""
-        augmentations = self.augmentation.sample(len(rows), self.size)
-        for (images, labels), augment in zip(self.store.batches(rows, self.size), augmentations, strict=True):
-            yield [self.normalize(x) for x in augment(images)], labels
+        draws = self.transform.draw(len(rows), self.size)
+        for (images, labels), drawn in zip(self.store.batches(rows, self.size), draws, strict=False):
+            yield self.transform(images, drawn), labels
 
     def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> "Batches":
         """The same split in another order: as stored and not augmented if no generator is given."""
-        return replace(self, augmentation=replace(self.augmentation, generator=augmentation), order=order)
+        return replace(self, transform=replace(self.transform, generator=augmentation), order=order)
 
 
-def loader(
-    path: Path,
-    modalities: Sequence[str],
-    size: int,
-    device: torch.device,
-    execution: Execution,
-    inputs: Inputs = Inputs(),  # noqa: B008  frozen
-) -> Callable[..., Batches]:
-    """Make `load(split, order=None, augmentation=None)`, which returns the batches of a split.
+@dataclass
+class Loader:
+    """The splits of a dataset's file. It is opened once; only the workers of streamed splits open it again."""
 
-    `order` is the generator of the order of each pass, `augmentation` that of crops and flips. None: nothing is random.
-    The file is opened once for all splits; only the workers of streamed splits open it again. A split larger than
-    `execution.resident_gb` is streamed by `execution.workers`; others are held on the device.
-    """
-    file, normalize = DataFile(path), Normalize(inputs, device)
+    path: Path
+    modalities: Sequence[str]  # their names in the file
+    size: int | None  # samples in one batch; None: for evaluation, fewer if they are large
+    device: torch.device  # of the batches
+    execution: Execution  # a split larger than `resident_gb` is streamed by `workers`; others are held on the device
+    inputs: Inputs = Inputs()  # noqa: RUF009  frozen
 
-    def load(split: str, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> Batches:
-        count = len(file.labels(split))
-        if order is not None and size > count:
+    def __post_init__(self) -> None:
+        self.file = DataFile(self.path)
+        self.classes = self.file.facts.classes
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of each modality as the network receives them."""
+        return channels([self.file.images("train", m).shape[1] for m in self.modalities], self.inputs)
+
+    def samples(self, split: str) -> pd.DataFrame:
+        """One row per sample of a split: split, id, label."""
+        return self.file.sample_table(split)
+
+    def batches(
+        self, split: str, order: torch.Generator | None = None, augmentation: torch.Generator | None = None
+    ) -> Batches:
+        """Batches of a split, with generators of the order of each pass and of crops and flips. None: not random.
+
+        Raises:
+            GreedymmError: if the dataset has no such modality, or if a batch of training is larger than the split.
+        """
+        images, labels = [self.file.images(split, m) for m in self.modalities], self.file.labels(split)
+        sample_bytes = 4 * sum(math.prod(x.shape[1:]) for x in images)  # as floats
+        size = self.size or max(1, min(MAX_EVALUATION_SAMPLES, MAX_EVALUATION_BYTES // sample_bytes))
+        if order is not None and size > len(labels):
             raise GreedymmError(
-                f"a batch of {size} is larger than the split '{split}' of {path}, which has {count} samples.\n"
-                f"  Set training.batch_size to at most {count}."
+                f"a batch of {size} is larger than the split '{split}' of {self.path}, which has {len(labels)}"
+                f" samples.\n  Set training.batch_size to at most {len(labels)}."
             )
         store: ResidentBatches | StreamedBatches
-        if sum(file.images(split, m).nbytes for m in modalities) <= execution.resident_gb * 1e9:
-            store = ResidentBatches(file, split, modalities, device)
+        if sum(x.nbytes for x in images) <= self.execution.resident_gb * 1e9:
+            tensors = [torch.from_numpy(x[:]).to(self.device) for x in images]
+            store = ResidentBatches(tensors, torch.from_numpy(labels).to(self.device))
         else:
-            store = StreamedBatches(path, split, modalities, device, execution.workers)
-        augment = Augmentation(inputs, len(modalities), device, augmentation)
-        return Batches(store, count, size, augment, normalize, order)
-
-    return load
+            store = StreamedBatches(self.path, split, self.modalities, self.device, self.execution.workers)
+        transform = Transform(self.inputs, len(images), self.device, augmentation)
+        return Batches(store, len(labels), size, transform, order)

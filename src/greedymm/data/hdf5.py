@@ -9,19 +9,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from greedymm.data.samples import SPLITS, Broken, DatasetInfo, LazySamples, Samples, exclude_broken
+from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Samples, UnreadableError, exclude_broken
 from greedymm.errors import GreedymmError
-from greedymm.files import atomic_write, sha256, write_text
+from greedymm.files import atomic_write, read, sha256, write_text
 from greedymm.info import DataInfo
 
 LAYOUT = 3  # raise it whenever a reader of the old layout would misread the new one
@@ -29,63 +29,64 @@ COMPRESSION = 4  # of gzip, from 1 (fast) to 9 (small)
 IMAGE_AXES = 4  # of a stack of images; clips have one more
 
 
-# -- Writing ------------------------------------------------------------------------------------------------
-
-
 def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
-    """Write a dataset and, before its file is in place, the JSON file beside it; the same content gives the same bytes.
+    """Write a dataset and, before its file is in place, the JSON file beside it. The same content gives the same bytes.
 
     Raises:
-        GreedymmError: if a split is missing, or its parts do not fit each other or the classes.
+        GreedymmError: if splits, labels or ids do not fit each other, or if a sample cannot be read and is not skipped.
     """
-    for split in SPLITS:
-        _check(split, splits, facts)
-    ids = Counter(name for split in SPLITS for name in splits[split].ids)
-    if repeated := [name for name, count in ids.items() if count > 1]:
-        raise GreedymmError(f"two samples have the same id: {repeated[0]}")
+    _check(splits, facts)
+    broken: dict[str, object] = {}
     with atomic_write(path) as tmp:
         with h5py.File(tmp, "w", libver="latest", track_order=True) as file:
-            broken = [b for split in SPLITS for b in _write_split(file.create_group(split, track_order=True), splits)]
-            skip = all(split.skip_broken for split in splits.values() if isinstance(split, LazySamples))
+            for split in SPLITS:
+                broken |= _write_split(file.create_group(split, track_order=True), splits[split])
+            skip = any(isinstance(samples, LazySamples) and samples.skip_broken for samples in splits.values())
             notes = facts.notes + exclude_broken(broken, facts.source, skip=skip)
             for split in SPLITS:
-                _check_labels(split, file[split]["labels"][:], facts.classes)
+                _check_labels(split, file[split]["labels"][:], facts)
             file.attrs["layout"] = LAYOUT
-            file.attrs["modalities"] = json.dumps(_modalities(splits["train"]))
+            file.attrs["modalities"] = json.dumps(list(splits["train"].shapes))
             for name, value in asdict(replace(facts, notes=notes)).items():
                 file.attrs[name] = json.dumps(value)
         write_text(path.with_suffix(".json"), _describe(tmp).model_dump_json(indent=2) + "\n")
 
 
-def _modalities(samples: Samples | LazySamples) -> list[str]:
-    return list(samples.shapes if isinstance(samples, LazySamples) else samples.modalities)
+def _check(splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
+    for split in SPLITS:
+        if split not in splits:
+            raise GreedymmError(f"the dataset has no split '{split}'")
+        samples = splits[split]
+        if list(samples.shapes) != list(splits["train"].shapes):
+            raise GreedymmError(f"split '{split}' has the modalities {list(samples.shapes)}, 'train' has others")
+        lengths = {"labels": len(samples.labels), "ids": len(samples.ids)}
+        for name, images in samples.modalities.items() if isinstance(samples, Samples) else ():
+            if images.dtype != np.uint8:
+                raise GreedymmError(f"modality '{name}' of split '{split}' is {images.dtype}; it must be uint8")
+            lengths[name] = len(images)
+        if len(set(lengths.values())) > 1:
+            raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
+        _check_labels(split, samples.labels, facts)
+    name, count = Counter(name for split in SPLITS for name in splits[split].ids).most_common(1)[0]
+    if count > 1:
+        raise GreedymmError(f"two samples have the same id: {name}")
 
 
-def _check(split: str, splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
-    if split not in splits:
-        raise GreedymmError(f"the dataset has no split '{split}'")
-    samples = splits[split]
-    if _modalities(samples) != _modalities(splits["train"]):
-        raise GreedymmError(f"split '{split}' has the modalities {_modalities(samples)}, 'train' has others")
-    lengths = {"labels": len(samples.labels), "ids": len(samples.ids)}
-    for name, images in samples.modalities.items() if isinstance(samples, Samples) else ():
-        if images.dtype != np.uint8:
-            raise GreedymmError(f"modality '{name}' of split '{split}' is {images.dtype}; it must be uint8, 0 to 255")
-        lengths[name] = len(images)
-    if len(set(lengths.values())) > 1:
-        raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
-    _check_labels(split, samples.labels, facts.classes)
+def _check_labels(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo) -> None:
+    if unknown := set(labels.tolist()) - set(range(len(facts.classes))):
+        raise GreedymmError(f"split '{split}' has label {min(unknown)}; the labels are 0 to {len(facts.classes) - 1}")
+    empty = [name for label, name in enumerate(facts.classes) if label not in labels]
+    if empty or not facts.classes:
+        raise GreedymmError(
+            f"split '{split}' has no sample of: {', '.join(empty) or 'any class'}.\n"
+            f"  Put more into their source: {facts.source}.\n"
+            "  If a share is held out for validation, set another data.seed, or data.validation to 0 to hold none out."
+        )
 
 
-def _check_labels(split: str, labels: npt.NDArray[np.int64], classes: Sequence[str]) -> None:
-    if unknown := set(labels.tolist()) - set(range(len(classes))):
-        raise GreedymmError(f"split '{split}' has label {min(unknown)}; the labels are 0 to {len(classes) - 1}")
-    if empty := [name for label, name in enumerate(classes) if label not in labels]:
-        raise GreedymmError(f"split '{split}' has no sample of: {', '.join(empty)}")
-
-
-def _write_split(group: h5py.Group, splits: Mapping[str, Samples | LazySamples]) -> Iterable[Broken]:
-    samples, broken = splits[group.name[1:]], dict[int, Broken]()
+def _write_split(group: h5py.Group, samples: Samples | LazySamples) -> dict[str, object]:
+    """Write a split; return why samples cannot be used, by id."""
+    broken: dict[int, object] = {}
     if isinstance(samples, LazySamples):
         broken = _write_lazy(group, samples)
     else:
@@ -95,58 +96,47 @@ def _write_split(group: h5py.Group, splits: Mapping[str, Samples | LazySamples])
     ids = [samples.ids[i] for i in kept]
     group.create_dataset("labels", data=samples.labels[kept], track_times=False)
     group.create_dataset("ids", data=ids, dtype=h5py.string_dtype(), track_times=False)
-    return broken.values()
+    return {samples.ids[i]: reason for i, reason in broken.items()}
 
 
-def _write_lazy(group: h5py.Group, samples: LazySamples) -> dict[int, Broken]:
-    """Write sample by sample, holding one at a time; return the broken ones by index."""
-    count, broken = len(samples.labels), dict[int, Broken]()
-    options: dict[str, Any] = {"dtype": np.uint8, "track_times": False}
-    if samples.compressed:
-        options |= {"compression": "gzip", "compression_opts": COMPRESSION}
+def _write_lazy(group: h5py.Group, samples: LazySamples) -> dict[int, object]:
+    """Write sample by sample, holding one at a time; return why samples cannot be used, by index."""
+    count, broken = len(samples.labels), dict[int, object]()
+    options = {"dtype": np.uint8, "compression": COMPRESSION if samples.compressed else None, "track_times": False}
     datasets = [
         group.create_dataset(name, (count, *shape), maxshape=(None, *shape), chunks=(1, *shape), **options)
         for name, shape in samples.shapes.items()
     ]
     for index, (name, row) in enumerate(zip(samples.ids, samples.rows, strict=True)):
-        if isinstance(row, Broken):
+        if isinstance(row, UnreadableError):
             broken[index] = row
             continue
         for dataset, image in zip(datasets, row, strict=True):
-            if image.shape != dataset.shape[1:] or image.dtype != np.uint8:  # h5py would repeat or round it
-                form = f"uint8 {dataset.shape[1:]}"
-                raise GreedymmError(
-                    f"sample {name} is {image.dtype} {image.shape} in {dataset.name}; it must be {form}"
-                )
-            _write_sample(dataset, index - len(broken), image)
-    for dataset in datasets if broken else ():
+            found, needed = f"{image.dtype} {image.shape}", f"uint8 {dataset.shape[1:]}"
+            if found != needed:  # h5py would repeat or round it
+                raise GreedymmError(f"sample {name} is {found} in {dataset.name}; it must be {needed}")
+            if samples.compressed:
+                dataset[index - len(broken)] = image
+            else:  # the line above first copies it to new memory: for a clip, ten times the cost of writing it
+                start = (index - len(broken), *(0,) * image.ndim)
+                dataset.id.write_direct_chunk(start, np.ascontiguousarray(image))
+    for dataset in datasets:
         dataset.resize(count - len(broken), axis=0)
     return broken
-
-
-def _write_sample(dataset: h5py.Dataset, index: int, image: npt.NDArray[np.uint8]) -> None:
-    if dataset.compression:
-        dataset[index] = image
-    else:  # `dataset[index] = image` first copies it to new memory: for a clip, ten times the cost of writing it
-        dataset.id.write_direct_chunk((index, *(0,) * image.ndim), np.ascontiguousarray(image))
-
-
-# -- Reading ------------------------------------------------------------------------------------------------
 
 
 class DataFile:
     """A dataset's file, open for reading.
 
     Raises:
-        GreedymmError: if it is missing, no HDF5 file, truncated, or of another layout.
+        GreedymmError: if it is missing, broken or of another layout.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _open(path)
+        self._file = read(path, _open)
         self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
-        facts = {name: json.loads(self._file.attrs[name]) for name in DatasetInfo.__dataclass_fields__}
-        self.facts = DatasetInfo(**facts | {name: tuple(facts[name]) for name in ("classes", "notes")})
+        self.facts = DatasetInfo(**{f.name: json.loads(self._file.attrs[f.name]) for f in fields(DatasetInfo)})
 
     def __enter__(self) -> Self:
         return self
@@ -163,10 +153,6 @@ class DataFile:
         if modality not in self.modalities:
             raise GreedymmError(f"{self.path} has no modality '{modality}'; it has: {', '.join(self.modalities)}")
         return self._file[split][modality]
-
-    def channels(self, modalities: Sequence[str]) -> list[int]:
-        """Channels C of each modality."""
-        return [self.images("train", m).shape[1] for m in modalities]
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         """Labels of a split: int64 (N,)."""
@@ -192,7 +178,7 @@ def _describe(path: Path) -> DataInfo:
         return DataInfo(
             display_name=settings.get("dataset", path.parent.name) + " (generated data)" * facts.generated,
             own=settings.get("data", {}).get("folder") is not None,
-            modalities=tuple(file.modalities),
+            modalities=tuple(shapes),
             shapes=shapes,
             channels={m: shape[0] for m, shape in shapes.items()},
             counts={split: len(file.labels(split)) for split in SPLITS},
@@ -202,15 +188,8 @@ def _describe(path: Path) -> DataInfo:
 
 
 def _open(path: Path) -> h5py.File:
-    if not path.exists():
-        raise GreedymmError(f"{path} is missing.\n  Make it with: snakemake --cores 2 all")
-    cure = "If this project made it, delete it and run again."
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise GreedymmError(f"{path} is no complete HDF5 file ({error}).\n  {cure}") from None
-    layout = file.attrs.get("layout")
-    if layout != LAYOUT:
+    file = h5py.File(path, "r")
+    if (layout := file.attrs.get("layout")) != LAYOUT:
         file.close()
-        raise GreedymmError(f"{path} has layout {layout}; this code reads layout {LAYOUT}.\n  {cure}")
+        raise ValueError(f"it has layout {layout}; this code reads layout {LAYOUT}")
     return file

@@ -1,9 +1,10 @@
 """Bytes of a batch -> inputs of a network, on the device."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
+from itertools import repeat
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,17 +18,11 @@ CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}  # by axes o
 CLIP_AXES = 4  # of one clip
 RGB = 3
 # Of ImageNet's training images, channels in [0, 1]; all weights of torchvision use them.
-IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-CropPosition = tuple[float, float, float]  # of the first frame, row and column, each in [0, 1)
+IMAGENET_MEAN_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def channels(stored: Sequence[int], settings: Inputs) -> list[int]:
-    """Channels of each modality as the network receives them.
-
-    Raises:
-        GreedymmError: if ImageNet's normalization meets a modality of neither 1 nor 3 channels.
-    """
+    """Channels of each modality as the network receives them. ImageNet's normalization needs 1 or 3 stored channels."""
     if settings.scaling == "symmetric":
         return list(stored)
     if bad := set(stored) - {1, RGB}:
@@ -35,71 +30,65 @@ def channels(stored: Sequence[int], settings: Inputs) -> list[int]:
     return [RGB] * len(stored)
 
 
-class Normalize:
-    """Convert bytes, uint8 (B, C, *s), to floats in [-1, 1], or with ImageNet's mean and standard deviation."""
-
-    def __init__(self, settings: Inputs, device: torch.device) -> None:
-        self.statistics: list[Tensor] = []
-        if settings.scaling == "imagenet":  # on the device from the start, so that no batch waits for them
-            self.statistics = [(255 * torch.tensor(x)).to(device) for x in (IMAGENET_MEAN, IMAGENET_SD)]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        if self.statistics:
-            mean, sd = (x.view(-1, *(1 for _ in images.shape[2:])) for x in self.statistics)
-            normalized = (images - mean) / sd
-        else:
-            normalized = images.float().div_(127.5).sub_(1)
-        return normalized.contiguous(memory_format=CHANNELS_LAST.get(images.dim(), torch.contiguous_format))
+# Of a batch: which samples to mirror, bool (B, M), None: none; and where to crop, (B, 3) in [0, 1): first frame, row
+# and column, None: even frames and central crop.
+Draws: TypeAlias = tuple[Tensor | None, Tensor | None]
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """Random windows, crops and flips in training; otherwise even frames, the central crop and no flip."""
+class Transform:
+    """Random windows, crops and flips in training, else even frames, the central crop and no flip; then scaling."""
 
     settings: Inputs
     modalities: int
     device: torch.device  # of the batches
     generator: torch.Generator | None = None  # on the CPU: it draws the same for every device; None: nothing is random
 
-    def sample(self, count: int, size: int) -> Iterator[Callable[[Sequence[Tensor]], list[Tensor]]]:
-        """Yield the function that augments each batch of a pass. All is drawn at once, so that no batch waits."""
-        flips: Sequence[Tensor | None] = [None] * math.ceil(count / size)
-        positions: Sequence[Sequence[CropPosition | None]] = [[None] * size] * len(flips)
+    def draw(self, count: int, size: int) -> Iterator[Draws]:
+        """Draw for each batch of a pass of `count` samples. All is drawn at once, so that no batch waits."""
+        flips: Iterable[Tensor | None] = repeat(None)
+        positions: Iterable[Tensor | None] = repeat(None)
         if self.generator is not None and self.settings.flip:
             flip = torch.randint(2, (count, self.modalities), generator=self.generator).bool()
             flips = torch.split(flip.to(self.device), size)
         if self.generator is not None and (self.settings.frames or self.settings.crop):
-            positions = [x.tolist() for x in torch.split(torch.rand(count, 3, generator=self.generator), size)]
-        for batch_flip, batch_positions in zip(flips, positions, strict=True):
-            yield partial(self.apply, flip=batch_flip, positions=batch_positions)
+            positions = torch.split(torch.rand(count, 3, generator=self.generator), size)
+        return zip(flips, positions, strict=False)
 
-    def apply(
-        self, images: Sequence[Tensor], flip: Tensor | None, positions: Sequence[CropPosition | None]
-    ) -> list[Tensor]:
-        """Crop and flip the bytes (B, C, *s) of each modality.
-
-        Args:
-            images: M tensors.
-            flip: bool (B, M): which samples to mirror horizontally; None: none.
-            positions: of each sample's crop, the same for all modalities; None: even frames, central crop.
-        """
+    def __call__(self, images: Sequence[Tensor], drawn: Draws = (None, None)) -> list[Tensor]:
+        """Crop, flip and scale the bytes (B, C, *s) of each modality."""
+        flip, positions = drawn
         if self.settings.frames or self.settings.crop:
-            pairs = [zip(batch, positions, strict=False) for batch in images]  # the last batch may be smaller
-            images = [torch.stack([self.crop(x, position) for x, position in pair]) for pair in pairs]
-        if flip is None:
-            return list(images)
-        masks = [mask.view(-1, *(1 for _ in x.shape[1:])) for x, mask in zip(images, flip.T, strict=True)]
-        return [torch.where(mask, x.flip(-1), x) for x, mask in zip(images, masks, strict=True)]
+            starts = [(None, 0.5, 0.5)] * len(images[0]) if positions is None else positions.tolist()
+            pairs = [zip(batch, starts, strict=True) for batch in images]
+            images = [torch.stack([self.crop(x, *start) for x, start in pair]) for pair in pairs]
+        if flip is not None:
+            masks = [mask.view(-1, *(1 for _ in x.shape[1:])) for x, mask in zip(images, flip.T, strict=True)]
+            images = [torch.where(mask, x.flip(-1), x) for x, mask in zip(images, masks, strict=True)]
+        return [self.scale(x) for x in images]
 
-    def crop(self, sample: Tensor, position: CropPosition | None) -> Tensor:
+    def scale(self, images: Tensor) -> Tensor:
+        """Convert bytes (B, C, *s) to floats in [-1, 1], or with ImageNet's mean and standard deviation."""
+        if self.settings.scaling == "imagenet":
+            mean, sd = (x.view(-1, *(1 for _ in images.shape[2:])) for x in _statistics(self.device))
+            scaled = (images - mean) / sd
+        else:
+            scaled = images.float().div_(127.5).sub_(1)
+        return scaled.contiguous(memory_format=CHANNELS_LAST.get(images.dim(), torch.contiguous_format))
+
+    def crop(self, sample: Tensor, time: float | None, row: float, column: float) -> Tensor:
         """Crop one sample, (C, T, H, W) or (C, H, W), in time and space."""
-        time, *corner = position or (None, 0.5, 0.5)
         if self.settings.frames and sample.dim() == CLIP_AXES:
             sample = crop_frames(sample, self.settings.frames, time)
         if self.settings.crop:
-            for axis, start in zip((-2, -1), corner, strict=True):
+            for axis, start in ((-2, row), (-1, column)):
                 sample = _crop_axis(sample, axis, self.settings.crop, start, "crop")
         return sample
+
+
+@cache  # kept on the device, so that only the first batch waits for them
+def _statistics(device: torch.device) -> list[Tensor]:
+    return [(255 * torch.tensor(x)).to(device) for x in IMAGENET_MEAN_SD]
 
 
 def crop_frames(clip: Tensor, count: int, start: float | None) -> Tensor:

@@ -1,39 +1,33 @@
 """A map over worker processes of one thread each."""
 
-import logging
 import multiprocessing
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from tqdm import tqdm
+
 from greedymm.errors import GreedymmError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-log = logging.getLogger(__name__)
-
+LOG_SECONDS = 30  # between two states of the progress bar, where it is no terminal
 AHEAD = 4  # items per worker that are submitted before their results are needed: this bounds the memory
 
 
 def parallel_map(fn: Callable[[Item], Result], items: Sequence[Item], workers: int, desc: str) -> Iterator[Result]:
     """Apply a function of a module, or a partial of one, to all items; yield the results in their order.
 
-    There is at most one process per core. With one worker everything runs in this process. The log has a line with
-    `desc` for each tenth of the items.
-
-    Raises:
-        GreedymmError: if a worker process was killed. Errors of `fn` are raised as they are.
+    There is at most one process per core; with one worker, this process. Errors of `fn` are raised as they are.
     """
     workers = min(workers, len(os.sched_getaffinity(0)), len(items))
     results = _map_in_pool(fn, items, workers) if workers > 1 else map(fn, items)
-    for count, result in enumerate(results, start=1):
-        yield result
-        if 10 * count // len(items) > 10 * (count - 1) // len(items):
-            log.info("%s: %d of %d", desc, count, len(items))
+    yield from tqdm(results, desc, len(items), mininterval=0.1 if sys.stderr.isatty() else LOG_SECONDS)
 
 
 def _map_in_pool(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

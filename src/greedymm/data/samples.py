@@ -1,15 +1,17 @@
 """What datasets share: samples of three splits, facts about their origin, and settings of folders."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from pydantic.dataclasses import dataclass
 
+from greedymm.data.parallel import parallel_map
 from greedymm.errors import GreedymmError
 from greedymm.settings import DatasetSettings
 
@@ -18,6 +20,10 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")
 GENERATED_MARKER = "GENERATED.txt"  # in a folder of generated data: its readers must call them generated
 MAX_LISTED = 20  # lines of a list in an error message; the log has all
+
+
+class UnreadableError(Exception):
+    """What is wrong with a file or a sample, in a few words; the caller adds its name."""
 
 
 class Samples(NamedTuple):
@@ -31,34 +37,48 @@ class Samples(NamedTuple):
     labels: npt.NDArray[np.int64]
     ids: list[str]
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: images.shape[1:] for name, images in self.modalities.items()}
 
-class UnreadableError(Exception):
-    """What is wrong with a file or an object, in a few words; the caller adds its name."""
-
-
-class Broken(NamedTuple):
-    """A sample or file that cannot be used, and the reason."""
-
-    name: str
-    reason: str
+    def select(self, rows: npt.NDArray[np.bool_]) -> "Samples":
+        modalities = {name: images[rows] for name, images in self.modalities.items()}
+        return Samples(modalities, self.labels[rows], [self.ids[i] for i in np.flatnonzero(rows)])
 
 
 class LazySamples(NamedTuple):
     """Samples of one split that are made one by one while they are written, for data larger than the memory.
 
     shapes: name of a modality -> (C, *axes of space and time).
-    rows: for each of N samples uint8 of each modality, in the order of `shapes`, or why it is broken.
+    rows: for each of N samples uint8 of each modality, in the order of `shapes`, or why it cannot be used.
     labels, ids: as in `Samples`.
     compressed: compress the samples; this takes more time than decoding a video.
-    skip_broken: exclude broken samples; else they are an error.
+    skip_broken: exclude unusable samples; else they are an error.
     """
 
-    shapes: dict[str, tuple[int, ...]]
-    rows: Iterable[Iterable[npt.NDArray[np.uint8]] | Broken]
+    shapes: Mapping[str, tuple[int, ...]]
+    rows: Iterable[Iterable[npt.NDArray[np.uint8]] | UnreadableError]
     labels: npt.NDArray[np.int64]
     ids: list[str]
     compressed: bool = True
     skip_broken: bool = False
+
+
+class Item(NamedTuple):
+    """One object; it has a mesh, twelve pictures in the order of the views, or no files if it is generated."""
+
+    split: str
+    label: str
+    name: str
+    files: tuple[Path, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return f"{self.label}/{self.split}/{self.name}"
+
+    @property
+    def is_mesh(self) -> bool:
+        return self.files[0].suffix.lower() == ".off"
 
 
 Splits: TypeAlias = dict[str, Samples | LazySamples]
@@ -80,21 +100,36 @@ class DatasetInfo:
 class FolderSettings(DatasetSettings):
     """Settings of datasets that read a folder: their own, or a user's with files of the same form."""
 
-    folder: str | None = Field(default=None, description="with files of your own; null: data/raw/<name of the dataset>")
-    validation: float = Field(
-        default=0.2,
-        ge=0,
-        lt=1,
-        description="share of the training objects of each class, or clips of whole subjects, that is held out;"
-        " 0: none, and the training data are used for validation as well",
-    )
+    folder: str | None = Field(None, description="with files of your own; null: data/raw/<name of the dataset>")
+    validation: float = Field(0.2, ge=0, lt=1, description="share held out, by class or subject; 0: train validates")
     skip_broken: bool = Field(default=False, description="exclude files that cannot be read; else they are an error")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the choice of what is held out")
-    edition: int = Field(default=1, ge=1, strict=True, description="raise it to read changed files again")
+    seed: int = Field(0, ge=0, strict=True, description="of the choice of what is held out")
+    edition: int = Field(1, ge=1, strict=True, description="raise it to read changed files again")
 
     def path(self, raw: Path) -> Path:
         """The user's folder, or the default one."""
         return raw if self.folder is None else Path(self.folder).expanduser()
+
+
+def lazy_splits(
+    parts: Mapping[str, Sequence[Any]],
+    read: Callable[[Any], Iterable[npt.NDArray[np.uint8]] | UnreadableError],
+    classes: Sequence[Any],
+    workers: int,
+    shapes: Mapping[str, tuple[int, ...]],
+    **options: bool,
+) -> Splits:
+    """Splits of items that worker processes read; an item has an `id`, and a `label` that is one of the classes."""
+    return {
+        split: LazySamples(
+            shapes,
+            rows=parallel_map(read, items, workers, f"{split}, {len(items)} samples"),
+            labels=np.array([classes.index(item.label) for item in items], dtype=np.int64),
+            ids=[item.id for item in items],
+            **options,
+        )
+        for split, items in parts.items()
+    }
 
 
 def first_lines(lines: Sequence[str]) -> list[str]:
@@ -105,40 +140,26 @@ def first_lines(lines: Sequence[str]) -> list[str]:
     return [*lines[:MAX_LISTED], *more]
 
 
-def exclude_broken(broken: Sequence[Broken], folder: Path | str, *, skip: bool) -> tuple[str, ...]:
-    """Note that broken samples are excluded; none if there are none.
+def exclude_broken(broken: Mapping[str, object], folder: Path | str, *, skip: bool) -> tuple[str, ...]:
+    """Note that samples or files, name -> reason, are excluded; no note if there are none.
 
     Raises:
-        GreedymmError: if some are broken and `skip` is false.
+        GreedymmError: without `skip`, if there are any.
     """
     if not broken:
         return ()
-    lines = first_lines([f"{name}: {reason}" for name, reason in broken])
+    lines = first_lines([f"{name}: {reason}" for name, reason in broken.items()])
     if skip:
         return (f"excluded {len(broken)} samples or files: " + "; ".join(lines),)
-    raise GreedymmError(
-        f"{len(broken)} samples or files in {folder} cannot be used:\n"
-        + "\n".join(f"  {line}" for line in lines)
-        + "\n  Repair or remove them, or set data.skip_broken to true to exclude them."
-    )
+    cure = "Repair or remove them, or set data.skip_broken to true to exclude them."
+    raise GreedymmError("\n  ".join([f"{len(broken)} samples or files in {folder} cannot be used:", *lines, cure]))
 
 
 def hold_out(labels: npt.NDArray[Any], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Draw the same share, in (0, 1), of every class: shape (N,), True for held-out samples.
-
-    Each class has at least one sample on either side. Labels are numbers or names, shape (N,).
-
-    Raises:
-        GreedymmError: if a class has only one sample.
-    """
+    """Draw a share, in (0, 1), of every class, and leave one or more: (N,), True for held-out samples."""
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        if len(members) == 1:
-            raise GreedymmError(
-                f"class {label} has 1 training sample; at least 2 are needed to hold one out.\n"
-                "  Add another, or set data.validation to 0 to hold none out."
-            )
         count = min(max(1, round(share * len(members))), len(members) - 1)
         held[rng.permutation(members)[:count]] = True
     return held

@@ -4,7 +4,7 @@ The table has one row per sample: columns `split`, `id`, `label`, then predicted
 column per branch with the name of its modality. Columns of another pass than the full one end with `_<pass>`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,12 @@ NETWORK = "mean"  # the network's own prediction
 FULL = ""  # name of the full pass
 
 
-# -- Predictions --------------------------------------------------------------------------------------------
-
-
 @torch.no_grad()
 def predict_logits(network: MultimodalNetwork, batches: Iterable[Batch], how: Pass = Pass()) -> Tensor:  # noqa: B008
     """Logits of the network, then of each branch: (N, 1 + M, classes).
 
     Raises:
-        GreedymmError: if a logit is not finite.
+        GreedymmError: if some are not finite.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -42,59 +39,38 @@ def predict_logits(network: MultimodalNetwork, batches: Iterable[Batch], how: Pa
 
 
 def predict_split(
-    network: MultimodalNetwork,
-    batches: Iterable[Batch],
-    samples: pd.DataFrame,
-    modalities: Sequence[str],
-    passes: Mapping[str, Pass],
+    network: MultimodalNetwork, batches: Iterable[Batch], samples: pd.DataFrame, measures: Sequence[MeasureSettings]
 ) -> pd.DataFrame:
-    """The table of predictions of a split.
+    """The table of predictions of a split: of the full pass, and of all passes that the measures need.
 
     Args:
-        network: trained, with recorded means.
+        network: of a run, with recorded means.
         batches: the split, in the order of `samples`; read once for each pass.
         samples: columns split, id and label.
-        modalities: M names, m0 first.
-        passes: by name, in addition to the full pass.
-
-    Raises:
-        GreedymmError: if a logit is not finite.
+        measures: settings.
     """
     frames = [samples]
-    for name, how in {FULL: Pass(), **passes}.items():
+    for name, how in {FULL: Pass(), **required_passes(measures, network.modalities)}.items():
         predicted = predict_logits(network, batches, how).argmax(dim=2).cpu().numpy().astype(np.int16)
-        frames.append(pd.DataFrame(predicted, columns=[column(head, name) for head in (NETWORK, *modalities)]))
+        columns = [column(head, name) for head in (NETWORK, *network.modalities)]
+        frames.append(pd.DataFrame(predicted, columns=columns))
     return pd.concat(frames, axis=1)
 
 
-def predict_probabilities(
-    network: MultimodalNetwork,
-    batches: Iterable[Batch],
-    samples: pd.DataFrame,
-    modalities: Sequence[str],
-    classes: Sequence[str],
-) -> pd.DataFrame:
-    """Predictions of the network and of each branch with probabilities: one row per sample and head.
-
-    Args:
-        network, batches, samples, modalities: as for `predict_split`.
-        classes: names.
+def predict_probabilities(network: MultimodalNetwork, batches: Iterable[Batch], samples: pd.DataFrame) -> pd.DataFrame:
+    """Predictions of a loaded network and of each branch, with probabilities: one row per sample and head.
 
     Returns:
         Columns split, id, label (a name), head (`mean` or a modality; for one modality only the latter), predicted
         (a name), and `p_<class>` for each class, in [0, 1]: the softmax of the head's logits.
-
-    Raises:
-        GreedymmError: if a logit is not finite.
     """
-    probabilities, names = predict_logits(network, batches).softmax(dim=2).cpu().numpy(), np.array(classes)
-    heads = list(enumerate((NETWORK, *modalities)))[0 if len(modalities) > 1 else 1 :]
+    probabilities, names = predict_logits(network, batches).softmax(dim=2).cpu().numpy(), np.array(network.classes)
     frames = []
-    for index, head in heads:
+    for index, head in enumerate((NETWORK, *network.modalities)):
         p = probabilities[:, index]  # (N, classes)
         frame = samples.assign(label=names[samples["label"]], head=head, predicted=names[p.argmax(axis=1)])
-        frames.append(frame.assign(**{f"p_{name}": p[:, c] for c, name in enumerate(classes)}))
-    return pd.concat(frames, ignore_index=True)
+        frames.append(frame.assign(**{f"p_{name}": p[:, c] for c, name in enumerate(names)}))
+    return pd.concat(frames if len(network.modalities) > 1 else frames[1:], ignore_index=True)
 
 
 def column(head: str, name: str = FULL) -> str:
@@ -107,21 +83,15 @@ def is_correct(table: pd.DataFrame, head: str, name: str = FULL) -> npt.NDArray[
     return (table[column(head, name)] == table["label"]).to_numpy()
 
 
-# -- Measures -----------------------------------------------------------------------------------------------
-
-
-def required_passes(
-    network: MultimodalNetwork, measures: Sequence[MeasureSettings], modalities: Sequence[str]
-) -> dict[str, Pass]:
+def required_passes(measures: Sequence[MeasureSettings], modalities: Sequence[str]) -> dict[str, Pass]:
     """All passes that the measures need, by name; none for one modality.
 
     Raises:
-        GreedymmError: if the network does not support a pass, or if two measures need different passes with one name.
+        GreedymmError: if two measures have different passes of the same name.
     """
     passes: dict[str, Pass] = {}
     for measure in measures if len(modalities) > 1 else ():
         for name, how in module_of(measure).passes(measure, modalities).items():
-            network.require(how.uses, f"measure '{measure.name}'")
             if repr(passes.setdefault(name, how)) != repr(how):
                 raise GreedymmError(f"two measures have different passes '{name}'; rename that of '{measure.name}'")
     return passes
@@ -132,8 +102,7 @@ def compute_measures(
 ) -> dict[str, float | None]:
     """Accuracies of the network and of each branch, in [0, 1], and the values of all measures on one split.
 
-    Returns:
-        Values by name; None where a value is undefined.
+    A value is None where it is undefined.
 
     Raises:
         GreedymmError: if two values have the same name.
@@ -148,30 +117,3 @@ def compute_measures(
             raise GreedymmError(f"measure '{measure.name}': values {', '.join(duplicates)} exist already; rename them")
         values |= computed
     return values
-
-
-def evaluate_snapshots(
-    network: MultimodalNetwork,
-    snapshots: Mapping[int, Mapping[str, Tensor]],
-    train: Iterable[Batch],
-    batches: Iterable[Batch],
-    samples: pd.DataFrame,
-    measures: Sequence[MeasureSettings],
-    modalities: Sequence[str],
-) -> pd.DataFrame:
-    """Values of the measures at some epochs of training: one row per snapshot, with its `epoch`.
-
-    Args:
-        network: network of the run; afterwards it has the weights of the last snapshot.
-        snapshots: epoch -> weights and buffers.
-        train: the training split, not augmented, to record means.
-        batches: the split to evaluate, in the order of `samples`.
-        samples, measures, modalities: as for `predict_split` and `compute_measures`.
-    """
-    passes, rows = required_passes(network, measures, modalities), []
-    for epoch, weights in sorted(snapshots.items()):
-        network.load_state_dict(weights)
-        network.record_means(train)
-        table = predict_split(network, batches, samples, modalities, passes)
-        rows.append({"epoch": epoch} | compute_measures(table, measures, modalities))
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["epoch"])

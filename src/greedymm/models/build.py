@@ -1,6 +1,7 @@
 """Settings -> network: the only place where a network is built."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,16 +26,15 @@ def build(
     """Build a network with fresh weights, drawn from torch's default generator. Seed it first.
 
     Args:
-        branches: settings of the branch of each modality.
-        fusion: settings; None for one branch.
+        branches, channels: settings of the branch, and channels of the input, for each modality.
+        fusion, head: settings; fusion None: no fusion.
         fuse_after: for each branch, the stages, counted from 1, that the fusions follow.
-        head: settings.
-        channels: of the input, for each modality.
         classes: number of logits.
 
     Raises:
         GreedymmError: if a plug-in fails on import, or if a stage in `fuse_after` does not exist.
     """
+    fusion_plugin: Any = None if fusion is None else module_of(fusion)
     head_module: Head = module_of(head).build(head, classes)
     modules: list[Branch] = []
     for settings, inputs in zip(branches, channels, strict=True):
@@ -43,17 +43,16 @@ def build(
         branch.initialize()
         modules.append(branch)
     if fusion is not None and fusion.late:
-        head_module.finish(module_of(fusion).build(fusion, [branch.width for branch in modules]))
+        head_module.finish(fusion_plugin.build(fusion, [branch.width for branch in modules]))
     else:
         head_module.finish(None)
     fusions: list[Fusion] = []
     for stages in zip(*fuse_after, strict=True):
-        assert fusion is not None
         for branch, stage in zip(modules, stages, strict=True):
             if not 1 <= stage <= len(branch.stages):
                 raise GreedymmError(f"fuse_after: a branch has stages 1 to {len(branch.stages)}, not {stage}")
         widths = [branch.widths[stage - 1] for branch, stage in zip(modules, stages, strict=True)]
-        fusions.append(module_of(fusion).build(fusion, widths))
+        fusions.append(fusion_plugin.build(fusion, widths))
     network = MultimodalNetwork(modules, head_module, fusions, fuse_after)
     use_channels_last(network)
     return network

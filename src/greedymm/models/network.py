@@ -33,9 +33,10 @@ class Pass(NamedTuple):
     """
 
     present: Tensor | None = None  # bool (M,) or (B, M)
-    hears: Tensor | None = None  # bool (M, M): row k, the branches that branch k hears; the unit matrix: cut
+    # bool (M, M): row k says which branches' features the fusion uses for branch k; the unit matrix: cut
+    hears: Tensor | None = None
     mode: Tensor | None = None  # a scalar, 0: regular; k + 1: the gate of branch k is its running mean
-    detach: bool = False  # branches hear each other, but no gradient flows between them
+    detach: bool = False  # branches use each other's features, but no gradient flows between them
 
     @property
     def uses(self) -> frozenset[str]:
@@ -43,7 +44,7 @@ class Pass(NamedTuple):
         return frozenset(name for name, value in self._asdict().items() if value is not None and value is not False)
 
     def hears_by_sample(self) -> Tensor | None:
-        """`hears` without absent modalities: bool (1 or B, M, M); None: each branch hears all others."""
+        """`hears` without absent modalities: bool (1 or B, M, M); None: each branch uses all others."""
         if self.present is None:
             return None if self.hears is None else self.hears.unsqueeze(0)
         present = by_sample(self.present)
@@ -57,12 +58,9 @@ def by_sample(present: Tensor) -> Tensor:
 
 
 class Branch(nn.Module):
-    """Stages of one modality, and the pooling after the last one.
+    """Stages of one modality, stage i gives (B, widths[i], *s), and the pooling after the last one.
 
-    Args:
-        stages: in order; stage i gives (B, widths[i], *s).
-        widths: channels after each stage.
-        pool: output of the last stage -> features (B, D), D = widths[-1]. (B, T, D) to average logits over time steps.
+    `pool` maps the output of the last stage to features (B, D), D = widths[-1]; (B, T, D): logits are averaged over T.
     """
 
     def __init__(self, stages: Iterable[nn.Module], widths: Sequence[int], pool: nn.Module) -> None:
@@ -94,15 +92,10 @@ class Part(nn.Module):
 
 
 class Fusion(Part):
-    """Base class of fusions between stages, where branches exchange information.
+    """Base class of fusions between stages, where branches exchange information."""
 
-    Attributes:
-        supports: fields of `Pass` that it implements.
-        tracks_means: in training, keep running means for branches that are cut; for methods that cut.
-    """
-
-    supports: ClassVar[frozenset[str]] = frozenset()
-    tracks_means: bool = False
+    supports: ClassVar[frozenset[str]] = frozenset()  # fields of `Pass` that it implements
+    tracks_means: bool = False  # in training, keep running means for branches that are cut; for methods that cut
 
     def forward(
         self, features: list[Tensor], hears: Tensor | None = None, mode: Tensor | None = None, *, detach: bool = False
@@ -118,14 +111,9 @@ class Fusion(Part):
 
 
 class LateFusion(nn.Module):
-    """Base class of fusions that join the branches' last features for one head.
+    """Base class of fusions that join the branches' last features for one head."""
 
-    Attributes:
-        width: D of the joined features.
-        supports: fields of `Pass` that it implements.
-    """
-
-    width: int
+    width: int  # D of the joined features
     supports: ClassVar[frozenset[str]] = frozenset({"present"})
 
     def forward(self, features: list[Tensor], present: Tensor | None = None) -> Tensor:
@@ -134,13 +122,9 @@ class LateFusion(nn.Module):
 
 
 class Head(Part):
-    """Base class of heads. The weights of a head are drawn after those of the branch, or fusion, that it reads.
+    """Base class of heads. The weights of a head are drawn after those of the branch, or fusion, that it reads."""
 
-    Attributes:
-        averages: the network's logits are the mean of the branches' logits.
-    """
-
-    averages = False
+    averages = False  # whether the network's logits are the mean of the branches' logits
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -168,7 +152,7 @@ class MultimodalNetwork(nn.Module):
 
     Attributes:
         decide: decision rule for evaluation, Output -> logits (B, classes). None: the head's logits.
-        modalities, classes: names; set when the network is loaded from a checkpoint.
+        modalities, classes: names, of the network of a run.
     """
 
     def __init__(
@@ -206,11 +190,7 @@ class MultimodalNetwork(nn.Module):
         return output._replace(logits=self.decide(output))
 
     def require(self, fields: frozenset[str], user: str) -> None:
-        """Check that every fusion implements some fields of `Pass`.
-
-        Raises:
-            GreedymmError: if one does not. The message begins with `user`.
-        """
+        """Raise a GreedymmError that names the `user`, unless every fusion implements some fields of `Pass`."""
         fusions = [part for part in self.modules() if isinstance(part, Fusion | LateFusion)]
         supported = frozenset(Pass._fields).intersection(*(fusion.supports for fusion in fusions))
         if missing := fields - supported:
@@ -230,11 +210,7 @@ class MultimodalNetwork(nn.Module):
         return groups | {"head.shared": list(self.head.shared_parameters())}
 
     def group(self, *names: str) -> list[nn.Parameter]:
-        """Parameters of some groups together.
-
-        Raises:
-            GreedymmError: if a group does not exist or is empty.
-        """
+        """Parameters of some groups together. A group that does not exist or is empty is a GreedymmError."""
         groups = {name: parameters for name, parameters in self.groups().items() if parameters}
         if missing := [name for name in names if name not in groups]:
             raise GreedymmError(f"the network has no parameters {', '.join(missing)}; it has: {', '.join(groups)}")

@@ -6,44 +6,42 @@ import torch
 
 from greedymm.errors import GreedymmError
 from greedymm.evaluation.evaluate import required_passes
-from greedymm.models.build import build
 from greedymm.params.plugins import module_of
 from greedymm.plan import Plan
 from greedymm.run import Run
-from greedymm.training.networks import make_method
+from greedymm.training.networks import new_network
 
 CHANNELS, CLASSES = 3, 10  # of a network that stands for those of the data, which may not be there yet
 
 
 def check(plan: Plan) -> None:
-    """Import all plug-ins of a plan, build each network, and check that methods and measures fit it.
+    """Import all plug-ins of a plan, build each network, and check that head, method and measures fit it.
 
     Raises:
-        GreedymmError: if a plug-in fails on import, or if a method, measure or head does not fit its network.
+        GreedymmError: if a plug-in fails, or if one does not fit its network.
     """
-    seen = set()
+    different = {}
     for run in plan.runs.values():
         settings = run.settings.model_copy(update={"seed": 0, "training": None, "inputs": None})
-        text = settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()
-        if text not in seen:
-            seen.add(text)
-            try:
-                _check(run)
-            except GreedymmError:
-                raise
-            except Exception as error:  # of a plug-in: whatever its author has not foreseen
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                what = traceback.format_exception_only(error)[-1].strip()
-                message = f"{run.dataset}, {run.method}: {where.filename}, line {where.lineno}: {what}"
-                raise GreedymmError(f"a plug-in fails, of {message}") from error
+        different[settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()] = run
+    for run in different.values():
+        try:
+            _check(run)
+        except GreedymmError:
+            raise
+        except Exception as error:  # of a plug-in: whatever its author has not foreseen
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = traceback.format_exception_only(error)[-1].strip()
+            message = f"{run.dataset}, {run.method}: {where.filename}, line {where.lineno}: {what}"
+            raise GreedymmError(f"a plug-in fails, of {message}") from error
 
 
 def _check(run: Run) -> None:
-    settings, count = run.settings, len(run.settings.modalities)
-    functions = [(settings.data, "make"), *((measure, "compute") for measure in run.evaluation.measures)]
-    for plugin, function in functions:
+    modalities, measures = run.settings.modalities, run.evaluation.measures
+    for plugin, function in [(run.settings.data, "make"), *((measure, "compute") for measure in measures)]:
         getattr(module_of(plugin), function)
-    branches = [branch.untrained() for branch in settings.branches]
-    network = build(branches, settings.fusion, settings.fuse_after, settings.head, [CHANNELS] * count, CLASSES)
-    make_method(settings.method_settings, network, torch.Generator())
-    required_passes(network, run.evaluation.measures, settings.modalities)
+    network, _ = new_network(run.settings, [CHANNELS] * len(modalities), CLASSES, torch.device("cpu"))
+    for measure in measures:
+        for how in required_passes([measure], modalities).values():
+            network.require(how.uses, f"measure '{measure.name}'")
+    required_passes(measures, modalities)  # no two passes have the same name

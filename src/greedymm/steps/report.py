@@ -10,7 +10,6 @@ from greedymm.analysis.study import Images, Study, make_study, write_tables
 from greedymm.analysis.sweeps import read_sweep, write_sweeps
 from greedymm.data.hdf5 import DataFile
 from greedymm.errors import GreedymmError
-from greedymm.info import read_info
 from greedymm.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ def preview(plan: Plan, folder: Path) -> None:
     Raises:
         GreedymmError: if no run can be used.
     """
-    for old in [*folder.glob("figures/*.[ps][nv]g"), *folder.glob("sweeps/*.*"), *folder.glob("sweeps.html")]:
+    for old in [*folder.glob("figures/*.[ps][nv]g"), *folder.glob("sweeps/*/*.*"), *folder.glob("sweeps/*.html")]:
         old.unlink()
     sweeps = []
     for name in plan.sweeps:
@@ -40,17 +39,16 @@ def preview(plan: Plan, folder: Path) -> None:
         except GreedymmError as error:
             log.warning("Sweep %s is skipped: %s", name, error)
     if sweeps:
-        write_sweeps(sweeps, folder)
+        write_sweeps(sweeps, folder / "sweeps")
     _write(plan, folder, exclude=True)
     log.info("Report: %s", (folder / "index.html").resolve())
 
 
 def _write(plan: Plan, folder: Path, *, exclude: bool = False) -> None:
     results = read_results(plan.default_runs, exclude=exclude)
-    info = {name: read_info(plan.data_of(name).path) for name in results.runs["dataset"].unique()}
-    study = make_study(plan, info, results)
-    images = {name: _read_images(study, name) for name in info}
-    pictures = draw_figures(study, images, folder / "figures")
+    study = make_study(plan, results)
+    images = {name: _read_images(study, name) for name in study.info}
+    pictures = draw_figures(study._replace(images=images), folder / "figures")
     write_tables(study, folder / "tables")
     write_report(study, pictures, folder / "index.html")
 

@@ -5,14 +5,13 @@ from functools import partial
 from pathlib import Path
 
 from greedymm import checkpoint, record, seeding
-from greedymm.data import batches, inputs
-from greedymm.device import describe, prepare
+from greedymm.data.batches import Loader
 from greedymm.files import write_json
 from greedymm.info import read_info
-from greedymm.models.build import build
 from greedymm.run import Run
 from greedymm.settings import Execution
-from greedymm.training import fit, history, networks
+from greedymm.training.fit import Fit, Row
+from greedymm.training.networks import new_network
 
 
 def train(run: Run, execution: Execution) -> None:
@@ -21,37 +20,30 @@ def train(run: Run, execution: Execution) -> None:
     While it trains, `live.jsonl` has a line per epoch for whoever watches, and `resume.pt` the state to resume from.
     """
     settings, folder = run.settings, run.folder
-    device = prepare(execution.device, execution.threads)
+    device = seeding.prepare_device(execution)
+    batch_size = settings.training.batch_size
+    loader = Loader(run.data_path, settings.stored, batch_size, device, execution, settings.inputs)
     generators = seeding.seed_everything(settings.seed)
-    info = read_info(run.data_path)
-    channels = inputs.channels([info.channels[m] for m in settings.stored], settings.inputs)
-    parts = settings.branches, settings.fusion, settings.fuse_after, settings.head
-    network = build(*parts, channels, len(info.classes)).to(device)
-    method = networks.make_method(settings.method_settings, network, generators["method"])
-    size = settings.training.batch_size
-    load = batches.loader(run.data_path, settings.stored, size, device, execution, settings.inputs)
-    identity = settings.model_dump(mode="json")
-    state, live = folder / "resume.pt", folder / "live.jsonl"
+    network, method = new_network(settings, loader.channels, len(loader.classes), device, generators["method"])
     folder.mkdir(parents=True, exist_ok=True)
+    identity, state, live = settings.model_dump(mode="json"), folder / "resume.pt", folder / "live.jsonl"
     if not state.exists():
         live.unlink(missing_ok=True)
-    fitting = fit.Fit(network, method, settings.training, settings.modalities, generators, state, identity)
-    train_batches = load("train", generators["order"], generators["augmentation"])
-    progress = fitting.run(train_batches, load("val"), partial(log_live, live))
-    history.write_rows(folder / "history.csv", progress.history)
-    history.write_rows(folder / "timing.csv", progress.timing)
-    history.write_steps(folder / "steps.parquet", progress.steps, settings.modalities)
-    surroundings = record.surroundings(describe(device))
+    fit = Fit(network, method, settings.training, generators, state, identity)
+    train_batches = loader.batches("train", generators["order"], generators["augmentation"])
+    progress = fit.run(train_batches, loader.batches("val"), partial(log_live, live))
+    progress.write(folder, settings.modalities)
+    info, surroundings = read_info(run.data_path), record.surroundings(seeding.describe_device(device))
     write_json({"settings": identity, "data": info.display_name} | surroundings, folder / "record.json")
     checkpoint.save(folder / "snapshots.pt", identity, {"weights": progress.snapshots})
     shapes = [list(info.shapes[m]) for m in settings.stored]
-    trained = {"best": progress.best, "classes": list(info.classes), "channels": channels, "shapes": shapes}
+    trained = {"best": progress.best, "classes": list(info.classes), "channels": loader.channels, "shapes": shapes}
     checkpoint.save(folder / "checkpoint.pt", identity, trained)
     for path in (state, live):
         path.unlink(missing_ok=True)
 
 
-def log_live(path: Path, history_row: history.Row, timing_row: history.Row) -> None:
+def log_live(path: Path, row: Row) -> None:
     """Append an epoch to the file that the tracking reads while the run trains."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(history_row | timing_row) + "\n")
+        file.write(json.dumps(row) + "\n")

@@ -9,7 +9,7 @@ from mlflow.entities import LoggedModelOutput
 from mlflow.models import Model
 from torch import Tensor, nn
 
-from greedymm.data import inputs
+from greedymm.data.inputs import Transform
 from greedymm.files import write_text
 from greedymm.models.network import MultimodalNetwork
 from greedymm.run import Run
@@ -36,11 +36,9 @@ class Logits(nn.Module):
 def load_logits(run: Run) -> tuple[Logits, list[Tensor]]:
     """A run's trained network on the CPU, and example inputs: two blank samples of each modality."""
     settings, device = run.settings, torch.device("cpu")
-    network, content = load_network(run.folder / "checkpoint.pt", device, settings)
-    blank = [torch.zeros(2, *shape, dtype=torch.uint8) for shape in content.shapes]
-    cropped = inputs.Augmentation(settings.inputs, len(blank), device).apply(blank, flip=None, positions=[None, None])
-    normalize = inputs.Normalize(settings.inputs, device)
-    return Logits(network).eval(), [normalize(x) for x in cropped]
+    network, _, state = load_network(run.folder / "checkpoint.pt", device, settings)
+    blank = [torch.zeros(2, *shape, dtype=torch.uint8) for shape in state["shapes"]]
+    return Logits(network).eval(), Transform(settings.inputs, len(blank), device)(blank)
 
 
 def log_model(client: MlflowClient, run_id: str, run: Run, epoch: int) -> None:

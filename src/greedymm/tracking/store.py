@@ -18,7 +18,7 @@ NAME = "mlflow.runName"  # tag: name of a run in the UI
 GIVEN_NAME = "greedymm.name"  # tag: the name that the run got here; a user may have renamed it since
 ID = "greedymm.run"  # tag: id of a run of the plan
 CONTENT = "greedymm.content"  # tag: hash of all that was sent
-Row = Mapping[str, float | None]
+Row = Mapping[Any, float | None]
 
 
 class Store:
@@ -87,14 +87,15 @@ class Store:
         for start in range(0, len(metrics), MAX_METRICS):
             self.client.log_batch(run_id, metrics=metrics[start : start + MAX_METRICS])
 
+    def log_epochs(self, run_id: str, rows: Iterable[Row], metric: str) -> None:
+        """Log metrics of epochs, but for the epochs that have the `metric` already."""
+        present = {point.step for point in self.client.get_metric_history(run_id, metric)}
+        self.log(run_id, [row for row in rows if row["epoch"] not in present])
+
     def log_final(self, run_id: str, metrics: Row) -> None:
         """Log metrics of the whole run, unless they are logged already. At step 0 the UI draws bars."""
         present = self.client.get_run(run_id).data.metrics
         self.log(run_id, [{key: v for key, v in metrics.items() if present.get(key) != v} | {"epoch": 0}])
-
-    def epochs(self, run_id: str, metric: str) -> set[int]:
-        """Epochs of which a metric is logged."""
-        return {point.step for point in self.client.get_metric_history(run_id, metric)}
 
     def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags. A name that a user gave to the run stays."""
@@ -103,11 +104,6 @@ class Store:
         for key, value in ({**tags, GIVEN_NAME: tags[NAME]} if NAME in tags else tags).items():
             if present.get(key) != value and not (renamed and key in {NAME, GIVEN_NAME}):
                 self.client.set_tag(run_id, key, value)
-
-    def log_files(self, run_id: str, files: Iterable[Path], folder: str | None = None) -> None:
-        """Upload files as artifacts."""
-        for path in files:
-            self.client.log_artifact(run_id, str(path), folder)
 
     def finish(self, run_id: str, seconds: float, content: str) -> None:
         """Mark a run as finished, and as sent completely."""

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from filelock import FileLock
@@ -36,18 +35,14 @@ LOCK = Path("results/.tracking.lock")  # one process at a time: two would send t
 POLL = 5.0  # seconds between two looks for new epochs
 
 
-class UnreachableError(GreedymmError):
-    """The tracking store cannot be reached or used."""
-
-
-def sync_results(plan: Plan, settings: Tracking) -> int:
-    """Send finished runs, the report and the sweeps to the store, unless they are there.
+def sync_results(plan: Plan, settings: Tracking, *, live: bool = False) -> int:
+    """Send finished runs, the report and the sweeps to the store, unless they are there; with `live`, also epochs.
 
     Returns:
-        The number of runs sent.
+        The number of finished runs sent.
 
     Raises:
-        UnreachableError: if the store cannot be reached or used.
+        GreedymmError: if the store cannot be reached or used.
     """
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     tags = _tags(plan)
@@ -59,6 +54,8 @@ def sync_results(plan: Plan, settings: Tracking) -> int:
                 sent += _sync_run(store, run, tags[name], models=settings.models)
             except GreedymmError as error:  # of its files
                 log.warning("not sent: %s", error)
+            if live:
+                _sync_live(store, run, tags[name])
         _sync_page(store, "report", plan.folder)
         _sync_page(store, "sweeps", plan.sweeps_folder)
     log.log(logging.INFO if sent else logging.DEBUG, "%d runs sent to %s", sent, mask(settings.uri))
@@ -67,40 +64,15 @@ def sync_results(plan: Plan, settings: Tracking) -> int:
 
 def watch(plan: Plan, settings: Tracking) -> None:
     """Send the epochs of runs while they train, and all else when it is finished, until interrupted."""
-    said = ""
+    warning = ""
     while True:
-        message = ""
         try:
-            sync_results(plan, settings)
-            sync_live(plan, settings)
-        except UnreachableError as error:
-            message = str(error)
-        if message and message != said:
-            log.warning("%s", message)
-        said = message
+            sync_results(plan, settings, live=True)
+            warning = ""
+        except GreedymmError as error:
+            if warning != (warning := str(error)):
+                log.warning("%s", warning)
         time.sleep(POLL)
-
-
-def sync_live(plan: Plan, settings: Tracking) -> None:
-    """Send the epochs of runs that train.
-
-    Raises:
-        UnreachableError: if the store cannot be reached or used.
-    """
-    tags = _tags(plan)
-    with _reachable(settings.uri), FileLock(LOCK):
-        store = Store(settings.uri)
-        for name, run in plan.runs.items():
-            path = run.folder / "live.jsonl"
-            try:
-                lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            except FileNotFoundError:
-                continue
-            rows = [json.loads(line) for line in lines if line.endswith("\n")]
-            stored = store.find(run.dataset, run.id)
-            run_id = stored.info.run_id if stored else _create(store, run, tags[name], 0.0)
-            present = store.epochs(run_id, "train_loss")
-            store.log(run_id, [row for row in rows if row["epoch"] not in present])
 
 
 def _tags(plan: Plan) -> dict[str, dict[str, str]]:
@@ -140,40 +112,46 @@ def _sync_run(store: Store, run: Run, tags: dict[str, str], *, models: bool) -> 
         from greedymm.tracking.model import log_model  # imports torch
 
         log_model(store.client, run_id, run, result.summary["best_epoch"])
-    note = f"Method `{run.method}`, seed {run.seed}, on {read_info(run.data_path).display_name}.\n\n{_outcome(result)}"
+    best, accuracy = result.summary["best_epoch"], {s: 100 * result.summary[s]["accuracy"] for s in ("val", "test")}
+    note = (
+        f"Method `{run.method}`, seed {run.seed}, on {read_info(run.data_path).display_name}.\n\n"
+        f"Best epoch on validation: {best} of {len(result.summary['history']['epoch'])}."
+        f" Test accuracy {accuracy['test']:.1f} %, validation accuracy {accuracy['val']:.1f} %."
+    )
     commit = result.summary["record"]["commit"]
     store.set_tags(run_id, tags | {"mlflow.note.content": note, "mlflow.source.git.commit": commit})
     store.finish(run_id, seconds, content)
     return True
 
 
+def _sync_live(store: Store, run: Run, tags: dict[str, str]) -> None:
+    """Send the new epochs of a run that trains."""
+    try:
+        text = (run.folder / "live.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    complete = text[: text.rfind("\n") + 1]  # without a line that is being written
+    stored = store.find(run.dataset, run.id)
+    run_id = stored.info.run_id if stored else _create(store, run, tags, 0.0)
+    store.log_epochs(run_id, map(json.loads, complete.splitlines()), "train_loss")
+
+
 def _create(store: Store, run: Run, tags: dict[str, str], seconds: float) -> str:
     info = read_info(run.data_path)
     fixed = {"method": run.method, "seed": str(run.seed), "dataset": run.dataset, "dataset.sha256": info.sha256}
     fixed |= {"data": "generated" if info.generated else "real"}
-    run_id = store.create(run.dataset, run.id, fixed | tags, seconds)
     settings = flat(run.settings.model_dump(mode="json"))
+    run_id = store.create(run.dataset, run.id, fixed | tags, seconds)
     store.describe(run_id, settings, info.display_name, run.data_path, info.sha256)
     return run_id
-
-
-def _outcome(result: Result) -> str:
-    best, (val, test) = result.summary["best_epoch"], (result.summary[s]["accuracy"] for s in ("val", "test"))
-    epochs = len(result.summary["history"]["epoch"])
-    return (
-        f"Best epoch on validation: {best} of {epochs}. Test accuracy {100 * test:.1f} %,"
-        f" validation accuracy {100 * val:.1f} %."
-    )
 
 
 def _log_metrics(store: Store, run_id: str, result: Result) -> None:
     """Log each metric of each epoch once: epochs that were sent while the run trained are left as they are."""
     history = result.table("history").merge(result.table("timing"), on="epoch")
-    during = result.table("during_training").set_index("epoch").filter(regex="util").add_prefix("during_val_")
-    for table, metric in ((history, "train_loss"), (during.reset_index(), "during_val_d_util")):
-        present = store.epochs(run_id, metric)
-        rows: list[Any] = table[~table["epoch"].isin(present)].to_dict("records")
-        store.log(run_id, rows)
+    store.log_epochs(run_id, history.to_dict("records"), "train_loss")
+    snapshots = result.table("during_training").set_index("epoch").filter(regex="util").add_prefix("during_val_")
+    store.log_epochs(run_id, snapshots.reset_index().to_dict("records"), "during_val_d_util")
     final = {f"{split}_{k}": v for split in ("val", "test") for k, v in result.summary[split].items()}
     # A metric of every epoch keeps its name for the epochs.
     final = {f"best_{k}" if k in history else k: v for k, v in final.items()}
@@ -190,8 +168,8 @@ def _log_artifacts(store: Store, run_id: str, result: Result) -> None:
         plt.close(figure)
         # MLflow shows CSV files, and no Parquet files.
         pd.read_parquet(run.evaluation_folder / "predictions.parquet").to_csv(predictions, index=False)
-        files = [curves, predictions, run.folder / "history.csv", run.evaluation_folder / "result.json"]
-        store.log_files(run_id, files)
+        for path in (curves, predictions, run.folder / "history.csv", run.evaluation_folder / "result.json"):
+            store.client.log_artifact(run_id, str(path))
 
 
 def _sync_page(store: Store, kind: str, folder: Path) -> None:
@@ -199,22 +177,18 @@ def _sync_page(store: Store, kind: str, folder: Path) -> None:
     pages = sorted(folder.glob("*.html"))
     if not pages:
         return
-    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".svg")
+    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
     content = key_of([sha256(path) for path in files])
-    name = f"{kind}-{folder.name}"
-    stored = store.find("report", name)
+    means = folder / "tables" / "metrics.json"
+    metrics = flat(read_json(means)) if means.exists() else {}
+    stored = store.find("report", f"{kind}-{folder.name}")
     if stored and stored.data.tags.get(CONTENT) == content:
         return
     tags = {NAME: kind, "kind": kind, "mlflow.source.git.commit": record.commit()}
     note = {"mlflow.note.content": f"Tables, figures and page of analysis {folder.name}."}
-    run_id = stored.info.run_id if stored else store.create("report", name, tags | note, 0)
-    means = folder / "tables" / "metrics.json"
-    if means.exists():
-        metrics = {re.sub(r"[^/\w.\- ]", "_", k): v for k, v in flat(read_json(means)).items()}
-        store.log_final(run_id, metrics)
-    for path in files:
-        parent = path.parent.relative_to(folder)
-        store.log_files(run_id, [path], None if parent == Path() else str(parent))
+    run_id = stored.info.run_id if stored else store.create("report", f"{kind}-{folder.name}", tags | note, 0)
+    store.log_final(run_id, {re.sub(r"[^/\w.\- ]", "_", name): value for name, value in metrics.items()})
+    store.client.log_artifacts(run_id, str(folder))
     store.finish(run_id, 0, content)
 
 
@@ -231,4 +205,4 @@ def _reachable(uri: str) -> Iterator[None]:
     except Exception as error:
         reason = mask((str(error).strip() or type(error).__name__).splitlines()[0])
         message = f"tracking at {mask(uri)} failed: {reason}\n  Send it later with: greedymm track"
-        raise UnreachableError(message) from error
+        raise GreedymmError(message) from error

@@ -2,14 +2,15 @@
 
 import logging
 import math
+import resource
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
@@ -18,15 +19,17 @@ from tqdm import tqdm
 
 from greedymm import checkpoint
 from greedymm.errors import GreedymmError
+from greedymm.files import atomic_write
 from greedymm.models.network import Batch, MultimodalNetwork
 from greedymm.seeding import Generators
 from greedymm.settings import Training
-from greedymm.training.history import Row, history_row, timing_row
 from greedymm.training.methods.base import Method
-from greedymm.training.speed import ConditionalLearningSpeed, side_parameters
-from greedymm.training.step import Batches, Step, Steps, count_correct, evaluate
+from greedymm.training.speed import ConditionalLearningSpeed
+from greedymm.training.step import Batches, Scores, Step, Steps, count_correct, evaluate
 
 log = logging.getLogger(__name__)
+
+Row = dict[str, float]  # one line of a CSV file
 
 
 @dataclass
@@ -39,15 +42,28 @@ class Progress:
     best: dict[str, Any] = field(default_factory=dict)  # epoch, val_accuracy and model of the best validation accuracy
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # epoch -> weights, on the CPU
 
+    def write(self, folder: Path, modalities: Sequence[str]) -> None:
+        """Write history.csv, timing.csv and steps.parquet, with one row per epoch or step."""
+        for name, rows in (("history", self.history), ("timing", self.timing)):
+            with atomic_write(folder / f"{name}.csv") as temporary:
+                pd.DataFrame(rows).to_csv(temporary, index=False)
+        steps = Steps.joined(self.steps)
+        numbers = torch.arange(1, len(steps.loss) + 1)
+        columns = {"step": numbers, "loss": steps.loss, "mode": steps.mode.to(torch.int8)}
+        if len(modalities) > 1:
+            columns |= {f"speed_{m}": speeds for m, speeds in zip(modalities, steps.speeds.T, strict=True)}
+            columns |= {"d_speed": steps.d_speed} | steps.log
+        with atomic_write(folder / "steps.parquet") as temporary:
+            pd.DataFrame({name: x.numpy() for name, x in columns.items()}).to_parquet(temporary, index=False)
+
 
 class Fit:
     """A training run.
 
     Args:
-        network: with fresh weights, on its device.
+        network: with fresh weights and the names of its modalities, on its device.
         method: made for this network by `make_method`.
         settings: budget and optimizer.
-        modalities: names, for the history.
         streams: all random generators of the run.
         state: file for the state after the last complete epoch.
         identity: settings of the run. A state with other settings is refused.
@@ -58,26 +74,23 @@ class Fit:
         network: MultimodalNetwork,
         method: Method,
         settings: Training,
-        modalities: Sequence[str],
         streams: Generators,
         state: Path,
         identity: dict[str, Any],
     ) -> None:
-        self.model, self.method, self.settings, self.modalities = network, method, settings, modalities
+        self.model, self.method, self.settings = network, method, settings
         self.streams, self.state, self.identity = streams, state, identity
-        measured = method.measures_speed and len(modalities) > 1 and side_parameters(network.groups(), 0)
-        self.speed = ConditionalLearningSpeed(network) if measured else None
         rate, momentum, decay = settings.learning_rate, settings.momentum, settings.weight_decay
         self.optimizer: Optimizer = SGD(network.parameters(), rate, momentum, weight_decay=decay)
         self.scheduler = make_scheduler(self.optimizer, settings)
+        measured = method.measures_speed and any(list(fusion.parameters()) for fusion in network.fusions)
+        self.speed = ConditionalLearningSpeed(network) if measured else None
         self.progress = Progress()
 
-    def run(self, train: Batches, val: Batches, on_epoch: Callable[[Row, Row], None]) -> Progress:
+    def run(self, train: Batches, val: Batches, on_epoch: Callable[[Row], None]) -> Progress:
         """Train to the end, from the state of an interrupted run if there is one.
 
-        Args:
-            train, val: batches of the training and validation splits.
-            on_epoch: called with the rows of history and timing of each epoch, after its state is saved.
+        `on_epoch` is called with history and timing of each epoch, after its state is saved.
 
         Raises:
             GreedymmError: if a loss is not finite.
@@ -88,13 +101,13 @@ class Fit:
         # disable=None: a progress bar on a terminal, and one line per epoch elsewhere
         with tqdm(total=total, initial=done, unit="epoch", disable=None) as bar:
             while not self.finished():
-                row, timing = self.run_epoch(train, val)
+                row = self.run_epoch(train, val)
                 self.save()
-                on_epoch(row, timing)
+                on_epoch(row)
                 bar.update()
                 bar.set_postfix(loss=row["train_loss"], val_accuracy=row["val_accuracy"])
                 if bar.disable:
-                    log.info("%s", " ".join(f"{name}={value:.4g}" for name, value in (row | timing).items()))
+                    log.info("%s", " ".join(f"{name}={value:.4g}" for name, value in row.items()))
         return self.progress
 
     def finished(self) -> bool:
@@ -102,17 +115,17 @@ class Fit:
         perfect = sum(row["train_accuracy"] == 1 for row in self.progress.history)
         return perfect >= self.settings.perfect_epochs or len(self.progress.history) >= self.settings.epochs
 
-    def run_epoch(self, train: Batches, val: Batches) -> tuple[Row, Row]:
-        """Train for one epoch, validate, and add the results to the progress. Return the rows of history and timing."""
-        progress, number, started = self.progress, len(self.progress.history), time.perf_counter()
-        learning_rate, objective = self.optimizer.param_groups[0]["lr"], self.method.settings.objective
+    def run_epoch(self, train: Batches, val: Batches) -> Row:
+        """Train for one epoch, validate, and add the results to the progress. Return those of history and timing."""
+        progress, started, objective = self.progress, time.perf_counter(), self.method.settings.objective
+        number, learning_rate = len(progress.history), self.optimizer.param_groups[0]["lr"]
         self.method.start_epoch(number, train, val, self.optimizer)
         steps = self.train_epoch(number, train)
         train_seconds = time.perf_counter() - started
         scores = evaluate(self.model, val)
         check_finite([*steps.loss.tolist(), scores.loss(objective)], number + 1, learning_rate)
-        row = history_row(steps, scores, objective, self.modalities, measures_speed=self.speed is not None)
-        row = {"epoch": number + 1, "learning_rate": learning_rate} | row
+        row: Row = {"epoch": number + 1, "learning_rate": learning_rate}
+        row |= history_row(steps, scores, objective, self.model.modalities, measures_speed=self.speed is not None)
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(row["train_loss"])
         else:
@@ -124,18 +137,21 @@ class Fit:
         if row["val_accuracy"] > progress.best.get("val_accuracy", -1):
             progress.best = {"epoch": number + 1, "val_accuracy": row["val_accuracy"], "model": self.weights()}
         if number + 1 in self.settings.snapshots:
-            progress.snapshots[number + 1] = {name: w.cpu() for name, w in self.weights().items()}
-        return row, timing
+            progress.snapshots[number + 1] = self.weights()
+        return row | timing
 
     def train_epoch(self, number: int, train: Batches) -> Steps:
         """Train on the samples of the method's order, or on all of them, with the method's active branches."""
         order, size = self.method.order(number, train.count), self.settings.batch_size
-        with self.frozen(self.method.active(number)):
-            if order is None:
-                return self.train_batches(number, train, len(train))
+        self.set_active(self.method.active(number))
+        if order is None:
+            steps = self.train_batches(number, train, len(train))
+        else:
             count = math.ceil(len(order.rows) / size)
             present = repeat(None) if order.present is None else torch.split(order.present.to(self.method.device), size)
-            return self.train_batches(number, train.of(order.rows), count, present)
+            steps = self.train_batches(number, train.of(order.rows), count, present)
+        self.set_active(None)
+        return steps
 
     def train_batches(
         self, epoch: int, batches: Iterable[Batch], count: int, present: Iterable[Tensor | None] = repeat(None)
@@ -159,22 +175,16 @@ class Fit:
         log = {name: torch.stack([log[name] for log in logs]).cpu() for name in logs[0]}
         return Steps(loss, mode, speeds, correct, samples, log)
 
-    @contextmanager
-    def frozen(self, active: Collection[int] | None) -> Iterator[None]:
+    def set_active(self, active: Collection[int] | None) -> None:
         """Freeze the parameters of all branches that are not active; None: all branches are active."""
-        branches, groups = range(len(self.modalities)), self.model.groups()
-        inactive = [k for k in branches if active is not None and k not in active]
-        names = [name for k in inactive for name in (f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}")]
-        parameters = [p for name in names for p in groups[name]]
-        for p in parameters:
-            p.requires_grad_(False)
-        yield
-        for p in parameters:
-            p.requires_grad_(True)
+        groups = self.model.groups()
+        for k in range(len(self.model.branches)):
+            for p in groups[f"branch_{k}.body"] + groups[f"branch_{k}.head"] + groups[f"fusion.side_{k}"]:
+                p.requires_grad_(active is None or k in active)
 
     def weights(self) -> dict[str, Tensor]:
-        """Copy the network's weights and buffers into a plain dict. After a resume it is saved as the same bytes."""
-        return {name: w.detach().clone() for name, w in self.model.state_dict().items()}
+        """Copy the network's weights and buffers to the CPU, into a plain dict, which is saved as the same bytes."""
+        return {name: w.cpu().clone() for name, w in self.model.state_dict().items()}
 
     def save(self) -> None:
         """Save everything that the next epoch depends on."""
@@ -183,17 +193,12 @@ class Fit:
         checkpoint.save(self.state, self.identity, state | progress)
 
     def resume(self) -> None:
-        """Continue after the last complete epoch of an interrupted run.
-
-        Raises:
-            GreedymmError: if the state is broken or has other settings.
-        """
-        device = next(self.model.parameters()).device
+        """Continue after the last complete epoch of an interrupted run with the same settings."""
         state = checkpoint.load(self.state, torch.device("cpu"), self.identity)
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        best = state["best"] | {"model": {n: w.to(device) for n, w in state["best"]["model"].items()}}
-        self.progress = Progress(state["history"], state["timing"], [Steps(**state["steps"])], best, state["snapshots"])
+        steps = [Steps(**state["steps"])]
+        self.progress = Progress(state["history"], state["timing"], steps, state["best"], state["snapshots"])
         log.info("resuming after epoch %d", len(self.progress.history))
 
     def _parts(self) -> dict[str, Any]:
@@ -210,7 +215,7 @@ def make_scheduler(optimizer: Optimizer, settings: Training) -> ReduceLROnPlatea
 
 
 def check_finite(losses: Sequence[float], epoch: int, learning_rate: float) -> None:
-    """Refuse losses of the steps of an epoch and, last, of validation that are not finite."""
+    """Refuse losses that are not finite: of the steps of an epoch and, last, of validation."""
     for step, loss in enumerate(losses, start=1):
         if not math.isfinite(loss):
             where = f"step {step}" if step < len(losses) else "validation"
@@ -218,3 +223,36 @@ def check_finite(losses: Sequence[float], epoch: int, learning_rate: float) -> N
                 f"the loss is {loss} in epoch {epoch}, {where}.\n"
                 f"  Try a lower training.learning_rate (now {learning_rate:g}), or a larger batch_size."
             )
+
+
+def history_row(
+    steps: Steps, scores: Scores, objective: str, modalities: Sequence[str], *, measures_speed: bool
+) -> Row:
+    """Results of the steps of one epoch, and its scores on the validation split. The settings determine them all."""
+    multimodal, samples = len(modalities) > 1, steps.samples.sum()
+
+    def by_head(name: str, values: Sequence[float]) -> Row:
+        names = [name, *(f"{name}_{m}" for m in modalities)]
+        return dict(zip(names, values, strict=True)) if multimodal else {name: values[0]}
+
+    row: Row = {"train_loss": float((steps.loss.double() * steps.samples).sum() / samples)}
+    row |= by_head("train_accuracy", (steps.correct.sum(dim=0).double() / samples).tolist())
+    if measures_speed:
+        row |= {f"speed_{m}": float(s) for m, s in zip(modalities, steps.speeds[-1], strict=True)}
+        row["d_speed"] = float(steps.d_speed[-1])
+    row["regular_steps"] = int((steps.mode == 0).sum())
+    if multimodal:
+        row |= {f"rebalancing_{m}": int((steps.mode == k + 1).sum()) for k, m in enumerate(modalities)}
+    row |= {f"{name}_mean": float(values.double().mean()) for name, values in steps.log.items()}
+    return row | {"val_loss": scores.loss(objective)} | by_head("val_accuracy", scores.accuracies)
+
+
+def timing_row(epoch: int, seconds: float, samples_per_second: float) -> Row:
+    """Time and memory of one epoch, counted from 1. They differ between two runs with the same settings."""
+    return {
+        "epoch": epoch,
+        "seconds": seconds,
+        "samples_per_second": samples_per_second,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0,
+    }

@@ -1,7 +1,8 @@
 """A network with its training method, and a checkpoint -> the trained network."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 
@@ -46,25 +47,36 @@ def make_method(settings: MethodSettings, network: MultimodalNetwork, generator:
     return method
 
 
-class Trained(NamedTuple):
-    """Content of a checkpoint beside its weights."""
+def new_network(
+    settings: RunSettings,
+    channels: Sequence[int],
+    classes: int,
+    device: torch.device,
+    generator: torch.Generator | None = None,
+) -> tuple[MultimodalNetwork, Method]:
+    """Build the network of a run, with weights from torch's default generator, and make its method.
 
-    settings: RunSettings
-    epoch: int  # of the weights, counted from 1
-    classes: list[str]
-    channels: list[int]  # of the inputs of each modality
-    shapes: list[list[int]]  # of one stored sample of each modality
+    `generator` is that of the method. None: the network is not for training, and files of initial weights are not read.
+    """
+    branches = [branch.untrained() for branch in settings.branches] if generator is None else settings.branches
+    network = build(branches, settings.fusion, settings.fuse_after, settings.head, channels, classes).to(device)
+    network.modalities = settings.modalities
+    return network, make_method(settings.method_settings, network, generator or torch.Generator())
 
 
 def load_network(
     path: Path, device: torch.device, expected: RunSettings | None = None
-) -> tuple[MultimodalNetwork, Trained]:
-    """Load the trained network of a run, in evaluation mode.
+) -> tuple[MultimodalNetwork, RunSettings, dict[str, Any]]:
+    """Load the trained network of a run.
 
     Args:
-        path: checkpoint.pt in the folder of a run.
-        device: device of the network.
+        path: checkpoint.pt in the folder of the run.
+        device: of the network.
         expected: settings that the checkpoint must have; None: any.
+
+    Returns:
+        The network in evaluation mode, the settings of the run, and the content of the checkpoint: `best` with the
+        `epoch` of the weights; for each modality `channels` of the input and `shapes` of a stored sample.
 
     Raises:
         GreedymmError: if the file is missing or broken, or if its settings are not the expected ones.
@@ -76,12 +88,8 @@ def load_network(
         settings = RunSettings.model_validate(state["settings"])
     except ValueError as error:
         raise GreedymmError(f"{path} has settings that this version does not support:\n  {error}") from error
-    branches = [branch.untrained() for branch in settings.branches]
-    trained = Trained(settings, state["best"]["epoch"], state["classes"], state["channels"], state["shapes"])
-    parts = settings.fusion, settings.fuse_after, settings.head, trained.channels, len(trained.classes)
     with torch.random.fork_rng():  # loading does not change torch's default generator
-        network = build(branches, *parts).to(device)
-        make_method(settings.method_settings, network, torch.Generator())  # its modules and its decision rule
+        network, _ = new_network(settings, state["channels"], len(state["classes"]), device)
     network.load_state_dict(state["best"]["model"])
-    network.modalities, network.classes = settings.modalities, tuple(trained.classes)
-    return network.eval(), trained
+    network.classes = tuple(state["classes"])
+    return network.eval(), settings, state

@@ -7,8 +7,6 @@ theta_k: parameters of branch k. theta_k': parameters of the fusions on the side
 The sums include all regular steps since the first one, and are never reset. Source: Wu et al., ICML 2022.
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
@@ -25,7 +23,7 @@ class ConditionalLearningSpeed(nn.Module):
         super().__init__()
         branches, groups = range(len(network.branches)), network.groups()
         self.groups = [groups[f"branch_{k}.body"] + groups[f"branch_{k}.head"] for k in branches]
-        self.groups += [side_parameters(groups, k) for k in branches]
+        self.groups += [groups[f"fusion.side_{k}"] + groups["fusion.shared"] for k in branches]
         device = self.groups[0][0].device
         self.register_buffer("sums", torch.zeros(2, len(branches), dtype=torch.float64, device=device))
 
@@ -42,8 +40,3 @@ class ConditionalLearningSpeed(nn.Module):
         """Speeds s of all modalities: (M,); NaN before the first regular step."""
         branch, fusion = self.sums
         return torch.log10(fusion / branch)
-
-
-def side_parameters(groups: Mapping[str, list[nn.Parameter]], branch: int) -> list[nn.Parameter]:
-    """theta_k': parameters of all fusions on the side of a branch, and shared parameters."""
-    return groups[f"fusion.side_{branch}"] + groups["fusion.shared"]

@@ -17,19 +17,18 @@ from greedymm.training.speed import ConditionalLearningSpeed
 
 
 class Batches(Protocol):
-    """Batches of a split: the same number in each pass, in an order of its own."""
+    """Batches of a split of `count` samples: the same number in each pass, in an order of its own.
+
+    `of` gives the samples with some row numbers, and `view` the split in another order: without generators in the
+    stored order and not augmented.
+    """
 
     @property
-    def count(self) -> int:
-        """Number of samples."""
-
+    def count(self) -> int: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Batch]: ...
-    def of(self, rows: Tensor) -> Iterator[Batch]:
-        """Batches of the samples with these row numbers, in this order."""
-
-    def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> "Batches":
-        """The split in another order; without generators in the stored order and not augmented."""
+    def of(self, rows: Tensor) -> Iterator[Batch]: ...
+    def view(self, order: torch.Generator | None = ..., augmentation: torch.Generator | None = ...) -> "Batches": ...
 
 
 @dataclass
@@ -127,9 +126,8 @@ def evaluate(network: MultimodalNetwork, batches: Iterable[Batch], how: Pass = P
         losses.append(torch.stack([cross_entropy(logits, labels, reduction="sum") for logits in heads]))
         correct.append(count_correct(output, labels))
         count += len(labels)
-    loss = torch.stack(losses).double().sum(dim=0) / count
-    accuracy = torch.stack(correct).sum(dim=0).double() / count
-    return Scores(loss.tolist(), accuracy.tolist())
+    sums = (torch.stack(losses).double().sum(dim=0), torch.stack(correct).sum(dim=0).double())
+    return Scores(*((x / count).tolist() for x in sums))
 
 
 @torch.no_grad()

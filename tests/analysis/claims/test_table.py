@@ -82,9 +82,9 @@ def test_differences_over_seeds_are_scipys() -> None:
     table = claims_table(data)
 
     change = values(data, "balanced", "test_accuracy") - values(data, "greedy", "test_accuracy")
-    smaller = abs(values(data, "balanced", "test_d_util")) - abs(values(data, "greedy", "test_d_util"))
+    smaller = abs(values(data, "balanced", "val_d_util")) - abs(values(data, "greedy", "val_d_util"))
     for claim, method, x in [
-        ("a", "greedy", values(data, "greedy", "test_d_util")),
+        ("a", "greedy", values(data, "greedy", "val_d_util")),
         ("c", "balanced", smaller),
         ("d", "balanced", change),
         ("e", "balanced", values(data, "balanced", "test_accuracy") - values(data, "random", "test_accuracy")),
@@ -108,14 +108,13 @@ def test_a_shared_drift_with_the_wrong_pairs_speaks_against_a_proxy() -> None:
     assert result["null_mean"] > result["estimate"] > 0.5
 
 
-def test_the_split_is_that_of_d_util() -> None:
-    data = runs(4)
-    data["val_d_util"] = data["test_d_util"] + 1
+def test_d_util_is_that_of_the_validation_split() -> None:
+    data = runs(4).assign(test_d_util=1.0)
 
-    of_test, of_val = (row(claims_table(data, split=split), "a") for split in ("test", "val"))
+    result = row(claims_table(data), "a")
 
-    assert of_val["estimate"] == pytest.approx(1 + of_test["estimate"])
-    assert (of_test["measure"], of_val["measure"]) == ("test d_util", "validation d_util")
+    assert result["estimate"] == pytest.approx(values(data, "greedy", "val_d_util").mean())
+    assert result["measure"] == "validation d_util"
 
 
 def test_the_modality_to_beat_is_the_one_that_is_best_on_test() -> None:
@@ -174,7 +173,7 @@ def test_what_the_paper_claims_is_supported_where_it_holds_and_the_opposite_cont
 
 def test_unequal_use_is_supported_in_either_direction() -> None:
     data = runs(12)
-    data["test_d_util"] *= -1
+    data["val_d_util"] *= -1
 
     table = claims_table(data)
 
@@ -219,11 +218,11 @@ def test_signs_that_go_together_from_seed_to_seed_are_evidence_and_fixed_signs_a
     sign = np.where(data["seed"] % 2, 1.0, -1.0)
     data["d_speed"] = data["d_speed"].abs() * sign
     for turned, verdict in [(1, "supported"), (-1, "contradicted")]:
-        data["test_d_util"] = turned * data["test_d_util"].abs() * sign
+        data["val_d_util"] = turned * data["val_d_util"].abs() * sign
         share = row(claims_table(data), "b", measure="share")
         assert (share["estimate"], share["null_mean"], share["verdict"]) == ((1 + turned) / 2, 0.5, verdict)
 
-    share = row(claims_table(data.assign(d_speed=-0.2, test_d_util=-0.1)), "b", measure="share")
+    share = row(claims_table(data.assign(d_speed=-0.2, val_d_util=-0.1)), "b", measure="share")
 
     assert (share["estimate"], share["verdict"], share["seeds_needed"]) == (1, "undecided", None)
     assert share["note"] == "permuting the seeds changes nothing: no test"
@@ -295,7 +294,7 @@ def test_seeds_without_a_value_are_dropped_from_the_rows_that_need_it() -> None:
     assert math.isnan(row(table, "e")["estimate"])
     other = training_of(data, np.random.default_rng(0)).assign(dataset="other")
     assert not claims_table(data, other)["measure"].str.contains("training").any()
-    undefined = row(claims_table(runs(4).assign(test_d_util=None)), "a")
+    undefined = row(claims_table(runs(4).assign(val_d_util=None)), "a")
     assert (undefined["n"], undefined["verdict"]) == (0, "undecided")
 
 
@@ -311,7 +310,7 @@ def test_a_modality_without_any_accuracy_leaves_nothing_to_compare_with() -> Non
 
 def test_d_util_of_three_modalities_has_no_sign_and_is_not_tested_for_one() -> None:
     data = runs(3, noise=1e-4)
-    data["test_utilization_depth"] = data[f"test_utilization_{M0}"]
+    data["val_utilization_depth"] = data[f"val_utilization_{M0}"]
 
     table = claims_table(data)
 
@@ -374,7 +373,7 @@ def test_without_any_difference_a_table_has_a_false_alarm_as_seldom_as_it_says()
     rng = np.random.default_rng(0)
     training = training_of(data, rng, epochs=3)
     for _ in range(tries):
-        for column in ("test_accuracy", "val_accuracy", "test_d_util", "d_speed"):
+        for column in ("test_accuracy", "val_accuracy", "val_d_util", "d_speed"):
             data[column] = pd.Series(rng.laplace(size=len(data))).where(data[column].notna())
         for column in ("d_speed", "d_util"):
             training[column] = rng.laplace(size=len(training))

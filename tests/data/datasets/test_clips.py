@@ -5,8 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from greedymm.data.datasets.nvgesture import Clip, hold_out_subjects, missing_files, read_frames, read_list
-from greedymm.data.samples import Broken
+from greedymm.data import hdf5
+from greedymm.data.datasets.nvgesture import (
+    Clip,
+    Settings,
+    hold_out_subjects,
+    missing_files,
+    read_frames,
+    read_list,
+    split_by_subject,
+)
+from greedymm.data.samples import DatasetInfo, UnreadableError
 from greedymm.data.sources.video import write_video
 from greedymm.errors import GreedymmError
 
@@ -58,6 +67,8 @@ FAULTY = {
     "no label": LINE.removesuffix("label:1"),
     "a label in words": LINE.replace("label:1", "label:swipe"),
     "a label without a number": LINE.replace("label:1", "label:"),
+    "a label above the classes": LINE.replace("label:1", "label:26"),
+    "a label below the classes": LINE.replace("label:1", "label:0"),
     "a window in words": LINE.replace("146", "start"),
     "a window without an end": LINE.replace("146:226", "146"),
     "a window of three numbers": LINE.replace("146:226", "146:180:226"),
@@ -115,7 +126,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
 def numbers(clip: Clip, count: int) -> list[int]:
     """Numbers of the frames that are read, the same of both videos."""
     found = read_frames(clip, count, SIZE)
-    assert not isinstance(found, Broken)
+    assert not isinstance(found, UnreadableError)
     color, depth = found
     assert (color.shape, depth.shape) == ((3, count, *SIZE), (1, count, *SIZE))
     assert color.dtype == depth.dtype == np.uint8
@@ -138,7 +149,8 @@ def test_frames_are_evenly_over_the_window_at_the_same_times_in_both_videos(clip
 def test_a_window_past_the_end_of_a_video_is_broken_with_the_reason(clip: Clip) -> None:
     found = read_frames(clip._replace(window=(0, 13)), 3, SIZE)
 
-    assert found == Broken("class_01/subject3_r0", "sk_color.avi: it has 12 frames, and the list asks for 13")
+    assert isinstance(found, UnreadableError)
+    assert str(found) == "sk_color.avi: it has 12 frames, and the list asks for 13"
 
 
 @pytest.mark.parametrize("which", ["depth", "color"])
@@ -148,9 +160,8 @@ def test_a_video_that_cannot_be_decoded_is_broken_with_its_name(which: str, clip
 
     found = read_frames(clip._replace(depth=bad) if which == "depth" else clip._replace(color=bad), 3, SIZE)
 
-    assert isinstance(found, Broken)
-    assert found.name == "class_01/subject3_r0"
-    assert found.reason.startswith(f"sk_{which}.avi: cannot be decoded after 0 frames")
+    assert isinstance(found, UnreadableError)
+    assert str(found).startswith(f"sk_{which}.avi: cannot be decoded after 0 frames")
 
 
 # -- Subjects held out --------------------------------------------------------------------------------------
@@ -188,12 +199,14 @@ def test_held_out_subjects_depend_on_the_seed_and_not_on_the_order_of_the_list()
     assert len({frozenset(h) for h in held}) > 2
 
 
-def test_a_class_that_training_or_validation_would_lack_is_named_with_the_settings() -> None:
+def test_a_class_that_training_or_validation_would_lack_is_named_with_the_settings(tmp_path: Path) -> None:
     alone = [clip for clip in clips_of({1: 2, 2: 2}) if (clip.label, clip.subject) != (2, 1)]
+    facts = DatasetInfo(("wave", "fist"), f"clips in {tmp_path}", "CC0", generated=False)
     for clips, share, message in (
-        (clips_of({1: 2}), 0.2, r"training has no clip of label 1\.(?s:.*)data\.seed, or data\.validation"),
-        (clips_of({1: 2, 2: 2}), 0.9, "training has no clip of label 1"),
-        (alone, 0.5, "(validation|training) has no clip of label 2"),
+        (clips_of({1: 2}), 0.2, "'train' has no sample of: wave, fist"),
+        (clips_of({1: 2, 2: 2}), 0.9, "'train' has no sample of: wave, fist"),
+        (alone, 0.5, "'(train|val)' has no sample of: fist"),
     ):
-        with pytest.raises(GreedymmError, match=message):
-            hold_out_subjects(clips, share, np.random.default_rng(0))
+        splits, _ = split_by_subject(clips, clips_of({3: 1}), Settings(validation=share), 1)
+        with pytest.raises(GreedymmError, match=rf"{message}\.(?s:.*){tmp_path}(?s:.*)data\.seed, or data\.validation"):
+            hdf5.write(tmp_path / "data.h5", splits, facts)

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import math
 import struct
 from pathlib import Path
 from typing import NamedTuple
@@ -12,21 +11,15 @@ import numpy.typing as npt
 import pytest
 
 from greedymm.data.datasets import colored_mnist
-from greedymm.data.datasets.colored_mnist import Settings, make, read_idx
-from greedymm.data.sources.archives import RemoteFile
-from greedymm.errors import GreedymmError
+from greedymm.data.datasets.colored_mnist import Settings, make
 
 Bytes = npt.NDArray[np.uint8]
 
 PER_CLASS = {"train": 5, "test": 2}
 
 
-def header(*shape: int, kind: int = 8) -> bytes:
-    return struct.pack(f">HBB{len(shape)}I", 0, kind, len(shape), *shape)
-
-
 def idx(array: Bytes) -> bytes:
-    return header(*array.shape) + array.tobytes()
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
 def md5(content: bytes) -> str:
@@ -44,16 +37,13 @@ class Mnist(NamedTuple):
 @pytest.fixture
 def mnist(monkeypatch: pytest.MonkeyPatch) -> Mnist:
     """A small MNIST, whose checksums stand in the place of the real one's, and which no mirror has."""
-    rng, tiny, files = np.random.default_rng(0), Mnist({}, {}, {}), {}
-    for part, per_class in PER_CLASS.items():
+    rng, tiny = np.random.default_rng(0), Mnist({}, {}, {})
+    for (part, per_class), prefix in zip(PER_CLASS.items(), ("train", "t10k"), strict=True):
         labels = rng.permutation(np.repeat(np.arange(10, dtype=np.uint8), per_class))
         images = rng.integers(256, size=(len(labels), 28, 28), dtype=np.uint8)
         tiny.images[part], tiny.labels[part] = images, labels
-        names = [file.name for file in colored_mnist.FILES[part]]
-        tiny.files.update(zip(names, (idx(images), idx(labels)), strict=True))
-        files[part] = tuple(
-            RemoteFile(n, md5(gzip.compress(tiny.files[n], mtime=0)), md5(tiny.files[n])) for n in names
-        )
+        tiny.files.update({f"{prefix}-images-idx3-ubyte": idx(images), f"{prefix}-labels-idx1-ubyte": idx(labels)})
+    files = {name: (md5(gzip.compress(content, mtime=0)), md5(content)) for name, content in tiny.files.items()}
     monkeypatch.setattr(colored_mnist, "FILES", files)
     monkeypatch.setattr(colored_mnist, "MIRRORS", ())
     return tiny
@@ -91,38 +81,3 @@ def test_every_digit_of_the_files_is_in_one_split_with_its_label(
     assert facts.hashes == {name: md5(content) for name, content in mnist.files.items()}
     assert facts.classes == tuple("0123456789")
     assert not facts.generated
-
-
-# -- The format ---------------------------------------------------------------------------------------------
-
-
-def test_arrays_of_any_number_of_axes_are_read() -> None:
-    for shape in ((7,), (2, 3), (2, 3, 4)):
-        array = np.arange(math.prod(shape), dtype=np.uint8).reshape(shape)
-        np.testing.assert_array_equal(read_idx(idx(array), "digits"), array, strict=True)
-
-
-REFUSED = {
-    "empty file": b"",
-    "another magic": b"\x89PNG" + struct.pack(">I", 4) + b"abcd",
-    "signed bytes": header(4, kind=9) + b"abcd",
-    "floats": header(1, kind=13) + b"abcd",
-    "little-endian lengths": header() + b"\x01" + struct.pack("<I", 4) + b"abcd",
-    "no axes": header() + b"abcd",
-    "cut in the magic": header(4)[:3],
-    "cut in the lengths": header(4)[:6],
-    "header alone": header(4),
-    "last byte lost": header(2, 2) + b"abc",
-    "a byte too many": header(2, 2) + b"abcde",
-    "header of a smaller array": header(2, 1) + b"abcd",
-    "header of a larger array": header(2, 2, 2) + b"abcd",
-    "lengths whose product overflows": header(*[2**16] * 4),
-}
-
-
-def test_files_that_are_not_complete_idx_files_of_unsigned_bytes_are_refused_by_name() -> None:
-    for content in REFUSED.values():
-        with pytest.raises(GreedymmError, match=r"^the-digits "):
-            read_idx(content, "the-digits")
-    with pytest.raises(GreedymmError, match=r"has 15 bytes; for its shape \(2, 2\) it needs 16"):
-        read_idx(header(2, 2) + b"abc", "digits")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool3d, batch_norm, conv3d, max_pool3d, pad
 
-from greedymm.models.branches.i3d import MaxPool, build, name_in_port, pad_same
+from greedymm.models.branches.i3d import MaxPool, Pad, build
 from greedymm.models.branches.i3d import Settings as I3d
 from greedymm.models.network import Branch
 
@@ -74,7 +74,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Tensor], P
             drawn = torch.randn(own.shape) * math.sqrt(2 / math.prod(own.shape[1:]))
         elif name.endswith(("running_var", "bn.weight")):
             drawn = torch.rand(own.shape) + 0.5
-        weights[name_in_port(name)] = drawn if own.is_floating_point() else torch.tensor(3)
+        weights[name.split(".", 2)[2]] = drawn if own.is_floating_point() else torch.tensor(3)
     path = tmp_path_factory.mktemp("weights") / "rgb.pt"
     torch.save(weights, path)
     return weights, path
@@ -159,7 +159,7 @@ def test_padding_is_that_of_tensorflows_same(kernel: int, step: int) -> None:
     for size in range(1, 12):
         h = torch.ones(1, 1, size, size + 1, size + 4)
 
-        assert torch.equal(pad_same(h, (kernel,) * 3, (step,) * 3), padded(h, (kernel,) * 3, (step,) * 3))
+        assert torch.equal(Pad((kernel,) * 3, (step,) * 3)(h), padded(h, (kernel,) * 3, (step,) * 3))
 
 
 @pytest.mark.parametrize(

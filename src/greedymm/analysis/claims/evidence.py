@@ -40,12 +40,12 @@ def mean_evidence(values: Floats, direction: int, limit: float = np.inf) -> Evid
     Args:
         values: shape (seeds,). NaN is dropped.
         direction: 1 or -1, the claimed sign; 0: either sign.
-        limit: largest possible absolute value of the mean. The interval is clipped to it.
+        limit: largest possible absolute value of the mean, to which the interval is clipped.
     """
     x = values[np.isfinite(values)].round(DIGITS)
     if len(x) == 0:
         return Evidence(0, note=NO_SEED)
-    n, mean, sd, low, high = estimate(x.tolist(), -limit, limit)
+    n, mean, sd, low, high = estimate(x, -limit, limit)
     evidence = Evidence(n, mean, low, high, smallest_p=float(statistics.smallest_sign_flip_p(n)))
     if n == 1:
         return evidence._replace(note=ONE_SEED)
@@ -59,9 +59,7 @@ def rank_evidence(x: Floats, y: Floats) -> Evidence:
 
     Ranks are taken within each method, so that differences between methods have no influence. The interval counts
     each seed once, because the runs of a seed share data and initial weights. Seeds are permuted as a whole.
-
-    Args:
-        x, y: shape (seeds, methods). Incomplete seeds are dropped, see `complete_seeds`.
+    x, y: (seeds, methods).
     """
     x, y = complete_seeds(x, y)
     n, methods = x.shape
@@ -83,12 +81,8 @@ def rank_evidence(x: Floats, y: Floats) -> Evidence:
 def path_evidence(x: Floats, y: Floats) -> Evidence:
     """Evidence on Spearman's rho of two measures over epochs: mean over the runs of a seed, then over seeds.
 
-    Both measures may drift in the same way in every run. Seeds are permuted as a whole, so that a drift which all
-    seeds share is no evidence. The interval is Student's t of the seeds' means.
-
-    Args:
-        x, y: shape (seeds, methods, epochs). Incomplete seeds are dropped. A run in which a measure never varies
-            has no rho, and counts as a missing value.
+    Seeds are permuted as a whole, so that a drift which all seeds share is no evidence. The interval is Student's t
+    of the seeds' means. A run in which a measure never varies counts as missing. x, y: (seeds, methods, epochs).
     """
     x, y = complete_seeds(x, y)
     rx, ry = complete_seeds(_unit_ranks(x), _unit_ranks(y))
@@ -96,19 +90,16 @@ def path_evidence(x: Floats, y: Floats) -> Evidence:
     if n == 0:
         return Evidence(len(x), note=FLAT) if len(x) > 1 else _untested(len(x))
     products = rx.reshape(n, -1) @ ry.reshape(n, -1).T / methods
-    interval = estimate(np.diag(products).tolist(), -1, 1)
+    interval = estimate(np.diag(products), -1, 1)
     return _exchange_evidence(products / n)._replace(low=interval.low, high=interval.high)
 
 
 def sign_evidence(x: Floats, y: Floats) -> Evidence:
     """Evidence on the share of epochs in which two measures have the same sign; a 0 is half an agreement.
 
-    The data may fix both signs. Seeds are permuted as a whole, so that signs which all seeds share are no evidence.
-    The interval of Clopper and Pearson counts each seed once, so it is wider than necessary. There is no sample-size
-    estimate: it would depend on how rare the rarer sign is, which few seeds cannot tell.
-
-    Args:
-        x, y: shape (seeds, methods, epochs). Incomplete seeds are dropped.
+    Seeds are permuted as a whole, so that signs which all seeds share are no evidence. The interval of Clopper and
+    Pearson counts each seed once, so it is wider than necessary. There is no sample-size estimate: it would depend on
+    how rare the rarer sign is, which few seeds cannot tell. x, y: (seeds, methods, epochs).
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -124,10 +115,9 @@ def sign_evidence(x: Floats, y: Floats) -> Evidence:
 
 
 def complete_seeds(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Drop the methods that no seed has completely, then the seeds in which a remaining method is incomplete.
+    """Drop the methods that no seed has completely, then the seeds in which a remaining method is incomplete (NaN).
 
-    Args:
-        x, y: shape (seeds, methods) or (seeds, methods, epochs); NaN is a missing value.
+    x, y: (seeds, methods) or (seeds, methods, epochs).
     """
     complete = np.asarray(np.isfinite(x + y).reshape(*x.shape[:2], -1).all(axis=2))
     methods = np.asarray(complete.any(axis=0))
@@ -138,7 +128,7 @@ def complete_seeds(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 def _unit_ranks(values: Floats) -> Floats:
     """Ranks along the last axis, centered and of length 1; NaN where the values do not vary."""
     ranks = stats.rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2
-    length = np.sqrt((ranks**2).sum(axis=-1, keepdims=True))
+    length = np.linalg.norm(ranks, axis=-1, keepdims=True)
     return np.asarray(ranks / np.where(length > 0, length, np.nan))
 
 

@@ -1,7 +1,7 @@
 """Values over few seeds -> estimates with intervals, p-values that assume no distribution, and seeds needed.
 
-All p-values are two-sided. Few rearrangements are enumerated. Many are drawn with a fixed seed, so that the same
-values always give the same p-value. statsmodels takes long to import, so it is imported where it is used.
+All p-values are two-sided. Few rearrangements are enumerated, many are drawn with a fixed seed. statsmodels takes long
+to import, so it is imported where it is used.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,20 +33,9 @@ class Estimate(NamedTuple):
     high: float
 
 
-def estimate(values: Sequence[float], minimum: float = -np.inf, maximum: float = np.inf) -> Estimate:
-    """Mean and Student's t interval of independent values.
-
-    Args:
-        values: one per seed.
-        minimum, maximum: range of possible values, to which the interval is clipped.
-
-    Raises:
-        ValueError: if there is no value.
-    """
-    n = len(values)
-    if n == 0:
-        raise ValueError("an estimate needs at least one value")
-    mean = float(np.mean(values))
+def estimate(values: Sequence[float] | Floats, minimum: float = -np.inf, maximum: float = np.inf) -> Estimate:
+    """Mean of one or more independent values, and Student's t interval, clipped to the range of possible values."""
+    n, mean = len(values), float(np.mean(values))
     if n == 1:
         return Estimate(1, mean, np.nan, np.nan, np.nan)
     sd = float(np.std(values, ddof=1))
@@ -57,14 +46,7 @@ def estimate(values: Sequence[float], minimum: float = -np.inf, maximum: float =
 def rank_interval(rho: float, n: int) -> tuple[float, float]:
     """95 % interval of Spearman's rho: Fisher's transform with the variance of Bonett and Wright (2000).
 
-    Written by hand, because SciPy and statsmodels have intervals of Pearson's correlation only.
-
-    Args:
-        rho: in [-1, 1].
-        n: number of independent pairs.
-
-    Returns:
-        Bounds in (-1, 1); NaN where n < 4 or rho is -1 or 1.
+    SciPy and statsmodels have intervals of Pearson's correlation only. NaN where n < 4 or rho is -1 or 1.
     """
     if n < MIN_SEEDS_FOR_RANKS or not abs(rho) < 1:
         return np.nan, np.nan
@@ -73,10 +55,7 @@ def rank_interval(rho: float, n: int) -> tuple[float, float]:
 
 
 def holm(p: npt.ArrayLike) -> Floats:
-    """Correct the p-values of a family of tests for their number (Holm 1979).
-
-    Args:
-        p: shape (tests,), in [0, 1]. NaN is no test, and stays NaN.
+    """Correct the p-values of a family of tests for their number (Holm 1979). NaN is no test, and stays NaN.
 
     Example:
         >>> holm([0.01, 0.04, 0.03]).tolist()
@@ -91,13 +70,7 @@ def holm(p: npt.ArrayLike) -> Floats:
 
 
 def sign_flip_p(values: Floats) -> float:
-    """P-value of the mean of paired differences: the sign-flip test.
-
-    Args:
-        values: shape (seeds,), finite. Without an effect, each difference is as likely as its negative.
-
-    Returns:
-        A number in [`smallest_sign_flip_p(n)`, 1]; exact for n <= 14.
+    """P-value of the mean of paired differences, (seeds,): the sign-flip test, exact for n <= 14.
 
     Example:
         >>> sign_flip_p(np.array([0.1, 0.2, 0.3]))
@@ -107,16 +80,13 @@ def sign_flip_p(values: Floats) -> float:
 
 
 def exchange_p(products: Floats) -> float:
-    """P-value of the trace of a matrix of seeds, under permutations of its columns.
+    """P-value of the trace of a matrix of seeds, under permutations of its columns; exact for n <= 7.
 
     Two measures go together if their product is larger within a seed than between seeds. A seed's values are
     permuted as a whole, because runs and epochs of one seed are not independent.
 
     Args:
         products: shape (seeds, seeds): first measure of one seed times second measure of another seed.
-
-    Returns:
-        A number in [`smallest_exchange_p(n)`, 1]; exact for n <= 7.
     """
     seeds = np.arange(len(products))
     return _permutation_p(seeds, lambda order, axis: products[seeds, order].sum(axis=axis).round(DIGITS), "pairings")
@@ -140,18 +110,14 @@ def smallest_exchange_p(n: npt.ArrayLike) -> Floats:
 def seeds_needed(kind: str, effect: float, level: float) -> int | None:
     """Fewest seeds with which a test reaches power 0.8, if the true effect is as large as the estimated one.
 
-    Written as a search, because statsmodels solves for one level. The p-values of few seeds are discrete: each
-    number of seeds tests at the largest p-value at or below the level.
+    The p-values of few seeds are discrete: each number of seeds tests at the largest p-value at or below the level.
 
     Args:
         kind: "mean": `sign_flip_p`, power of the t test. "rank": `exchange_p` of one run per seed, power by Fisher's
             transform (Bonett and Wright 2000). "exchange": `exchange_p`, power of the z test.
         effect: above 0. "mean": mean / standard deviation. "rank": Spearman's rho. "exchange": z of the trace under
             permutation, divided by the root of n - 1.
-        level: at which p counts, in (0, 0.05].
-
-    Returns:
-        None: more than 1000 seeds, or a level below MIN_P.
+        level: at which p counts, in (0, 0.05]. Below MIN_P, or for more than 1000 seeds, the result is None.
 
     Example:
         >>> seeds_needed("mean", 2.0, 0.05)

@@ -1,7 +1,8 @@
-"""The paper's claims -> a table with estimate, interval, test over seeds and verdict of each.
+"""Results of runs -> the paper's claims: a table with estimate, interval, test over seeds and verdict of each.
 
 Claims: Wu et al., ICML 2022. The seeds are the sample: each test uses one value per seed, and methods are compared
-within a seed. Every multi-modal method that is neither greedy nor random is judged as one that balances.
+within a seed. Every multi-modal method that is neither greedy nor random is judged as one that balances. d_util is that
+of the validation split, which has the distribution of the training set. Accuracies are those of the test split.
 """
 
 from collections.abc import Iterator
@@ -12,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from greedymm.analysis.claims.evidence import Evidence, mean_evidence, path_evidence, rank_evidence, sign_evidence
-from greedymm.analysis.claims.per_seed import ACCURACY, MAGNITUDE, SPEED, UNIMODAL, UTIL, PerSeed, per_seed
-from greedymm.analysis.claims.statistics import MAX_SEEDS, Floats, holm, seeds_needed
+from greedymm.analysis.claims.statistics import DIGITS, MAX_SEEDS, Floats, holm, seeds_needed
 
 ALPHA = 0.05
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
@@ -22,14 +22,28 @@ CLAIMS = {
     "b": "d_speed is a proxy of d_util",
     "c": "Balancing makes |d_util| smaller",
     "d": "Balancing improves test accuracy",
-    "e": "It is more accurate than random re-balancing",
+    "e": "Balanced training is more accurate than random re-balancing",
     "f": "The multi-modal network beats its best single modality",
 }
-UNSIGNED = "more than two modalities: d_util has no sign, no test"
 COLUMNS = [
     *("claim", "hypothesis", "dataset", "method", "measure", "n", "estimate", "low", "high", "null_mean"),
     *("p", "p_holm", "smallest_p", "verdict", "seeds_needed", "note"),
 ]
+UNIMODAL = "unimodal_"
+TWO_MODALITIES = 2  # d_util of more modalities has no sign
+UNSIGNED = "more than two modalities: d_util has no sign, no test"
+SPEED, UTIL, MAGNITUDE, ACCURACY = "d_speed", "d_util", "|d_util|", "test accuracy"
+
+
+class PerSeed(NamedTuple):
+    """Measurements of one dataset."""
+
+    dataset: str
+    unimodal: list[str]  # methods that train one modality alone, in the order of the runs
+    multimodal: list[str]  # methods that train all modalities together
+    signed: bool  # two modalities: d_util says which branch depends more on the other
+    measures: pd.DataFrame  # rows: seeds; columns: measure, method. NaN: no run, or undefined
+    paths: tuple[Floats, Floats] | None  # d_speed and d_util: (seeds, multi-modal methods, epochs)
 
 
 class Finding(NamedTuple):
@@ -43,33 +57,58 @@ class Finding(NamedTuple):
     evidence: Evidence
 
 
-def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, *, split: str = "test") -> pd.DataFrame:
+def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None) -> pd.DataFrame:
     """Judge the claims: a row per dataset, claim and method, datasets in the order of the runs, claims a to f.
 
     Args:
-        runs: a row per run: dataset, method, seed, test_accuracy, d_speed, and d_util and utilization of the split.
-            Methods are compared over the seeds that both have.
+        runs: a row per run: dataset, method, seed, test_accuracy, d_speed, val_d_util and val_utilization_*. Methods
+            are compared over the seeds that both have. Values that are not finite count as missing.
         training: columns dataset, method, seed, epoch, d_speed, d_util, of these runs; None: (b) over runs only.
-        split: whose d_util is judged, test or val. Accuracies are those of the test split.
 
     Returns:
-        COLUMNS. `n`: seeds in which the measure is defined. `low`, `high`: 95 % interval of the estimate, not
-        corrected for the number of claims. `p`: two-sided, by sign flips of seeds; for claim (b) by permutations of
-        seeds, of the difference from `null_mean`. `smallest_p`: that n seeds can reach. `p_holm`: corrected over all
-        rows. `verdict`: supported or contradicted at p_holm <= 0.05, else undecided. `seeds_needed`: to decide with
-        power 0.8 at the level that Holm guarantees to the undecided rows, if the true effect is as large as the
-        estimate; a number, "> 1000", or None, where `note` says why.
+        COLUMNS. `low`, `high`: 95 % interval of the estimate, not corrected for the number of claims. `p`: two-sided,
+        by sign flips of seeds; for claim (b) by permutations of seeds, of the difference from `null_mean`. `p_holm`:
+        corrected over all rows. `verdict`: supported or contradicted at p_holm <= 0.05, else undecided.
+        `seeds_needed`: at the level that Holm guarantees to the undecided rows; a number, "> 1000", or None.
 
     Raises:
         ValueError: if a dataset has two runs of the same method and seed.
     """
     judges = (_unequal, _proxy, _balancing, _above_best_modality)
-    findings = [finding for data in per_seed(runs, training, split) for judge in judges for finding in judge(data)]
+    findings = [finding for data in _per_seed(runs, training) for judge in judges for finding in judge(data)]
     p_holm = holm([f.evidence.p for f in findings])
     level = ALPHA / max(sum(f.evidence.testable for f in findings) - int((p_holm <= ALPHA).sum()), 1)
     rows = [_row(finding, p, level) for finding, p in zip(findings, p_holm, strict=True)]
     needed = pd.Series([row["seeds_needed"] for row in rows], dtype=object)  # None would turn numbers into floats
     return pd.DataFrame(rows, columns=COLUMNS).assign(seeds_needed=needed)
+
+
+def _per_seed(runs: pd.DataFrame, training: pd.DataFrame | None) -> Iterator[PerSeed]:
+    """Arrange the measurements by dataset, in the order of the runs; seeds ascending."""
+    names = {SPEED: SPEED, "val_d_util": UTIL, "test_accuracy": ACCURACY}
+    values = runs.reindex(columns=list(names)).astype(float).rename(columns=names)
+    values = values.where(np.isfinite(values)).round(DIGITS)
+    values[MAGNITUDE] = values[UTIL].abs()
+    modalities = runs.filter(regex="^val_utilization_").notna().sum(axis=1)
+    table = pd.concat([runs[["dataset", "method", "seed"]], values], axis=1)
+    for dataset, group in table.groupby("dataset", sort=False):
+        unimodal = [m for m in group["method"].unique() if m.startswith(UNIMODAL)]
+        multimodal = [m for m in group["method"].unique() if m not in unimodal]
+        signed = bool((modalities[group.index] <= TWO_MODALITIES).all())
+        # Not pivot_table, which would average two runs of one seed.
+        measures = group.pivot(index="seed", columns="method", values=list(values))  # noqa: PD010
+        rows = None if training is None else training[training["dataset"] == dataset]
+        paths = None if rows is None or rows.empty else _paths(rows, [measures.index, pd.Index(multimodal)])
+        yield PerSeed(str(dataset), unimodal, multimodal, signed, measures, paths)
+
+
+def _paths(training: pd.DataFrame, axes: list["pd.Index[Any]"]) -> tuple[Floats, Floats]:
+    """d_speed and d_util over training, in the shape of the axes and epochs."""
+    rows = training.set_index(["seed", "method", "epoch"])
+    axes = [*axes, rows.index.unique("epoch").sort_values()]
+    rows = rows.reindex(pd.MultiIndex.from_product(axes))
+    speed, util = (rows[name].to_numpy(float).reshape([len(axis) for axis in axes]) for name in (SPEED, UTIL))
+    return speed, util
 
 
 def _unequal(data: PerSeed) -> Iterator[Finding]:
@@ -80,13 +119,13 @@ def _unequal(data: PerSeed) -> Iterator[Finding]:
     evidence = mean_evidence(d_util, 0)
     evidence = evidence if data.signed else _without_sign(evidence)
     note = join_notes(f"{(d_util > 0).sum()} of {evidence.n} seeds above 0", evidence.note)
-    yield Finding("a", text, data.dataset, "greedy", f"{data.split} {UTIL}", evidence._replace(note=note))
+    yield Finding("a", text, data.dataset, "greedy", f"validation {UTIL}", evidence._replace(note=note))
 
 
 def _proxy(data: PerSeed) -> Iterator[Finding]:
     if not data.multimodal:
         return
-    text = f"d_speed is a proxy of {data.split} {UTIL}: seeds that differ in one differ in both"
+    text = f"d_speed is a proxy of validation {UTIL}: seeds that differ in one differ in both"
     x, y = (data.measures[measure][data.multimodal].to_numpy() for measure in (SPEED, UTIL))
     row = partial(Finding, "b", text, data.dataset, "all")
     yield row("rank correlation over runs", rank_evidence(x, y))
@@ -114,7 +153,7 @@ def _balancing(data: PerSeed) -> Iterator[Finding]:
         ("d", "{} improves test accuracy over greedy training", ACCURACY, "greedy", 1),
         ("e", "{} is more accurate on test than random re-balancing", ACCURACY, "random", 1),
     ]:
-        limit, split = (1, "") if measure == ACCURACY else (np.inf, f"{data.split} ")
+        limit, split = (1, "") if measure == ACCURACY else (np.inf, "validation ")
         name = f"{split}{measure}, less that of {reference}"
         for method in balancing if reference in data.multimodal else []:
             change = (data.measures[measure, method] - data.measures[measure, reference]).to_numpy()
@@ -131,22 +170,22 @@ def _above_best_modality(data: PerSeed) -> Iterator[Finding]:
         evidence, note = against[best], f"best on test: {data.unimodal[best].removeprefix(UNIMODAL)}"
         if len(against) > 1 and evidence.n > 1:
             note += f", p allows for its choice among {len(against)}"
-            beaten = evidence.effect <= 0
-            evidence = bonferroni(evidence, len(against)) if beaten else intersection_union(evidence, against)
+            evidence = _worse_than_any(against, best) if evidence.effect <= 0 else _better_than_each(against, best)
         evidence = evidence._replace(note=join_notes(note, evidence.note))
         text = f"the multi-modal network ({method}) beats its best single modality"
         yield Finding("f", text, data.dataset, method, f"{ACCURACY}, less that of {data.unimodal[best]}", evidence)
 
 
-def intersection_union(evidence: Evidence, alternatives: list[Evidence]) -> Evidence:
-    """Evidence on being better than the best of several, which is being better than each: the largest p counts."""
-    return evidence._replace(p=max(e.p for e in alternatives), effect=min(e.effect for e in alternatives))
+def _better_than_each(against: list[Evidence], best: int) -> Evidence:
+    """Intersection-union test: to be better than the best is to be better than each, so the largest p counts."""
+    return against[best]._replace(p=max(e.p for e in against), effect=min(e.effect for e in against))
 
 
-def bonferroni(evidence: Evidence, comparisons: int) -> Evidence:
-    """Evidence on being worse than the best of several, which is being worse than any of them."""
-    p, smallest_p = (min(1.0, value * comparisons) for value in (evidence.p, evidence.smallest_p))
-    return evidence._replace(p=p, smallest_p=smallest_p, comparisons=comparisons)
+def _worse_than_any(against: list[Evidence], best: int) -> Evidence:
+    """Bonferroni: to be worse than the best is to be worse than any."""
+    evidence, count = against[best], len(against)
+    p, smallest_p = (min(1.0, value * count) for value in (evidence.p, evidence.smallest_p))
+    return evidence._replace(p=p, smallest_p=smallest_p, comparisons=count)
 
 
 def _row(finding: Finding, p_holm: float, level: float) -> dict[str, Any]:
@@ -171,4 +210,4 @@ def _seeds_needed(evidence: Evidence, level: float) -> int | str | None:
 
 def join_notes(*notes: str) -> str:
     """All notes that are not empty, in one line."""
-    return "; ".join(note for note in notes if note)
+    return "; ".join(filter(None, notes))

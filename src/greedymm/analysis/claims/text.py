@@ -1,112 +1,109 @@
 """Tables, that of the claims among them -> text, Markdown, or LaTeX with booktabs."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from greedymm.analysis.claims.per_seed import ACCURACY
-from greedymm.analysis.claims.statistics import MIN_P
-from greedymm.analysis.claims.table import ALPHA, CLAIMS
+from greedymm.analysis.claims.statistics import smallest_exchange_p, smallest_sign_flip_p
+from greedymm.analysis.claims.table import ACCURACY, ALPHA, CLAIMS
+
+ESTIMATE = "Estimate [95 % interval]"
+MOST_SEEDS = 15  # more seeds have no smaller p
 
 
-def to_markdown(frame: pd.DataFrame, below: str = "") -> str:
-    """A table in Markdown, and a line of text below it. The bar is escaped here, because tabulate does not do it."""
-    escaped = frame.map(lambda cell: str(cell).replace("|", r"\|"))
-    return escaped.to_markdown(index=False, disable_numparse=True) + (f"\n\n{below}\n" if below else "\n")
+def to_markdown(table: pd.DataFrame, below: Sequence[str] = ()) -> str:
+    """A table in Markdown, and a list below it. The bar is escaped here, because tabulate does not do it."""
+    escaped = table.map(lambda cell: str(cell).replace("|", r"\|"))
+    lines = ["", *(f"- {text}" for text in below)] if below else []
+    return "\n".join([escaped.to_markdown(index=False, disable_numparse=True), *lines, ""])
 
 
-def to_latex(frame: pd.DataFrame, above: str = "") -> str:
-    """A tabular in LaTeX, after a line of comment. It needs `booktabs`, and `fontenc` with T1 for < and |."""
-    return (f"% {above}\n" if above else "") + frame.to_latex(index=False, escape=True)
+def to_latex(table: pd.DataFrame, above: Sequence[str] = ()) -> str:
+    """A tabular in LaTeX, after lines of comment. It needs `booktabs`, and `fontenc` with T1 for < and |."""
+    return "".join(f"% {text}\n" for text in above) + table.to_latex(index=False, escape=True)
 
 
-def format_claims(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The claims as text, a row each.
+def format_claims(claims: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """The claims as text, a row each: accuracies in percentage points, p where the seeds are enough to decide.
 
-    Args:
-        table: as `claims_table` gives it. Accuracies are shown in percentage points. p is shown where the number of
-            seeds is large enough to decide.
-        names: display name of each dataset.
+    `names` has the display name of each dataset.
     """
-    p, p_holm = (table[column].mask(_too_few_seeds(table)).map(_format_p) for column in ("p", "p_holm"))
+    p, p_holm = (claims[column].mask(_too_few_seeds(claims)).map(_format_p) for column in ("p", "p_holm"))
     return pd.DataFrame({
-        "Claim": table["claim"],
-        "Hypothesis": table["hypothesis"],
-        "Data": table["dataset"].map(dict(names)),
-        "Verdict": table["verdict"],
-        "Estimate [95 % interval]": [_format_estimate(row) for row in table.itertuples()],
+        "Claim": claims["claim"],
+        "Hypothesis": claims["hypothesis"],
+        "Data": claims["dataset"].map(dict(names)),
+        "Verdict": claims["verdict"],
+        ESTIMATE: [_format_estimate(row) for row in claims.itertuples()],
         "p (Holm)": p_holm,
-        "Seeds": table["n"].astype(str),
-        "Seeds needed": ["" if pd.isna(seeds) else str(seeds) for seeds in table["seeds_needed"]],
-        "Note": table["note"],
-        "Measure": table["measure"],
-        "Method": table["method"],
+        "Seeds": claims["n"].astype(str),
+        "Seeds needed": ["" if pd.isna(seeds) else str(seeds) for seeds in claims["seeds_needed"]],
+        "Note": claims["note"],
+        "Measure": claims["measure"],
+        "Method": claims["method"],
         "p": p,
-        "Smallest p": ["" if pd.isna(p) else f"{p:.2g}" for p in table["smallest_p"]],
+        "Smallest p": ["" if pd.isna(p) else f"{p:.2g}" for p in claims["smallest_p"]],
     })  # fmt: skip
 
 
-def claims_summary(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The claims at a glance: a row per claim, a column per dataset. Arguments: those of `format_claims`.
+def summarize_claims(texts: pd.DataFrame) -> pd.DataFrame:
+    """The claims, as `format_claims` returns them, at a glance: a row per claim, a column per dataset.
 
-    A cell has a line for each method, or measure, that the claim is about: verdict, estimate and interval, p (Holm),
-    and how many seeds would decide. Where the seeds are too few to decide, it has estimate and interval alone.
+    A cell has a line for each method, or measure: verdict, estimate, p (Holm), and how many seeds would decide.
     """
-    rows = table.assign(too_few=_too_few_seeds(table))
-    cells = {key: _summarize(group) for key, group in rows.groupby(["claim", "dataset"])}
-    summary = {"Claim": [f"({claim}) {text}" for claim, text in CLAIMS.items()]}
-    for dataset in table["dataset"].unique():
-        summary[names[dataset]] = [cells.get((claim, dataset), "not measured") for claim in CLAIMS]
-    return pd.DataFrame(summary)
-
-
-def explain_claims(table: pd.DataFrame) -> str:
-    """How to read the claims, for a caption. It starts with the number of seeds, if that is too small to decide."""
-    return (
-        f"{_explain_too_few(table)}Intervals: 95 % over seeds, not corrected for the number of claims."
-        " Those of rank correlations over runs count each seed once and need four seeds."
-        " Those of shares are Clopper-Pearson intervals. With one seed there is no interval and no test."
-        " p: two-sided, by sign flips of seeds. Claim (b): seeds are permuted; the mean of permutations is in brackets."
-        f" p (Holm): corrected for the number of tests in this table, {table['p'].notna().sum()}."
-        " Smallest p: the smallest p that this number of seeds can reach. Seeds: those in which the measure is defined."
-        " Seeds needed: to decide for or against the claim with power 0.8, if the true effect is as large as the"
-        " estimate; not given for shares of signs."
-    )
-
-
-def _holm_level(table: pd.DataFrame) -> float:
-    """Holm rejects a p at or below it, whatever the other undecided rows say."""
-    return float(ALPHA / max(table["p"].notna().sum() - (table["p_holm"] <= ALPHA).sum(), 1))
-
-
-def _too_few_seeds(table: pd.DataFrame) -> "pd.Series[bool]":
-    return table["smallest_p"] > _holm_level(table)
-
-
-def _explain_too_few(table: pd.DataFrame) -> str:
-    level, seeds = _holm_level(table), sorted(table.loc[_too_few_seeds(table), "n"].unique())
-    if not seeds:
-        return ""
-    count = " or ".join(map(str, seeds)) + (" seed" if seeds == [1] else " seeds")
-    fewest = math.ceil(1 - math.log2(level))  # 2 / 2^n is at or below the level
-    needed = f"; sign flips need at least {fewest} seeds" if level >= MIN_P else ""
-    return f"{count} cannot decide: Holm requires a p of at most {level:.2g}{needed}. "
+    cells = {key: _summarize(rows) for key, rows in texts.groupby(["Claim", "Data"])}
+    columns = {"Claim": [f"({claim}) {text}" for claim, text in CLAIMS.items()]}
+    for data in texts["Data"].unique():
+        columns[data] = [cells.get((claim, data), "not measured") for claim in CLAIMS]
+    return pd.DataFrame(columns)
 
 
 def _summarize(rows: pd.DataFrame) -> str:
-    label = "method" if len(set(rows["method"])) > 1 else "measure"
-    prefixes = [f"{name}: " for name in rows[label]] if len(rows) > 1 else [""]
-    return "\n".join(prefix + _line(row) for prefix, row in zip(prefixes, rows.itertuples(), strict=True))
+    subject = "Method" if len(set(rows["Method"])) > 1 else "Measure"
+    lines = []
+    for row in rows.to_dict("records"):
+        p, seeds = row["p (Holm)"], row["Seeds needed"]
+        parts = [row["Verdict"], row[ESTIMATE], p and f"p {p}", seeds and f"{seeds} seeds would decide"]
+        prefix = f"{row[subject]}: " if len(rows) > 1 else ""
+        lines.append(prefix + ", ".join(filter(None, parts)))
+    return "\n".join(lines)
 
 
-def _line(row: Any) -> str:
-    if row.too_few:
-        return _format_estimate(row)
-    p = "" if pd.isna(row.p_holm) else f"p {_format_p(row.p_holm)}"
-    needed = "" if pd.isna(row.seeds_needed) else f"{row.seeds_needed} seeds would decide"
-    return ", ".join(part for part in (row.verdict, _format_estimate(row), p, needed) if part)
+def explain_claims(claims: pd.DataFrame) -> list[str]:
+    """How to read the claims. The first sentence says where the seeds are too few to decide."""
+    return [
+        *_explain_too_few_seeds(claims),
+        "Intervals: 95 % over seeds, not corrected for the number of claims. One seed has no interval and no test.",
+        "Intervals of rank correlations over runs count each seed once and need four seeds.",
+        "Intervals of shares are Clopper-Pearson intervals.",
+        "p: two-sided, by sign flips of seeds. For claim (b) seeds are permuted; in brackets: mean of permutations.",
+        f"p (Holm): p, corrected for the {claims['p'].notna().sum()} tests of this table.",
+        "Smallest p: the smallest that this number of seeds can reach. Seeds: those in which the measure is defined.",
+        "Seeds needed: to decide with power 0.8, if the true effect is as large as the estimate. None for shares.",
+    ]
+
+
+def _explain_too_few_seeds(claims: pd.DataFrame) -> list[str]:
+    too_few, level = _too_few_seeds(claims), _holm_level(claims)
+    if not too_few.any():
+        return []
+    testable = claims["smallest_p"].notna()
+    subject = "No claim can" if too_few[testable].all() else "Some claims cannot"
+    seeds = sorted(claims.loc[too_few, "n"].unique())
+    text = f"{subject} be decided with {' or '.join(map(str, seeds))} seed{'s' if seeds[-1] > 1 else ''}."
+    smallest = (smallest_sign_flip_p, smallest_exchange_p)
+    fewest = [next((n for n in range(2, MOST_SEEDS + 1) if function(n) <= level), None) for function in smallest]
+    return [text if None in fewest else f"{text} At least {fewest[0]} are needed, for claim (b) at least {fewest[1]}."]
+
+
+def _holm_level(claims: pd.DataFrame) -> float:
+    """Holm rejects a p at or below it, whatever the other undecided rows say."""
+    return float(ALPHA / max(claims["p"].notna().sum() - (claims["p_holm"] <= ALPHA).sum(), 1))
+
+
+def _too_few_seeds(claims: pd.DataFrame) -> "pd.Series[bool]":
+    return claims["smallest_p"] > _holm_level(claims)
 
 
 def _format_estimate(row: Any) -> str:

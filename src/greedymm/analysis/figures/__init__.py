@@ -2,11 +2,11 @@
 
 A figure's module has:
     CAPTION: what to see in it
-    datasets(params) -> names of the datasets that have it; without this function, it is one figure for all
-    draw(study, dataset), or draw(study) where it is one figure for all
+    draw(study, dataset), which returns None where the dataset has nothing to show, and sets no title; or
+    draw_all(study), where it is one figure for all datasets
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -18,7 +18,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from greedymm.analysis.figures.style import save
-from greedymm.analysis.study import Images, Study
+from greedymm.analysis.study import Study
 
 # Order in the report. Figures that are not listed come last.
 ORDER = ["accuracy", "utilization", "measures", "proxy", "d_speed", "steps", "branches", "confusion", "samples",
@@ -32,27 +32,20 @@ class Picture(NamedTuple):
     caption: str
 
 
-def draw_figures(study: Study, images: Mapping[str, Images], folder: Path) -> list[Picture]:
-    """Draw all figures, and write each as PNG and SVG.
-
-    Args:
-        study: results of the runs.
-        images: dataset -> samples to show.
-        folder: of the files `<kind>.png`, `<kind>-<dataset>.png`, and their SVG.
-
-    Returns:
-        The pictures in the order of the report.
-    """
-    study = study._replace(images=images)
+def draw_figures(study: Study, folder: Path) -> list[Picture]:
+    """Draw all figures, in the order of the report: `<kind>.png` or `<kind>-<dataset>.png`, and the same as SVG."""
     pictures = []
     for kind, module in figure_modules():
-        if not hasattr(module, "datasets"):
+        if hasattr(module, "draw_all"):
             pictures.append(Picture(folder / f"{kind}.png", module.CAPTION))
-            save(module.draw(study), pictures[-1].path)
+            save(module.draw_all(study), pictures[-1].path)
             continue
-        for dataset in filter(study.info.__contains__, module.datasets(study.params)):
-            pictures.append(Picture(folder / f"{kind}-{dataset}.png", f"{study.names[dataset]}: {module.CAPTION}"))
-            save(module.draw(study, dataset), pictures[-1].path)
+        for dataset, name in study.names.items():
+            figure = module.draw(study, dataset)
+            if figure is not None:
+                figure.suptitle(name)
+                pictures.append(Picture(folder / f"{kind}-{dataset}.png", f"{name}: {module.CAPTION}"))
+                save(figure, pictures[-1].path)
     return pictures
 
 
@@ -67,16 +60,14 @@ def figure_modules() -> Iterator[tuple[str, ModuleType]]:
 
 def run_curves(history: pd.DataFrame, title: str) -> Figure:
     """Accuracies of the ensemble and of the branches over the epochs of one run, and d_speed if it has one."""
-    has_speed = "d_speed" in history
-    figure, axes = plt.subplots(
-        1, 1 + has_speed, figsize=(4.8 * (1 + has_speed), 3), squeeze=False, layout="constrained"
-    )
-    for column in (c for c in map(str, history) if c.startswith(("train_accuracy", "val_accuracy"))):
+    columns = 1 + ("d_speed" in history)
+    figure, axes = plt.subplots(1, columns, figsize=(4.8 * columns, 3), squeeze=False, layout="constrained")
+    for column in map(str, history.filter(regex="^(train|val)_accuracy")):
         style = "--" if column.startswith("train") else "-"
         axes[0, 0].plot(history["epoch"], 100 * history[column], style, label=column.replace("_", " "))
     axes[0, 0].set(title=title, xlabel="epoch", ylabel="accuracy (%)")
     axes[0, 0].legend()
-    if has_speed:
+    if columns > 1:
         axes[0, 1].plot(history["epoch"], history["d_speed"], color="black")
         axes[0, 1].axhline(0, color="black", linewidth=0.8)
         axes[0, 1].set(xlabel="epoch", ylabel="d_speed (units of log10)")

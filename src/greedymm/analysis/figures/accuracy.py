@@ -3,17 +3,16 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from greedymm.analysis.figures.style import ROW, WIDEST, draw_interval, grid, label_rows, styles
+from greedymm.analysis.figures.style import ROW, WIDEST, draw_intervals, grid, label_rows, styles
 from greedymm.analysis.study import Study
 
 CAPTION = (
-    "Test accuracy of the checkpoint with the best validation accuracy. Small dots: single runs. Large markers: means"
-    " over seeds, with 95 % intervals. A multi-modal network that uses its modalities well is to the right of each"
-    " modality alone."
+    "Test accuracy of the checkpoint with the best validation accuracy. Small dots: runs. Large markers: means over"
+    " seeds with 95 % intervals. A network that uses its modalities well is more accurate than each modality alone."
 )
 
 
-def draw(study: Study) -> Figure:
+def draw_all(study: Study) -> Figure:
     """Draw a dot for each run, the mean over seeds and its 95 % interval."""
     runs = study.results.runs
     datasets = dict(list(runs.groupby("dataset", sort=False)))
@@ -24,7 +23,8 @@ def draw(study: Study) -> Figure:
         for y, (method, style) in enumerate(methods.items()):
             values = 100 * part.loc[part["method"] == method, "test_accuracy"]
             ax.plot(values, np.full(len(values), y + 0.2), "o", color=style.color, alpha=0.5, markersize=3)
-            draw_interval(ax, y - 0.1, study.summary, (str(dataset), method, "test_accuracy"), style)
+        own = study.estimates[study.estimates["dataset"] == dataset]
+        draw_intervals(ax, own, "test_accuracy", methods, -0.1)
         label_rows(ax, methods)
         ax.set(title=study.names[str(dataset)], xlabel="test accuracy (%)")
     return figure

@@ -7,18 +7,9 @@ from matplotlib.figure import Figure
 
 from greedymm.analysis.figures.style import WIDEST, grid, label
 from greedymm.analysis.study import Study
-from greedymm.params.schema import Params
 
-CAPTION = (
-    "Predicted classes of the test samples of each true class, in percent, over all seeds. Off the diagonal: the"
-    " errors of a method."
-)
+CAPTION = "Predicted classes of the test samples of each true class, over all seeds. Off the diagonal: errors."
 SMALLEST, LARGEST = 4.5, 7.0  # points of class names; where smaller ones were needed, only some classes are named
-
-
-def datasets(params: Params) -> list[str]:
-    """All datasets."""
-    return list(params.datasets)
 
 
 def draw(study: Study, dataset: str) -> Figure:
@@ -45,5 +36,4 @@ def draw(study: Study, dataset: str) -> Figure:
     figure.supxlabel("predicted class")
     figure.supylabel("true class")
     figure.colorbar(image, ax=axes, label="% of the class", shrink=0.6)
-    figure.suptitle(study.names[dataset])
     return figure

@@ -3,37 +3,26 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from greedymm.analysis.figures.style import draw_interval, method_rows, styles
-from greedymm.analysis.study import Study
-from greedymm.analysis.tables import SPLITS
-from greedymm.params.schema import Params
+from greedymm.analysis.figures.style import draw_intervals, method_rows, styles
+from greedymm.analysis.study import SPLITS, Study
 
-CAPTION = (
-    "Other measures of how modalities are used, on validation (open) and test (filled): means over seeds with 95 %"
-    " intervals."
-)
+CAPTION = "Other measures, on validation (open) and test (filled): means over seeds with 95 % intervals."
 UTILIZATION = r"accuracy|utilization_|d_util"  # values that another figure shows
 
 
-def datasets(params: Params) -> list[str]:
-    """Datasets with a measure other than utilization."""
-    measures = {name: {m.name for m in params.datasets[name].measures} for name in params.multimodal}
-    return [name for name, names in measures.items() if names - {"utilization"}]
-
-
-def draw(study: Study, dataset: str) -> Figure:
+def draw(study: Study, dataset: str) -> Figure | None:
     """Draw mean and 95 % interval on both splits."""
-    summary = study.summary.query("dataset == @dataset and measure.str.match('(val|test)_')")
-    values = summary["measure"].str.replace("^(val|test)_", "", regex=True)
-    summary = summary.assign(value=values)[~values.str.match(UTILIZATION)]
-    methods = styles(summary["method"], study.summary["method"])
-    names = list(summary["value"].unique())
-    figure, axes = method_rows(list(methods), max(1, len(names)), study.names[dataset])
-    for ax, name in zip(axes, names, strict=False):
-        for y, (method, style) in enumerate(methods.items()):
-            for split, offset in zip(SPLITS, (-0.15, 0.15), strict=True):
-                shape = style._replace(filled=split == "test")
-                draw_interval(ax, y + offset, summary, (dataset, method, f"{split}_{name}"), shape)
+    estimates = study.estimates[study.estimates["dataset"] == dataset]
+    values = estimates["measure"].str.extract("^(?:val|test)_(.*)", expand=False).dropna()
+    values = values[~values.str.match(UTILIZATION)]
+    if values.empty:
+        return None
+    methods, names = styles(estimates.loc[values.index, "method"], study.estimates["method"]), values.unique()
+    figure, axes = method_rows(list(methods), len(names))
+    for ax, name in zip(axes, names, strict=True):
+        for split, offset in zip(SPLITS, (-0.15, 0.15), strict=True):
+            shapes = {method: style._replace(filled=split == "test") for method, style in methods.items()}
+            draw_intervals(ax, estimates, f"{split}_{name}", shapes, offset)
         ax.axvline(0, color="black", linewidth=0.8)
         ax.set_xlabel(name)
         ax.xaxis.set_major_locator(MaxNLocator(4))

@@ -4,53 +4,46 @@ from itertools import cycle
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from greedymm.analysis.figures import d_speed
-from greedymm.analysis.figures.style import MOST_LINES, WIDEST, label, styles
+from greedymm.analysis.figures.style import MOST_LINES, WIDEST, grid, label, styles
 from greedymm.analysis.study import Study
 
 CAPTION = (
-    "d_speed at every step of one run of each method. Shaded: the re-balancing steps of each modality; in the titles,"
-    " their share. Where methods are few, the right panels show single windows."
+    "d_speed at every step of the first run of each method. Shaded: steps that re-balance for a modality. Percentages:"
+    " their share of all steps. With few methods, a second panel enlarges some steps of the same run."
 )
 MOST_POINTS = 2000  # of one line; more cannot be seen
-ZOOM = 60  # steps in a panel on the right
-COLUMNS = 4  # where methods are many
+ZOOM = 60  # steps in an enlarged panel
 SHADES = ("#F0E442", "#B0B0B0", "#C0D8A0")  # no method has these colors
 ALPHA = 0.55
 
-datasets = d_speed.datasets
 
-
-def draw(study: Study, dataset: str) -> Figure:
-    """Draw a row for each method, its right panel from the first re-balancing step on. Of many methods a panel each."""
+def draw(study: Study, dataset: str) -> Figure | None:
+    """Draw a panel for each method. Of few methods a second one, from the first re-balancing step on."""
     table = study.results.steps.query("dataset == @dataset")
-    methods = styles(study.params.datasets[dataset].methods, study.results.steps["method"])
-    shades = dict(zip(study.modalities[dataset], cycle(SHADES), strict=False))
-    many = len(methods) > MOST_LINES
-    rows, columns = (-(-len(methods) // COLUMNS), COLUMNS) if many else (len(methods), 2)
-    size = (WIDEST, 0.9 + (1.3 if many else 1.5) * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey="row", layout="constrained")
-    for ax in axes.flat[len(methods) if many else axes.size :]:
-        ax.set_axis_off()
-    for line, (method, style) in zip(axes.reshape(-1, 1) if many else axes, methods.items(), strict=False):
+    if table["d_speed"].isna().all():
+        return None
+    methods = styles(table["method"], study.results.steps["method"])
+    few = len(methods) <= MOST_LINES
+    panels = []
+    for method in methods:
         steps = table[table["method"] == method]
-        share = "no run" if steps.empty else f"{steps['mode'].ne(0).mean():.0%} re-balancing"
-        line[0].set_title(f"{label(method)}: {share}", fontsize="small" if many else "medium", loc="left")
-        for ax, part in zip(line, (steps, _zoom(steps)), strict=False):
-            _draw_steps(ax, part, list(shades.values()), style.color)
-    if not many:
-        axes[0, 1].set_title(f"{ZOOM} of these steps", fontsize="medium", loc="left")
+        panels.append((method, f"{label(method)}: {steps['mode'].ne(0).mean():.0%} re-balancing", steps))
+        if few:
+            part = _zoom(steps)
+            panels.append((method, f"steps {part['step'].iloc[0]} to {part['step'].iloc[-1]}", part))
+    width, height = (WIDEST / 2, 1.9) if few else (WIDEST / 4, 1.5)
+    figure, axes = grid(len(panels), width, height, "step", sharey="row")
+    shades = dict(zip(study.modalities[dataset], cycle(SHADES), strict=False))
+    for ax, (method, title, steps) in zip(axes, panels, strict=True):
+        ax.set_title(title, fontsize="medium" if few else "small", loc="left")
+        _draw_steps(ax, steps, list(shades.values()), methods[method].color)
     handles = [Patch(color=shade, alpha=ALPHA, label=f"re-balancing for {m}") for m, shade in shades.items()]
     figure.legend(handles=handles, loc="outside lower right", ncols=len(handles))
-    for ax in axes[-1]:
-        ax.set_xlabel("step")
     figure.supylabel("d_speed (units of log10)", fontsize="medium")
-    figure.suptitle(study.names[dataset])
     return figure
 
 

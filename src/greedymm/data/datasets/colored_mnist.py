@@ -1,16 +1,13 @@
 """Colored-and-gray MNIST: m0 is a digit whose color tells the class in training only; m1, the digit in gray."""
 
-import math
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from greedymm.data.samples import DatasetInfo, Samples, hold_out
-from greedymm.data.sources.archives import RemoteFile, fetch
-from greedymm.errors import GreedymmError
+from greedymm.data.sources.archives import fetch
 from greedymm.settings import DatasetSettings
 
 MODALITIES = ("color", "gray")
@@ -32,19 +29,14 @@ COLORS = {
     "maroon": (128, 0, 0),
 }
 
-IDX_BYTES = b"\0\0\x08"  # the beginning of an IDX file of unsigned bytes
 BLOCK = 4096  # digits colored at once
 
-# Images and labels of each part, with the MD5 of the download and of its content.
+# MD5 of the download, which is gzipped, and of its content.
 FILES = {
-    "train": (
-        RemoteFile("train-images-idx3-ubyte", "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
-        RemoteFile("train-labels-idx1-ubyte", "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
-    ),
-    "test": (
-        RemoteFile("t10k-images-idx3-ubyte", "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
-        RemoteFile("t10k-labels-idx1-ubyte", "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
-    ),
+    "train-images-idx3-ubyte": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+    "train-labels-idx1-ubyte": ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+    "t10k-images-idx3-ubyte": ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+    "t10k-labels-idx1-ubyte": ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
 }
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -56,58 +48,28 @@ MIRRORS = (
 class Settings(DatasetSettings):
     """Settings of Colored-and-gray MNIST."""
 
-    variance: float = Field(
-        default=0.03,
-        ge=0,
-        le=1,
-        description="of the colors' channels, 0 to 1, in a class; smaller: a stronger shortcut",
-    )
-    validation: float = Field(default=0.2, gt=0, lt=1, description="share of the training digits held out, per class")
-    seed: int = Field(default=0, ge=0, description="of the colors and of the digits held out")
-
-
-class Digits(NamedTuple):
-    """Gray digits, uint8 (N, 28, 28), with their labels, int64 (N,), and ids."""
-
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    ids: list[str]
-
-    def select(self, rows: npt.NDArray[np.bool_]) -> "Digits":
-        return Digits(self.images[rows], self.labels[rows], [self.ids[i] for i in np.flatnonzero(rows)])
+    variance: float = Field(0.03, ge=0, le=1, description="of channels, 0 to 1, in a class; smaller: stronger shortcut")
+    validation: float = Field(0.2, gt=0, lt=1, description="share of the training digits held out, per class")
+    seed: int = Field(0, ge=0, description="of the colors and of the digits held out")
 
 
 def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], DatasetInfo]:
     """Splits of the full MNIST: 60,000 training digits, some of them held out, and 10,000 test digits."""
-    train, test = (_digits(part, raw) for part in FILES)
-    hashes = {file.name: file.content_md5 for files in FILES.values() for file in files}
+    train, test = (_digits(split, part, raw) for split, part in (("train", "train"), ("test", "t10k")))
+    hashes = {name: content_md5 for name, (_, content_md5) in FILES.items()}
     return colorize(train, test, settings), DatasetInfo(CLASSES, SOURCE, LICENSE, generated=False, hashes=hashes)
 
 
-def _digits(part: str, raw: Path) -> Digits:
-    images, labels = (read_idx(fetch(file, raw, MIRRORS), file.name) for file in FILES[part])
-    return Digits(images, labels.astype(np.int64), [f"{part}-{i:05d}" for i in range(len(labels))])
+def _digits(split: str, part: str, raw: Path) -> Samples:
+    names = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+    pixels, labels = (fetch(name, *FILES[name], raw, MIRRORS) for name in names)
+    images = np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 1, 28, 28)  # after magic number, count and size
+    classes = np.frombuffer(labels, np.uint8, offset=8).astype(np.int64)  # after magic number and count
+    return Samples({"gray": images}, classes, [f"{split}-{i:05d}" for i in range(len(classes))])
 
 
-def read_idx(content: bytes, name: str) -> npt.NDArray[np.uint8]:
-    """Array of an IDX file of unsigned bytes: two zero bytes, 8, the number of axes, their lengths, the values.
-
-    Raises:
-        GreedymmError: if the header is invalid, or if the file is longer or shorter than the header says.
-    """
-    axes = content[3] if content.startswith(IDX_BYTES) and len(content) > len(IDX_BYTES) else 0
-    start = 4 + 4 * axes
-    if not axes or len(content) < start:
-        raise GreedymmError(f"{name} is not an IDX file of unsigned bytes: it begins with {content[:4]!r}")
-    shape = tuple(int(n) for n in np.frombuffer(content[4:start], dtype=">u4"))
-    expected = start + math.prod(shape)
-    if len(content) != expected:
-        raise GreedymmError(f"{name} has {len(content)} bytes; for its shape {shape} it needs {expected}")
-    return np.frombuffer(content[start:], dtype=np.uint8).reshape(shape)
-
-
-def colorize(train: Digits, test: Digits, settings: Settings) -> dict[str, Samples]:
-    """Hold out validation digits, and give every digit its color.
+def colorize(train: Samples, test: Samples, settings: Settings) -> dict[str, Samples]:
+    """Hold out validation digits, and give every gray digit its color.
 
     A training or validation digit takes the mean color of its class, a test digit that of a random class, drawn
     uniformly. Each part has its own random stream: a change of one leaves the others as they are.
@@ -118,17 +80,19 @@ def colorize(train: Digits, test: Digits, settings: Settings) -> dict[str, Sampl
     splits = {}
     for (split, digits), rng in zip(parts.items(), generators, strict=True):
         labels = rng.integers(len(CLASSES), size=len(digits.labels)) if split == "test" else digits.labels
-        splits[split] = _samples(digits, labels, settings.variance, rng)
+        color = _color(digits.modalities["gray"], labels, settings.variance, rng)
+        splits[split] = digits._replace(modalities={"color": color} | digits.modalities)
     return splits
 
 
-def _samples(digits: Digits, color_class: npt.NDArray[np.int64], variance: float, rng: np.random.Generator) -> Samples:
+def _color(
+    gray: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], variance: float, rng: np.random.Generator
+) -> npt.NDArray[np.uint8]:
     means = np.array(list(COLORS.values()), dtype=np.float64) / 255
-    colors = means[color_class] + rng.normal(0, np.sqrt(variance), size=(len(color_class), 3))
+    colors = means[labels] + rng.normal(0, np.sqrt(variance), size=(len(labels), 3))
     colors = colors.clip(0, 1).astype(np.float32)
-    gray = digits.images[:, None]  # (N, 1, 28, 28)
     color = np.empty((len(gray), 3, *gray.shape[2:]), dtype=np.uint8)
     for start in range(0, len(gray), BLOCK):  # all at once, as floats, would take a gigabyte
         block = slice(start, start + BLOCK)
         color[block] = (gray[block] * colors[block, :, None, None]).round()
-    return Samples({"color": color, "gray": gray}, digits.labels, digits.ids)
+    return color

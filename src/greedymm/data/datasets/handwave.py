@@ -5,6 +5,7 @@ classes are hard to tell in color alone (toward the camera or away from it), som
 """
 
 import shutil
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -45,10 +46,9 @@ class Settings(DatasetSettings):
 def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
     """Splits of new clips, by subject; needs no network and no GPU."""
     film(settings, raw, workers)
-    train, test = nvgesture.read_lists(raw, "sk_color").values()
     reading = nvgesture.Settings(**settings.model_dump(include={"size", "frames", "validation", "seed"}))
-    splits, notes = nvgesture.split_by_subject(train, test, reading, workers)
-    return splits, DatasetInfo(GESTURES[: settings.classes], SOURCE, LICENSE, generated=True, notes=notes)
+    splits, facts = nvgesture.make(reading, raw, workers)
+    return splits, replace(facts, classes=GESTURES[: settings.classes], source=SOURCE, license=LICENSE, generated=True)
 
 
 def film(settings: Settings, folder: Path, workers: int) -> None:

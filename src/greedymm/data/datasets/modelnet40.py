@@ -2,11 +2,11 @@
 
 import hashlib
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from greedymm.data import samples
 from greedymm.data.parallel import parallel_map
-from greedymm.data.samples import DatasetInfo, FolderSettings, LazySamples, Splits
+from greedymm.data.samples import DatasetInfo, FolderSettings, Item, Splits, UnreadableError
 from greedymm.data.sources.archives import fetch_unpacked
 from greedymm.data.sources.meshes import read_off
 from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS, render
@@ -33,8 +33,8 @@ ARCHIVES = {
 
 # Names of the files of each form; hidden files are ignored.
 FILES = {"pictures": "[!.]*.[pP][nN][gG]", "meshes": "[!.]*.[oO][fF][fF]"}
-# Pictures are numbered from 1 in MVCNN's archive, and from 0 in other public sets.
-PICTURE = re.compile(r"(?P<object>.+)\.obj(\.shaded_v(?P<from_1>\d{3})|_\w*v(?P<from_0>\d{4}))\.png", re.IGNORECASE)
+# Views are numbered from 001 in MVCNN's archive, and from 0000 in other public sets.
+PICTURE = re.compile(r"(?P<object>.+)\.obj(\.shaded_v\d{3}|_\w*v\d{4})", re.IGNORECASE)
 MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA"}  # of PIL, with 8 bits a channel
 BACKGROUND = (0, 0, 0, 255)  # of transparent pictures, as in the renderer
 
@@ -42,40 +42,21 @@ BACKGROUND = (0, 0, 0, 255)  # of transparent pictures, as in the renderer
 class Settings(FolderSettings):
     """Settings of ModelNet40, and of a user's own objects in its form, `<class>/{train,test}/`."""
 
-    form: Literal["auto", "pictures", "meshes"] = Field(
-        default="auto", description="twelve PNG pictures of an object, or an OFF mesh; auto: the one that exists"
-    )
+    form: Literal["auto", "pictures", "meshes"] = Field("auto", description="PNG views or OFF; auto: what exists")
     size: int = Field(default=224, ge=8, le=2048, strict=True, description="height and width of a view, in pixels")
     color: bool = Field(default=False, description="keep the colors of pictures, three channels; else one, of gray")
 
 
-class Item(NamedTuple):
-    """One object: a mesh, or twelve pictures in the order of the views."""
-
-    split: str  # train or test
-    label: str
-    name: str
-    files: tuple[Path, ...]
-
-    @property
-    def id(self) -> str:
-        return f"{self.label}/{self.split}/{self.name}"
-
-
 def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
-    """Splits of all readable objects; some of the training objects are held out for validation.
-
-    Raises:
-        GreedymmError: if there are no objects and none can be downloaded, or if some cannot be read.
-    """
+    """Splits of all readable objects; some of the training objects are held out for validation."""
     form, root, hashes = _locate(settings, settings.path(raw))
-    listed, broken = find_objects(root, form)
-    results = list(parallel_map(examine, listed, workers, f"checking {len(listed)} objects"))
-    broken += [result for result in results if isinstance(result, samples.Broken)]
+    items, broken = find_objects(root, form)
+    digests = dict(zip(items, parallel_map(examine, items, workers, f"checking {len(items)} objects"), strict=True))
+    items = [item for item in items if isinstance(digests[item], str)]
+    broken |= {item.id: reason for item, reason in digests.items() if isinstance(reason, UnreadableError)}
     notes = samples.exclude_broken(broken, root, skip=settings.skip_broken)
-    digests = {item: r for item, r in zip(listed, results, strict=True) if not isinstance(r, samples.Broken)}
-    content = "".join(f"{item.id} {digest}\n" for item, digest in digests.items())
-    hashes[f"content of {len(digests)} objects"] = hashlib.sha256(content.encode()).hexdigest()
+    content = "".join(f"{item.id} {digests[item]}\n" for item in items)
+    hashes[f"content of {len(items)} objects"] = hashlib.sha256(content.encode()).hexdigest()
     if not settings.validation:
         notes += ("no object is held out: validation uses the training objects",)
     if generated := (root / samples.GENERATED_MARKER).exists():
@@ -84,23 +65,25 @@ def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, Datas
         source, terms = SOURCE, LICENSE
     else:
         source, terms = "objects in the form of ModelNet40", f"set by their authors; of ModelNet40, {LICENSE}"
-    classes = tuple(sorted({item.label for item in digests}))
+    classes = tuple(sorted({item.label for item in items}))
     facts = DatasetInfo(classes, f"{source}, in {root}", terms, generated=generated, hashes=hashes, notes=notes)
-    return _splits(list(digests), classes, settings, workers), facts
+    views = partial(read_views, size=settings.size, color=settings.color)
+    shapes = dict.fromkeys(STORED, (3 if settings.color else 1, settings.size, settings.size))
+    return samples.lazy_splits(_hold_out(items, settings), views, classes, workers, shapes), facts
 
 
 def _locate(settings: Settings, folder: Path) -> tuple[str, Path, dict[str, str]]:
     """Form of the objects, the folder of their classes, and the hashes of the archives that were unpacked."""
-    if settings.folder is not None and not folder.is_dir():
+    own = settings.folder is not None
+    if own and not folder.is_dir():
         raise GreedymmError(f"{folder.absolute()} is not a folder.\n  Correct data.folder of modelnet40.")
     forms: list[str] = list(ARCHIVES) if settings.form == "auto" else [settings.form]
     archives = {form: folder / ARCHIVES[form][0] for form in forms}
     used = [form for form, a in archives.items() if a.exists() or a.with_name(f"{a.name}.sha256").exists()]
-    if settings.folder is None and not used and not _find_roots(folder, forms):
+    if not own and not used and not _find_roots(folder, forms):
         used = forms[:1]
     # Nothing is downloaded into a user's own folder.
-    mirrors = {form: ARCHIVES[form][1] if settings.folder is None else () for form in used}
-    hashes = {archives[form].name: fetch_unpacked(archives[form], mirrors[form])[1] for form in used}
+    hashes = {archives[f].name: fetch_unpacked(archives[f], () if own else ARCHIVES[f][1])[1] for f in used}
     roots = _find_roots(folder, forms)
     if not roots:
         raise GreedymmError(
@@ -113,116 +96,80 @@ def _locate(settings: Settings, folder: Path) -> tuple[str, Path, dict[str, str]
 
 
 def _find_roots(folder: Path, forms: Sequence[str]) -> dict[str, Path]:
-    """The folder of the classes, for each form that has objects."""
-    return {form: root for form in forms if (root := root_of(folder, form))}
-
-
-def _splits(items: Sequence[Item], classes: Sequence[str], settings: Settings, workers: int) -> Splits:
-    train, test = ([item for item in items if item.split == split] for split in ("train", "test"))
-    if settings.validation:
-        labels = np.array([item.label for item in train])
-        held = samples.hold_out(labels, settings.validation, np.random.default_rng(settings.seed))
-        train, val = ([train[i] for i in np.flatnonzero(part)] for part in (~held, held))
-    else:  # the same objects, under other ids
-        val = [item._replace(name=f"{item.name} (again)") for item in train]
-    views = partial(read_views, size=settings.size, color=settings.color)
-    shape = (3 if settings.color else 1, settings.size, settings.size)
-    return {
-        split: LazySamples(
-            shapes=dict.fromkeys(STORED, shape),
-            rows=parallel_map(views, part, workers, f"{split}, {VIEWS} views of {len(part)} objects"),
-            labels=np.array([classes.index(item.label) for item in part], dtype=np.int64),
-            ids=[item.id for item in part],
-        )
-        for split, part in {"train": train, "val": val, "test": test}.items()
-    }
-
-
-# -- Files of objects ---------------------------------------------------------------------------------------
-
-
-def root_of(folder: Path, form: str) -> Path | None:
-    """The folder of the classes: this one or one of two levels within it, as archives have; None if there is none."""
+    """The folder of the classes, for each form that has objects: this folder, or up to two levels below."""
     levels = [folder, *sorted(folder.glob("[!.]*")), *sorted(folder.glob("[!.]*/[!.]*"))]
-    return next((p for p in levels for split in ("train", "test") if any(p.glob(f"[!.]*/{split}/{FILES[form]}"))), None)
+    roots = {form: next((level for level in levels if _find_files(level, form)), None) for form in forms}
+    return {form: root for form, root in roots.items() if root}
 
 
-def find_objects(root: Path, form: str) -> tuple[list[Item], list[samples.Broken]]:
-    """All objects, in the order of their names, and files that belong to none."""
-    items: list[Item] = []
-    broken: list[samples.Broken] = []
-    for folder in sorted(path for split in ("train", "test") for path in root.glob(f"[!.]*/{split}")):
-        split, label = folder.name, folder.parent.name
-        files = sorted(folder.glob(FILES[form]))
-        if form == "meshes":
-            items += [Item(split, label, file.stem, (file,)) for file in files]
-            continue
-        objects, unknown = group_by_object(files)
-        broken += [samples.Broken(str(file.relative_to(root)), "its name fits no pattern") for file in unknown]
-        for name, numbered in objects.items():
-            if [number for number, _ in sorted(numbered)] == list(range(VIEWS)):
-                items.append(Item(split, label, name, tuple(file for _, file in sorted(numbered))))
-            else:
-                numbers = ", ".join(str(number) for number, _ in sorted(numbered))
-                reason = f"its views are {numbers}; each of 0 to {VIEWS - 1} is needed once"
-                broken.append(samples.Broken(f"{label}/{split}/{name}", reason))
-    return items, broken
+def _find_files(root: Path, form: str) -> list[Path]:
+    return sorted(file for split in ("train", "test") for file in root.glob(f"[!.]*/{split}/{FILES[form]}"))
 
 
-def group_by_object(files: Iterable[Path]) -> tuple[dict[str, list[tuple[int, Path]]], list[Path]]:
-    """Pictures of each object with the numbers of their views, from 0, and files whose names fit no pattern."""
-    objects: dict[str, list[tuple[int, Path]]] = defaultdict(list)
-    unknown = []
+def _hold_out(items: Sequence[Item], settings: Settings) -> dict[str, list[Item]]:
+    train, test = ([item for item in items if item.split == split] for split in ("train", "test"))
+    val = [item._replace(name=f"{item.name} (again)") for item in train]  # the same objects, under other ids
+    if settings.validation:
+        labels, rng = np.array([item.label for item in train]), np.random.default_rng(settings.seed)
+        held = samples.hold_out(labels, settings.validation, rng)
+        train, val = ([train[i] for i in np.flatnonzero(part)] for part in (~held, held))
+    return {"train": train, "val": val, "test": test}
+
+
+def find_objects(root: Path, form: str) -> tuple[list[Item], dict[str, object]]:
+    """All objects, in the order of their names, and files that belong to none: name -> reason."""
+    files = _find_files(root, form)
+    if form == "meshes":
+        return [Item(file.parent.name, file.parent.parent.name, file.stem, (file,)) for file in files], {}
+    unknown: dict[str, object] = {}
+    objects: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for file in files:
-        if match := PICTURE.fullmatch(file.name):
-            number = int(match["from_0"] or match["from_1"]) - (match["from_0"] is None)
-            objects[match["object"]].append((number, file))
+        if match := PICTURE.fullmatch(file.stem):
+            objects[file.parent, match["object"]].append(file)
         else:
-            unknown.append(file)
-    return objects, unknown
+            unknown[str(file.relative_to(root))] = "its name fits no pattern"
+    items = [Item(folder.name, folder.parent.name, name, tuple(views)) for (folder, name), views in objects.items()]
+    return items, unknown
 
 
-def examine(item: Item) -> str | samples.Broken:
+def examine(item: Item) -> str | UnreadableError:
     """SHA-256 of an object's files; reads all of them, so that a broken object is known before others are rendered."""
     digest = hashlib.sha256()
     try:
+        if not item.is_mesh:
+            _check_names([file.stem for file in item.files])
         for file in item.files:
             digest.update(file.read_bytes())
-        if len(item.files) > 1:
-            read_pictures(item.files)
-        else:
-            read_off(item.files[0])
-    except (samples.UnreadableError, OSError) as error:
-        return samples.Broken(item.id, str(error))
+            read_off(file) if item.is_mesh else read_picture(file)
+    except (UnreadableError, OSError) as error:
+        return UnreadableError(str(error))
     return digest.hexdigest()
+
+
+def _check_names(names: Sequence[str]) -> None:
+    prefix = names[0].rstrip("0123456789")
+    digits = len(names[0]) - len(prefix)
+    first = int(digits == len("001"))
+    needed, found = Counter(f"{prefix}{first + k:0{digits}d}" for k in range(VIEWS)), Counter(names)
+    faults = [f"{name}.png is missing" for name in needed - found]
+    faults += [f"{name}.png is not one of its {VIEWS} views" for name in found - needed]
+    if faults:
+        raise UnreadableError("; ".join(faults))
 
 
 def read_views(item: Item, size: int, *, color: bool) -> npt.NDArray[np.uint8]:
     """Pictures of an object, rendered or read: (VIEWS, 1 or 3, size, size)."""
-    if len(item.files) > 1:
-        return read_pictures(item.files, size, color=color)
-    return render(*read_off(item.files[0]), size).repeat(3 if color else 1, axis=1)
+    if item.is_mesh:
+        return render(*read_off(item.files[0]), size).repeat(3 if color else 1, axis=1)
+    return np.stack([read_picture(file, size, color=color) for file in item.files])
 
 
-def read_pictures(files: Sequence[Path], size: int | None = None, *, color: bool = False) -> npt.NDArray[np.uint8]:
-    """Pictures as one array.
-
-    Args:
-        files: square PNGs, gray, RGB, palette, or with transparency, on any background.
-        size: height and width to which they are resized, with antialiasing; None: as the first.
-        color: keep three channels; else gray, by luminance.
-
-    Returns:
-        uint8, shape (len(files), 1 or 3, size, size).
+def read_picture(file: Path, size: int | None = None, *, color: bool = False) -> npt.NDArray[np.uint8]:
+    """Read a square PNG of any kind with 8 bits per channel: (1 or 3, size, size). None: its own size.
 
     Raises:
-        samples.UnreadableError: if one is broken, truncated, not square or not of 8 bits per channel; it is named.
+        UnreadableError: if it is broken, truncated, or of another form; it is named.
     """
-    first = _read_picture(files[0], size, color=color)
-    return np.stack([first, *(_read_picture(file, first.shape[-1], color=color) for file in files[1:])])
-
-
-def _read_picture(file: Path, size: int | None, *, color: bool) -> npt.NDArray[np.uint8]:
     from PIL import Image
 
     try:
@@ -231,11 +178,11 @@ def _read_picture(file: Path, size: int | None, *, color: bool) -> npt.NDArray[n
         with Image.open(file, formats=["PNG"]) as opened:
             picture = opened.copy()
     except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
-        raise samples.UnreadableError(f"{file.name}: no complete PNG file ({str(error).splitlines()[0]})") from None
+        raise UnreadableError(f"{file.name}: no complete PNG file ({str(error).splitlines()[0]})") from None
     if picture.mode not in MODES:
-        raise samples.UnreadableError(f"{file.name}: its pixels have mode '{picture.mode}', not 8 bits per channel")
+        raise UnreadableError(f"{file.name}: its pixels have mode '{picture.mode}', not 8 bits per channel")
     if picture.width != picture.height:
-        raise samples.UnreadableError(f"{file.name}: {picture.width} x {picture.height} pixels is not square")
+        raise UnreadableError(f"{file.name}: {picture.width} x {picture.height} pixels is not square")
     if picture.has_transparency_data:
         ground = Image.new("RGBA", picture.size, BACKGROUND)
         picture = Image.alpha_composite(ground, picture.convert("RGBA")).convert("RGB")

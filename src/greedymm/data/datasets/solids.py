@@ -5,20 +5,16 @@ The front view tells some classes, the rear view others; a third group takes bot
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from trimesh import Trimesh
 
-from greedymm.data.parallel import parallel_map
-from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Splits
-from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS, render
+from greedymm.data.samples import SPLITS, DatasetInfo, Item, Splits, lazy_splits
+from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, render
 from greedymm.data.synthetic.cad import CLASSES
 from greedymm.settings import DatasetSettings
-
-if TYPE_CHECKING:
-    from trimesh import Trimesh
 
 STORED, MODALITIES = NAMES, FRONT_AND_REAR
 SOURCE = "generated here: procedural CAD objects of everyday things"
@@ -35,33 +31,17 @@ class Settings(DatasetSettings):
     seed: int = Field(default=0, ge=0, strict=True, description="of the objects")
 
 
-class Item(NamedTuple):
-    """One object; it has a random stream of its own."""
-
-    split: str
-    label: str
-    number: int
-
-
 def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
     """Splits of new objects; needs no network and no GPU."""
-    classes = tuple(CLASSES)
+    classes, shapes = tuple(CLASSES), dict.fromkeys(STORED, (1, settings.size, settings.size))
+    parts = {split: items_of(split, classes, settings) for split in SPLITS}
     views = partial(_views, size=settings.size, seed=settings.seed)
-    splits: Splits = {}
-    for split in SPLITS:
-        items = items_of(split, classes, settings)
-        splits[split] = LazySamples(
-            shapes=dict.fromkeys(STORED, (1, settings.size, settings.size)),
-            rows=parallel_map(views, items, workers, f"{split}, {VIEWS} views of {len(items)} objects"),
-            labels=np.array([classes.index(item.label) for item in items], dtype=np.int64),
-            ids=[f"{item.label}/{split}/{item.number:04d}" for item in items],
-        )
-    return splits, DatasetInfo(classes, SOURCE, LICENSE, generated=True)
+    return lazy_splits(parts, views, classes, workers, shapes), DatasetInfo(classes, SOURCE, LICENSE, generated=True)
 
 
 def items_of(split: str, classes: tuple[str, ...], settings: Settings) -> list[Item]:
     """Objects of one split, class by class."""
-    return [Item(split, label, i) for label in classes for i in range(getattr(settings, split))]
+    return [Item(split, label, f"{i:04d}") for label in classes for i in range(getattr(settings, split))]
 
 
 def _views(item: Item, size: int, seed: int) -> npt.NDArray[np.uint8]:
@@ -69,7 +49,7 @@ def _views(item: Item, size: int, seed: int) -> npt.NDArray[np.uint8]:
     return render(mesh.vertices, mesh.faces, size)
 
 
-def mesh_of(item: Item, seed: int) -> "Trimesh":
-    """One object: the same in any process and order."""
-    stream = [seed, list(CLASSES).index(item.label), SPLITS.index(item.split), item.number]
+def mesh_of(item: Item, seed: int) -> Trimesh:
+    """One object, from a random stream of its own: the same in any process and order."""
+    stream = [seed, list(CLASSES).index(item.label), SPLITS.index(item.split), int(item.name)]
     return CLASSES[item.label](np.random.default_rng(stream))

@@ -12,77 +12,62 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from greedymm.errors import GreedymmError
 from greedymm.files import sha256, write_text
 
-CONNECT_SECONDS, READ_SECONDS = 10, 60
-ATTEMPTS = 2  # of each mirror
-CHUNK = 2**20
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
-# The system errors that a corrupt archive causes; others, such as a full disk, are not its fault.
-CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}  # not the fault of the archive
 
 log = logging.getLogger(__name__)
 
 
-class RemoteFile(NamedTuple):
-    """A file that mirrors have gzipped, as `name.gz`, with the MD5 of the download and of its content."""
-
-    name: str
-    md5: str
-    content_md5: str
-
-
-def fetch(file: RemoteFile, folder: Path, mirrors: Sequence[str]) -> bytes:
-    """Content of a file in the folder, gzipped or not; it is downloaded if it is missing.
+def fetch(name: str, gzipped_md5: str, content_md5: str, folder: Path, mirrors: Sequence[str]) -> bytes:
+    """Content of a file in the folder, gzipped or not; if it is missing, `name.gz` is downloaded.
 
     Raises:
-        GreedymmError: if the existing file has another content, or if no mirror delivers it.
+        GreedymmError: if the content has another MD5, or if no mirror delivers the file.
     """
-    path = folder / (file.name if (folder / file.name).exists() else f"{file.name}.gz")
+    path = folder / (name if (folder / name).exists() else f"{name}.gz")
     if not path.exists():
-        download(path, f"md5:{file.md5}", mirrors)
+        download(path, f"md5:{gzipped_md5}", mirrors)
     content = path.read_bytes()
     try:
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise GreedymmError(f"{path} is truncated or corrupt ({error}).\n  Delete it and run again.") from None
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if md5 != file.content_md5:
-        raise GreedymmError(
-            f"{path} is not the expected file: its content has MD5 {md5}, expected {file.content_md5}.\n"
-            "  Delete it and run again."
-        )
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if md5 != content_md5:
+            raise ValueError(f"its content has MD5 {md5}, expected {content_md5}")  # noqa: TRY301
+    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
+        raise GreedymmError(f"{path} is truncated or another file ({error}).\n  Delete it and run again.") from None
     return content
 
 
 def download(path: Path, expected: str | None, mirrors: Sequence[str]) -> None:
-    """Download a file from the first mirror that has it with the expected hash, `md5:...`; None: with any.
+    """Download a file from the first mirror that has it with the expected hash, `md5:...`; None: any hash.
 
     Raises:
-        GreedymmError: if no mirror delivers it.
+        GreedymmError: if no mirror delivers it. The message has the reason of each.
     """
     import pooch
     import requests
 
-    refusals = []
+    lines = [f"{path} is missing, and no mirror delivered it:"]
     # A broken transfer leaves nothing behind: pooch writes to a temporary file, verifies and renames it.
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=(CONNECT_SECONDS, READ_SECONDS))
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=(10, 60))  # seconds
     for mirror in mirrors:
         log.info("downloading %s from %s", path.name, mirror)
-        shelf = pooch.create(path.parent, mirror, registry={path.name: expected}, retry_if_failed=ATTEMPTS - 1)
+        shelf = pooch.create(path.parent, mirror, registry={path.name: expected}, retry_if_failed=1)
         try:
             shelf.fetch(path.name, downloader=downloader)
         except (requests.RequestException, ValueError) as error:  # ValueError: another hash
-            refusals.append(f"  {mirror}: {str(error).splitlines()[0]}")
-            log.warning("not delivered:%s", refusals[-1])
+            lines.append(f"  {mirror}: {str(error).splitlines()[0]}")
+            log.warning("not delivered:%s", lines[-1])
         else:
             return
-    lines = [f"{path} is missing, and no mirror delivered it:", *refusals, "  Put it there yourself and run again."]
-    raise GreedymmError("\n".join(lines))
+    raise GreedymmError("\n".join([*lines, "  Put it there yourself and run again."]))
 
 
 def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
@@ -92,7 +77,7 @@ def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
     archive that could be unpacked is recorded beside it, in the form of `sha256sum`; later ones must be the same.
 
     Raises:
-        GreedymmError: if no mirror delivers it, if its hash is not the recorded one, or if it is broken.
+        GreedymmError: if the archive cannot be downloaded or unpacked, or if it has another hash than recorded.
     """
     record, folder = archive.with_name(f"{archive.name}.sha256"), archive.with_name(archive.name.split(".")[0])
     recorded = record.read_text(encoding="utf-8").split()[0] if record.exists() else None
@@ -117,8 +102,7 @@ def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar or zip file, or a 7z archive in parts (its first part is given); the folder is complete or absent.
 
-    Raises:
-        GreedymmError: if the archive is truncated or corrupt, or has a link, a device or a path out of the folder.
+    An archive is refused if it is truncated or corrupt, or has a link, a device or a path out of the folder.
     """
     log.info("unpacking %s", archive)
     tmp = folder.with_name(f".{folder.name}.part")
@@ -131,12 +115,10 @@ def unpack(archive: Path, folder: Path) -> None:
             raise EOFError("it is empty")
         tmp.replace(folder)
     except BROKEN as error:
-        if isinstance(error, OSError) and error.errno not in CORRUPT:
+        if getattr(error, "errno", None) in DISK_ERRORS:
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise GreedymmError(
-            f"{archive} cannot be unpacked ({reason}).\n  Replace it by a complete and safe archive and run again."
-        ) from None
+        reason, cure = str(error) or type(error).__name__, "Replace it by a complete and safe archive and run again."
+        raise GreedymmError(f"{archive} cannot be unpacked ({reason.splitlines()[0]}).\n  {cure}") from None
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
@@ -144,7 +126,7 @@ def unpack(archive: Path, folder: Path) -> None:
 def _unpack_tar(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as file:
         file.extractall(folder, filter=_plain_file)  # noqa: S202  filtered
-        while file.fileobj and file.fileobj.read(CHUNK):  # gzip compares the checksum at the end only
+        while file.fileobj and file.fileobj.read(2**20):  # gzip compares the checksum at the end only
             pass
 
 
@@ -172,7 +154,9 @@ def _unpack_7z(archive: Path, folder: Path) -> None:
     try:
         with volumes, SevenZipFile(volumes) as file:
             if links := [member.filename for member in file.list() if not (member.is_file or member.is_directory)]:
-                raise ValueError(f"'{links[0]}' is a link or a device")  # noqa: TRY301
+                raise zipfile.BadZipFile(f"'{links[0]}' is a link or a device")
             file.extractall(folder)  # noqa: S202  py7zr refuses paths out of the folder
     except (ArchiveError, PasswordRequired, EOFError, ValueError, lzma.LZMAError, RuntimeError) as error:
-        raise EOFError(f"a part may be missing or broken: {error}") from None
+        parts = (archive.with_suffix(f".{number:03d}") for number in count(1))
+        absent = next(part.name for part in parts if not part.exists())
+        raise EOFError(f"{absent} is missing, or another part is broken: {error}") from None

@@ -25,15 +25,9 @@ AMBIENT = 0.2  # brightness of an unlit surface; the brightest has 1, the backgr
 
 
 def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes:
-    """All views of one mesh; the same mesh gives the same bytes.
+    """All views of one mesh, uint8 (VIEWS, 1, size, size), 0 is the background; the same mesh gives the same bytes.
 
-    Args:
-        vertices: shape (V, 3), finite, z up, in any unit.
-        faces: shape (F, 3): triangles, wound either way, at least one of them with an area.
-        size: height and width of a picture, in pixels.
-
-    Returns:
-        uint8, shape (VIEWS, 1, size, size): 0 is the background.
+    vertices: (V, 3), finite, z up, in any unit. faces: (F, 3), triangles, wound either way, one or more with an area.
     """
     from embreex.mesh_construction import TriangleMesh
     from embreex.rtcore_scene import EmbreeScene

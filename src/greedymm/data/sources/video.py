@@ -20,18 +20,10 @@ QUALITY = {"crf": "16", "preset": "veryfast", "x264-params": "keyint=1000:scenec
 
 
 def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]) -> Bytes:
-    """Some frames of a video, resized with antialiasing.
+    """Some frames of a video, resized with antialiasing: uint8 (channels, len(chosen), *size).
 
     Decoding starts at the first frame, since often there is no other key frame, and ends with the last chosen one.
-
-    Args:
-        path: a video of any codec that PyAV supports.
-        chosen: indices of frames, from 0, in non-decreasing order.
-        channels: 3 (RGB) or 1 (the first of them, for gray in three equal channels).
-        size: height and width of the result.
-
-    Returns:
-        uint8, shape (channels, len(chosen), height, width).
+    chosen: indices, from 0, in non-decreasing order. channels: 3 (RGB), or 1 (the first of three equal ones).
 
     Raises:
         UnreadableError: if it is not a video, cannot be decoded, or ends too early.

@@ -24,9 +24,7 @@ def write_meshes(folder: Path, settings: Settings, classes: int) -> int:
     items = [item for split in SPLITS for item in items_of(split, tuple(CLASSES)[:classes], settings)]
     for item in items:
         target = folder / item.label / ("test" if item.split == "test" else "train")
-        write_text(
-            target / f"{item.label}_{item.split}_{item.number:04d}.off", export_off(mesh_of(item, settings.seed))
-        )
+        write_text(target / f"{item.label}_{item.split}_{item.name}.off", export_off(mesh_of(item, settings.seed)))
     write_text(folder / GENERATED_MARKER, f"{SOURCE}\n")
     return len(items)
 

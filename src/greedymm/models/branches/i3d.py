@@ -8,20 +8,19 @@ Weights have the names of the public port to PyTorch, `pytorch-i3d`, so that its
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, pad
+from torch.nn.functional import pad
 
 from greedymm.models import weights
 from greedymm.models.network import Branch
 from greedymm.settings import BranchSettings
 
-Size = tuple[int, int, int]  # T, H, W
+Size = tuple[int, ...]  # T, H, W
 
-FULL, STEM = 64, 192  # channels of the first layer, and of the input of the first Inception module, as published
+FULL = 64  # channels of the first layer, as published
 # Channels of each Inception module: 1x1 | 1x1, 3x3 | 1x1, 3x3 | 1x1 after the max pooling.
 INCEPTION = {
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
@@ -34,8 +33,7 @@ INCEPTION = {
     "Mixed_5b": (256, 160, 320, 32, 128, 128),
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
-POOLED_BEFORE: dict[str, tuple[Size, Size]] = {"Mixed_4b": ((3, 3, 3), (2, 2, 2)), "Mixed_5b": ((2, 2, 2), (2, 2, 2))}
-NORM_EPSILON = 1e-3
+POOLED_BEFORE = {"Mixed_4b": 3, "Mixed_5b": 2}  # kernel of a max pooling with stride 2
 
 
 class Settings(BranchSettings):
@@ -57,17 +55,15 @@ class Settings(BranchSettings):
 
 
 def build(settings: Settings, channels: int) -> Branch:
-    """Build a branch for clips (B, channels, T, H, W): one stage for each of the nine Inception modules, then features.
+    """Build a branch for clips (B, channels, T, H, W). The first stage includes the layers before the modules.
 
-    The first stage includes the layers before the modules. At full width, a clip of 64 frames of 224 x 224 becomes
-    (B, 480, 32, 28, 28) after stage 2, (B, 832, 16, 14, 14) after stage 7 and (B, 1024, 8, 7, 7) after stage 9.
-
-    Raises:
-        GreedymmError: if `weights` is not a file of weights of such a network.
+    At full width, a clip of 64 frames of 224 x 224 becomes (B, 480, 32, 28, 28) after stage 2, (B, 832, 16, 14, 14)
+    after stage 7 and (B, 1024, 8, 7, 7) after stage 9.
     """
-    unit = partial(Unit, norm_momentum=settings.norm_momentum)
-    first, inputs = (c * settings.width // FULL for c in (FULL, STEM))
-    before: OrderedDict[str, nn.Module] = OrderedDict(
+    unit = partial(make_unit, norm_momentum=settings.norm_momentum)
+    first, inputs = settings.width, 3 * settings.width
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        pad_1a=Pad((7, 7, 7), (2, 2, 2)),
         Conv3d_1a_7x7=unit(channels, first, 7, 2),
         pool_2a=MaxPool((1, 3, 3), (1, 2, 2)),
         Conv3d_2b_1x1=unit(first, first, 1),
@@ -77,60 +73,60 @@ def build(settings: Settings, channels: int) -> Branch:
     stages, widths = [], []
     for name, filters in INCEPTION.items():
         if name in POOLED_BEFORE:
-            before["pool"] = MaxPool(*POOLED_BEFORE[name])
+            layers["pool"] = MaxPool((POOLED_BEFORE[name],) * 3, (2, 2, 2))
         module = Inception(inputs, [c * settings.width // FULL for c in filters], unit)
-        stages.append(nn.Sequential(before | {name: module}))
-        before, inputs = OrderedDict(), module.channels
+        stages.append(nn.Sequential(layers | {name: module}))
+        layers, inputs = OrderedDict(), module.channels
         widths.append(inputs)
     branch = Branch(stages, widths, Pool(settings.dropout))
     if settings.weights is not None:
-        weights.load(branch, Path(settings.weights), name_in_port, "an I3D in the names of pytorch-i3d")
+        # `stages.0.Mixed_3b.b0.bn.bias` is `Mixed_3b.b0.bn.bias` in the port.
+        weights.load(branch, settings.weights, lambda name: name.split(".", 2)[2], "an I3D in the names of pytorch-i3d")
     return branch
 
 
-class Unit(nn.Module):
-    """A convolution, a norm and ReLU, padded to map size s to ceil(s / stride)."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_momentum: float) -> None:
-        super().__init__()
-        # With stride 1 the padding is symmetric, and the convolution itself pads. This saves a copy.
-        self.kernel, self.stride, padding = (kernel,) * 3, (stride,) * 3, kernel // 2 if stride == 1 else 0
-        self.conv3d = nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=False)
-        self.bn = nn.BatchNorm3d(outputs, eps=NORM_EPSILON, momentum=norm_momentum)
-
-    def forward(self, h: Tensor) -> Tensor:
-        padded = h if self.stride == (1, 1, 1) else pad_same(h, self.kernel, self.stride)
-        unit: Tensor = self.bn(self.conv3d(padded)).relu()
-        return unit
+def make_unit(inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_momentum: float) -> nn.Sequential:
+    """Build a convolution, a norm and ReLU. With stride 1, the convolution pads; this saves a copy."""
+    convolution = nn.Conv3d(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, bias=False)
+    norm = nn.BatchNorm3d(outputs, eps=1e-3, momentum=norm_momentum)
+    return nn.Sequential(OrderedDict(conv3d=convolution, bn=norm, relu=nn.ReLU()))
 
 
-class MaxPool(nn.Module):
-    """Max pooling over time and space, padded as `Unit`.
-
-    Pools over space first, then over time. The result is that of `max_pool3d`, whose gradient is not deterministic on a
-    GPU. On a CPU it uses channels-last images, which is three times as fast.
-    """
+class Pad(nn.Module):
+    """Pads (B, C, T, H, W) with zeros so that size s becomes ceil(s / stride), as TensorFlow's SAME does."""
 
     def __init__(self, kernel: Size, stride: Size) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
 
     def forward(self, h: Tensor) -> Tensor:
-        h = pad_same(h, self.kernel, self.stride)
+        margins = []
+        for s, k, step in zip(h.shape[:1:-1], self.kernel[::-1], self.stride[::-1], strict=True):  # W, H, T
+            missing = max(k - (s % step or step), 0)
+            margins += [missing // 2, missing - missing // 2]
+        return pad(h, margins) if any(margins) else h
+
+
+class MaxPool(Pad):
+    """Padded max pooling over space, then over time: the gradient of `max_pool3d` is not deterministic on a GPU."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        h = super().forward(h)
+        # channels_last is three times as fast on a CPU
         layout = torch.channels_last if h.device.type == "cpu" else torch.contiguous_format
         frames = h.transpose(1, 2).flatten(0, 1).contiguous(memory_format=layout)  # (B T, C, H, W)
-        pooled: Tensor = max_pool2d(frames, self.kernel[1:], self.stride[1:])
+        pooled = torch.max_pool2d(frames, self.kernel[1:], self.stride[1:])
         space = pooled.view(len(h), -1, *pooled.shape[1:]).transpose(1, 2)  # (B, C, T, H, W)
         if self.kernel[0] == self.stride[0] == 1:
             return space
-        time: Tensor = max_pool2d(space.flatten(3), (self.kernel[0], 1), (self.stride[0], 1))  # (B, C, T, H W)
+        time = torch.max_pool2d(space.flatten(3), (self.kernel[0], 1), (self.stride[0], 1))  # (B, C, T, H W)
         return time.view(*time.shape[:3], *space.shape[3:])
 
 
 class Inception(nn.Module):
     """Four parallel paths: 1x1 | 1x1, 3x3 | 1x1, 3x3 | max pooling, 1x1."""
 
-    def __init__(self, inputs: int, filters: Sequence[int], unit: Callable[[int, int, int], Unit]) -> None:
+    def __init__(self, inputs: int, filters: Sequence[int], unit: Callable[[int, int, int], nn.Module]) -> None:
         super().__init__()
         b0, b1a, b1b, b2a, b2b, b3b = filters
         self.b0 = unit(inputs, b0, 1)
@@ -157,17 +153,3 @@ class Pool(nn.Module):
             means = (means[:, :, 1:] + means[:, :, :-1]) / 2
         features: Tensor = self.dropout(means).transpose(1, 2)
         return features
-
-
-def pad_same(h: Tensor, kernel: Size, stride: Size) -> Tensor:
-    """Pad (B, C, T, H, W) with zeros so that s becomes ceil(s / stride), as TensorFlow's SAME does."""
-    margins = []
-    for s, k, step in zip(h.shape[:1:-1], kernel[::-1], stride[::-1], strict=True):  # W, H, T
-        missing = max(k - (step if s % step == 0 else s % step), 0)
-        margins += [missing // 2, missing - missing // 2]
-    return pad(h, margins) if any(margins) else h
-
-
-def name_in_port(name: str) -> str:
-    """Map the name of a weight to its name in the port: `stages.0.Mixed_3b.b0.bn.bias` to `Mixed_3b.b0.bn.bias`."""
-    return name.split(".", 2)[2]

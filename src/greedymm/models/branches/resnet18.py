@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from itertools import pairwise
-from pathlib import Path
 
 from pydantic import Field
 from torch import nn
@@ -35,29 +34,24 @@ class ResNet18(Branch):
     def __init__(self, settings: Settings, channels: int) -> None:
         width = settings.width
         widths = [width * 2**k for k in range(settings.stages)]
-        stages = [stage(i, o, stride=2) for i, o in pairwise(widths)]
         first = OrderedDict(
             conv1=nn.Conv2d(channels, width, 7, stride=2, padding=3, bias=False),
             bn1=nn.BatchNorm2d(width),
             relu=nn.ReLU(inplace=True),
             maxpool=nn.MaxPool2d(3, stride=2, padding=1),
-            layer1=stage(width, width, stride=1),
+            layer1=nn.Sequential(BasicBlock(width, width), BasicBlock(width, width)),
         )
-        pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        super().__init__([nn.Sequential(first), *stages], widths, pool)
+        stages = [nn.Sequential(first), *(halving_stage(i, o) for i, o in pairwise(widths))]
+        super().__init__(stages, widths, nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
         self.file = settings.weights
 
     def initialize(self) -> None:
-        """Draw the initial weights as torchvision does, or load them from a file.
-
-        Raises:
-            GreedymmError: if `weights` is not a file of weights of such a network.
-        """
+        """Draw the initial weights as torchvision does, or load them from a file."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         if self.file is not None:
-            weights.load(self, Path(self.file), torchvision_name, "a ResNet-18 in torchvision's names")
+            weights.load(self, self.file, torchvision_name, "a ResNet-18 in torchvision's names")
 
 
 def build(settings: Settings, channels: int) -> Branch:
@@ -65,12 +59,10 @@ def build(settings: Settings, channels: int) -> Branch:
     return ResNet18(settings, channels)
 
 
-def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    """Build two residual blocks; the first one divides height and width by the stride."""
-    shortcut = None
-    if stride > 1 or inputs != outputs:
-        shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-    return nn.Sequential(BasicBlock(inputs, outputs, stride, shortcut), BasicBlock(outputs, outputs))
+def halving_stage(inputs: int, outputs: int) -> nn.Sequential:
+    """Build two residual blocks; the first one halves height and width."""
+    shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, 2, bias=False), nn.BatchNorm2d(outputs))
+    return nn.Sequential(BasicBlock(inputs, outputs, 2, shortcut), BasicBlock(outputs, outputs))
 
 
 def torchvision_name(name: str) -> str:

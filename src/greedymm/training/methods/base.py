@@ -26,23 +26,16 @@ class Order(NamedTuple):
 
 
 class Method:
-    """Base class of training methods.
+    """Base class of training methods, with settings of the method's own class.
 
-    Args:
-        settings: of the method's own class.
-
-    Attributes:
-        measures_speed: measure conditional learning speeds if the fusion has parameters.
-        network: network in training; set by `setup`.
-        generator: the method's random generator, on the CPU so that a GPU gets the same numbers.
-        predict: decision rule for evaluation, Output -> logits (B, classes). None: the network's own logits.
+    `setup` sets the network in training, and the method's random generator, on the CPU so that a GPU gets the same
+    numbers.
     """
 
-    settings: MethodSettings
     network: MultimodalNetwork
     generator: torch.Generator
-    measures_speed = True
-    predict: Callable[[Output], Tensor] | None = None
+    measures_speed = True  # measure conditional learning speeds if the fusion has parameters
+    predict: Callable[[Output], Tensor] | None = None  # for evaluation: logits (B, classes). None: the network's own
 
     def __init__(self, settings: MethodSettings) -> None:
         self.settings = settings
@@ -56,11 +49,7 @@ class Method:
         return ()
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> nn.Module | None:
-        """Called once, with a network with fresh weights.
-
-        Returns:
-            Modules of the method. They are added to the optimizer and to the checkpoint.
-        """
+        """Called once, with fresh weights. Returned modules are added to the optimizer and to the checkpoint."""
         self.network, self.generator = network, generator
         return None
 

@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from greedymm.analysis import tables
+from greedymm.analysis import study
 from greedymm.analysis.results import read_results
 from greedymm.plan import planned
 from greedymm.run import Run
 
 DATASET = made_up.DATASET
-NAMES = {DATASET: f"{DATASET} (as shown)"}
 M0, M1 = "color", "gray"
 
 
@@ -41,14 +40,14 @@ def leave_all(runs: list[Run]) -> None:
 
 def estimates(runs: list[Run]) -> dict[tuple[str, str], dict[str, Any]]:
     """The summary, by method and measure."""
-    rows = tables.summary_table(read_results(runs).runs).to_dict("records")
+    rows = study.estimates_table(read_results(runs).runs).to_dict("records")
     return {(row["method"], row["measure"]): {str(name): value for name, value in row.items()} for row in rows}
 
 
 def headlines(runs: list[Run]) -> dict[str, dict[str, Any]]:
     """The main table, by method."""
-    table = read_results(runs).runs
-    rows = tables.headline_table(tables.summary_table(table), table, NAMES).to_dict("records")
+    estimates = study.estimates_table(read_results(runs).runs)
+    rows = study.headline_table(estimates, ["dataset", "method"]).to_dict("records")
     return {row["method"]: {str(name): value for name, value in row.items()} for row in rows}
 
 
@@ -83,7 +82,7 @@ def test_headline_says_mean_and_interval_in_percent_and_in_units() -> None:
         ("balanced", "75.0 % [11.5, 100.0]", "85.0 % [21.5, 100.0]", "0.28 [-0.36, 0.92]"),
     ]:
         row = table[method]
-        assert (row["dataset"], row["seeds"]) == (NAMES[DATASET], "2")
+        assert (row["dataset"], row["seeds"]) == (DATASET, "2")
         assert (row["test accuracy"], row["validation accuracy"]) == (test, val)
         assert (row["d_util (test)"], row["d_speed"]) == (d_util, "-0.30 [-6.65, 6.05]")
 
@@ -133,7 +132,7 @@ def test_a_rate_that_is_undefined_for_every_seed_is_left_out() -> None:
         made_up.leave_result(run, {"val": rates, "test": rates}, [0.0])
     table = read_results(runs).runs
 
-    summary = tables.summary_table(table)
+    summary = study.estimates_table(table)
     assert "test_d_util" not in set(summary["measure"])
     assert "d_util (test)" not in headlines(runs)["greedy"]
     assert table["test_d_util"].isna().all()
@@ -143,7 +142,7 @@ def test_metrics_are_the_means_by_dataset_and_method() -> None:
     runs = runs_of([0, 1])
     leave_all(runs)
 
-    metrics = tables.metrics(tables.summary_table(read_results(runs).runs))
+    metrics = study.metrics(study.estimates_table(read_results(runs).runs))
 
     assert metrics[DATASET]["balanced"]["test_accuracy"] == 0.75
     assert metrics[DATASET]["greedy"]["val_d_util"] == 0.25
@@ -156,8 +155,7 @@ def test_curves_are_means_over_the_seeds_that_reached_an_epoch() -> None:
     for run, speeds in zip(runs, ([0.5, 0.25, 0.125], [1.5, 0.75]), strict=True):
         made_up.leave_result(run, {"val": rates, "test": rates}, speeds)
 
-    curves = tables.curves_table(read_results(runs).histories, NAMES)
-    assert set(curves["data"]) == set(NAMES.values())
+    curves = study.curves_table(read_results(runs).histories)
 
     assert curves["epoch"].tolist() == [1, 2, 3]
     assert curves["d_speed"].tolist() == [1.0, 0.5, 0.125]
@@ -167,7 +165,7 @@ def test_curves_are_means_over_the_seeds_that_reached_an_epoch() -> None:
 def test_the_same_results_give_the_same_bytes() -> None:
     runs = runs_of([0, 1])
     leave_all(runs)
-    first, second = (tables.to_csv(tables.summary_table(read_results(runs).runs)) for _ in range(2))
+    first, second = (study.to_csv(study.estimates_table(read_results(runs).runs)) for _ in range(2))
 
     assert first == second
 
@@ -176,7 +174,7 @@ def test_tables_of_the_same_runs_in_another_order_of_seeds_say_the_same() -> Non
     runs = runs_of([0, 1, 2])
     leave_all(runs)
 
-    forth, back = (tables.summary_table(read_results(r).runs) for r in (runs, runs_of([2, 1, 0])))
+    forth, back = (study.estimates_table(read_results(r).runs) for r in (runs, runs_of([2, 1, 0])))
 
     for column in ("n", "mean", "sd", "low", "high"):
         np.testing.assert_allclose(forth[column], back[column])
@@ -193,18 +191,18 @@ def test_a_sample_is_uniquely_correct_where_its_method_leads_the_best_other_one_
         }
     )  # fmt: skip
 
-    table = tables.uniquely_correct_table({DATASET: shares})
+    table = study.uniquely_correct_table({DATASET: shares})
 
     assert table[["method", "row", "id", "rate", "best_other"]].to_numpy().tolist() == [
         ["greedy", 0, "a", 0.5, 0.25], ["greedy", 1, "b", 1.0, 0.75], ["balanced", 3, "d", 1.0, 0.0],
     ]  # fmt: skip
-    assert tables.uniquely_correct_table({DATASET: shares}, count=1)["id"].tolist() == ["a", "d"]
+    assert study.uniquely_correct_table({DATASET: shares}, count=1)["id"].tolist() == ["a", "d"]
 
 
 def test_a_method_without_others_tells_nothing_alone() -> None:
     shares = pd.DataFrame({"id": ["a"], "label": [0], "greedy": [1.0]})
 
-    assert tables.uniquely_correct_table({DATASET: shares}).empty
+    assert study.uniquely_correct_table({DATASET: shares}).empty
 
 
 # -- Costs --------------------------------------------------------------------------------------------------
@@ -215,8 +213,8 @@ def test_costs_are_totals_medians_and_peaks_of_each_method() -> None:
     costs = pd.DataFrame({"dataset": DATASET, "method": "greedy"} | columns)
     costs = costs.assign(peak_memory_mb=[300.0, 200.0, 100.0], peak_gpu_memory_mb=0.0)
 
-    (row,) = tables.costs_table(costs, NAMES).to_dict("records")
-    (with_gpu,) = tables.costs_table(costs.assign(peak_gpu_memory_mb=900.0), NAMES).to_dict("records")
+    (row,) = study.costs_table(costs).to_dict("records")
+    (with_gpu,) = study.costs_table(costs.assign(peak_gpu_memory_mb=900.0)).to_dict("records")
 
-    assert list(row.values()) == [NAMES[DATASET], "greedy", 3, "3.0", "60.0", "90.0", "20", "300"]
+    assert list(row.values()) == [DATASET, "greedy", 3, "3.0", "60.0", "90.0", "20", "300"]
     assert list(with_gpu.values())[-1] == "900"
