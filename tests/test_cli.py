@@ -69,14 +69,24 @@ def test_an_error_that_a_user_can_mend_is_shown_as_its_message_alone(
     assert message_of(call, "prune") == "greedymm: data/x is missing.\n  Put it there."
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
-def test_a_disk_that_refuses_is_shown_with_the_remedy(number: int, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.ENOSPC, "Free some space"),
+        (errno.EDQUOT, "Free some space"),
+        (errno.EROFS, "Work in another folder"),
+        (errno.EACCES, "Change the permissions"),
+    ],
+)
+def test_a_disk_that_refuses_is_shown_with_the_cure(
+    number: int, cure: str, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("greedymm.steps.prune.prune", failing(OSError(number, os.strerror(number), "results/x")))
 
     message = message_of(call, "prune")
 
     assert message.startswith(f"greedymm: [Errno {number}] {os.strerror(number)}: 'results/x'\n")
-    assert "Free space, or make the folder writable" in message
+    assert f"{cure} and run again" in message
 
 
 @pytest.mark.parametrize(

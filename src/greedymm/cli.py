@@ -32,7 +32,12 @@ ParamsPaths = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(help="where to write")]
 DEFAULT_PARAMS = [Path("params.yaml")]
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES}
+CURES = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space",
+    errno.EROFS: "Work in another folder",
+    errno.EACCES: "Change the permissions",
+}
 
 
 def main() -> None:
@@ -44,11 +49,9 @@ def main() -> None:
     except GreedymmError as error:
         sys.exit(f"greedymm: {error}")
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if error.errno not in CURES:
             raise
-        sys.exit(
-            f"greedymm: {error}\n  Free space, or make the folder writable. Then run again: finished epochs are kept."
-        )
+        sys.exit(f"greedymm: {error}\n  {CURES[error.errno]} and run again. What is finished is kept.")
 
 
 @app.callback(invoke_without_command=True)
@@ -169,7 +172,7 @@ def predict(
     output: Annotated[Path, typer.Option(help="CSV file to write")],
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="samples to predict")] = "test",
 ) -> None:
-    """Checkpoint + HDF5 file -> predictions with probabilities, as CSV."""
+    """Write the predictions of a checkpoint as CSV."""
     from greedymm.steps.predict import predict as run_step
 
     run_step(checkpoint, data, split, output)
@@ -196,7 +199,7 @@ def summary() -> None:
 
 @app.command()
 def jobs() -> None:
-    """Show the cost of the steps: number of jobs, and the most seconds and MiB that one took."""
+    """Show the jobs of each step, and the most seconds and MiB of one."""
     import pandas as pd
 
     files = [(path.parent.name, path) for path in Path("results/benchmarks").glob("*/*.tsv")]

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from greedymm.analysis.report import AS_AUTHORS, FROM_AUTHORS, OTHERS, OURS, published_table, settings_table
+from greedymm.analysis.report import AS_AUTHORS, FROM_AUTHORS, LITERATURE, OURS, published_table, settings_table
 from greedymm.params.load import load
 from greedymm.params.schema import Params
 
@@ -18,7 +18,7 @@ def test_the_papers_settings_on_modelnet40_are_marked_as_the_authors_and_all_els
     table = origins(params)
 
     from_authors = {key for key, origin in table.items() if origin == FROM_AUTHORS}
-    assert from_authors == {("modelnet40", setting) for setting in OTHERS["authors"]}
+    assert from_authors == {("modelnet40", setting) for setting in LITERATURE["authors"]}
     assert table["modelnet40", "training.snapshots"] == OURS
     assert table["colored_mnist", "training.learning_rate"] == AS_AUTHORS
 

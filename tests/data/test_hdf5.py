@@ -173,7 +173,7 @@ def test_a_truncated_file_is_refused_with_the_cure(written: Path) -> None:
     content = written.read_bytes()
     for share in (0, 0.01, 0.5, 0.999):
         written.write_bytes(content[: int(share * len(content))])
-        with pytest.raises(GreedymmError, match=r"data\.h5 is broken (?s:.*)Delete it and run again"):
+        with pytest.raises(GreedymmError, match=r"data\.h5 is no complete HDF5 file (?s:.*)delete it and run again"):
             DataFile(written)
 
 
@@ -181,7 +181,7 @@ def test_a_file_of_another_layout_is_refused(written: Path) -> None:
     for layout in (hdf5.LAYOUT + 1, 0, None):
         with h5py.File(written, "r+") as file:
             file.attrs.pop("layout") if layout is None else file.attrs.modify("layout", layout)
-        with pytest.raises(GreedymmError, match=f"it has layout {layout}; this code reads layout {hdf5.LAYOUT}"):
+        with pytest.raises(GreedymmError, match=f"has layout {layout}; this code reads layout {hdf5.LAYOUT}"):
             DataFile(written)
 
 

@@ -11,7 +11,7 @@ from torchvision.transforms import functional
 
 from greedymm.data import hdf5
 from greedymm.data.batches import Batches, Loader
-from greedymm.data.inputs import Transform, channels, crop_frames
+from greedymm.data.inputs import Transform, crop_frames, network_channels
 from greedymm.data.samples import SPLITS, DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
@@ -104,10 +104,10 @@ def test_clips_are_scaled_as_their_frames_are() -> None:
 
 
 def test_a_network_is_told_the_channels_that_it_gets() -> None:
-    assert channels([1, 3], IMAGENET) == [3, 3]
-    assert channels([1, 2], Inputs()) == [1, 2]
+    assert network_channels([1, 3], IMAGENET) == [3, 3]
+    assert network_channels([1, 2], Inputs()) == [1, 2]
     with pytest.raises(GreedymmError, match="imagenet takes 1 or 3 channels, not 2"):
-        channels([1, 2], IMAGENET)
+        network_channels([1, 2], IMAGENET)
 
 
 # -- Windows and crops --------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Work in other processes: its items are Python expressions, since those processes know nothing of this file."""
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -96,7 +97,8 @@ def test_a_consumer_that_stops_early_does_not_wait_for_the_other_items() -> None
     assert time.monotonic() - before < 3  # those that are submitted would take 4 s
 
 
-def test_progress_is_reported_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    assert list(parallel_map(abs, range(3), 1, "rendering")) == [0, 1, 2]
+def test_a_log_has_a_line_for_each_tenth(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert list(parallel_map(abs, range(30), 1, "rendering")) == list(range(30))
 
-    assert "rendering: 100%" in capsys.readouterr().err
+    assert caplog.messages == [f"rendering: {count} of 30" for count in range(3, 31, 3)]

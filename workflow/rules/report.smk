@@ -54,5 +54,6 @@ for step, folder, runs, published in (
         localrule: True
         conda:
             "../envs/greedymm.yaml"
+        # Not `published`, which a shell command reads when the job starts: after the last turn of the loop.
         shell:
-            f"cp -r {{input}} {published} 2> {{log}}"
+            "cp -r {input} $(dirname {output.page}) 2> {log}"

@@ -17,7 +17,7 @@ from greedymm.analysis.study import Study, costs_table, format_estimates
 from greedymm.params.schema import Dataset, Params
 from greedymm.settings import flat
 
-OTHERS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+LITERATURE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 FROM_AUTHORS, AS_AUTHORS, OURS = "authors' code", "our choice, as in the authors' code for ModelNet40", "our choice"
 
 
@@ -58,7 +58,7 @@ def settings_table(params: Params) -> pd.DataFrame:
 
 
 def _origin(dataset: str, setting: str, value: object) -> str:
-    if setting not in OTHERS["authors"] or value != OTHERS["authors"][setting]:
+    if setting not in LITERATURE["authors"] or value != LITERATURE["authors"][setting]:
         return OURS
     return FROM_AUTHORS if dataset == "modelnet40" else AS_AUTHORS
 
@@ -68,11 +68,11 @@ def published_table(datasets: list[str], accuracies: Mapping[tuple[str, str], st
 
     Column `this study` has the comparable ones of `accuracies`: dataset and method -> test accuracy as text.
     """
-    sources = {name: OTHERS["same_as"].get(name, name) for name in datasets}
+    sources = {name: LITERATURE["same_as"].get(name, name) for name in datasets}
     rows = []
     for data in dict.fromkeys(sources.values()):
-        for row in OTHERS["numbers"].get(data, []):
-            method = OTHERS["comparable"].get(row["method"])
+        for row in LITERATURE["numbers"].get(data, []):
+            method = LITERATURE["comparable"].get(row["method"])
             keys = [(name, method) for name in datasets if sources[name] == data and (name, method) in accuracies]
             texts = [f"{label(method)} on {name}: {accuracies[name, method]}" for name, method in keys]
             rows.append({"data": data, **row, "this study": "; ".join(texts)})

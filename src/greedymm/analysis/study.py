@@ -57,7 +57,8 @@ class Study(NamedTuple):
 
 def make_study(plan: Plan, results: Results) -> Study:
     """Read the facts of each dataset that has a result, and compute all tables."""
-    runs = [run for run in plan.default_runs if run.dataset in set(results.runs["dataset"])]
+    usable = set(results.runs["dataset"])
+    runs = [run for run in plan.default_runs if run.dataset in usable]
     paths = {run.dataset: run.data_path for run in runs}
     info = {name: read_info(path) for name, path in paths.items()}
     names = {name: facts.display_name for name, facts in info.items()}

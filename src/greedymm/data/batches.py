@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from greedymm.data.hdf5 import DataFile
-from greedymm.data.inputs import Transform, channels
+from greedymm.data.inputs import Transform, network_channels
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
 
@@ -85,7 +85,7 @@ class Batches:
     def of(self, rows: Tensor) -> Iterator[Batch]:
         """Yield batches of these rows, in their order."""
         draws = self.transform.draw(len(rows), self.size)
-        for (images, labels), drawn in zip(self.store.batches(rows, self.size), draws, strict=False):
+        for (images, labels), drawn in zip(self.store.batches(rows, self.size), draws, strict=True):
             yield self.transform(images, drawn), labels
 
     def view(self, order: torch.Generator | None = None, augmentation: torch.Generator | None = None) -> "Batches":
@@ -111,7 +111,7 @@ class Loader:
     @property
     def channels(self) -> list[int]:
         """Channels of each modality as the network receives them."""
-        return channels([self.file.images("train", m).shape[1] for m in self.modalities], self.inputs)
+        return network_channels([self.file.images("train", m).shape[1] for m in self.modalities], self.inputs)
 
     def samples(self, split: str) -> pd.DataFrame:
         """One row per sample of a split: split, id, label."""

@@ -1,7 +1,7 @@
 """The HDF5 layout: written and read here only.
 
-- `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val and test. Of `LazySamples` each sample is a
-  chunk, so that reading some samples of some modalities costs no more than their share
+- `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val and test. `LazySamples`: one chunk per
+  sample, so that a part of the file can be read alone
 - `/<split>/labels`: int64 (N,)
 - `/<split>/ids`: strings (N,)
 - attributes of `/`: layout, classes, modalities, source, license, generated, hashes, settings, notes
@@ -21,16 +21,17 @@ import pandas as pd
 
 from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Samples, UnreadableError, exclude_broken
 from greedymm.errors import GreedymmError
-from greedymm.files import atomic_write, read, sha256, write_text
+from greedymm.files import atomic_write, sha256, write_text
 from greedymm.info import DataInfo
 
 LAYOUT = 3  # raise it whenever a reader of the old layout would misread the new one
+CURE = "If this project made it, delete it and run again."
 COMPRESSION = 4  # of gzip, from 1 (fast) to 9 (small)
 IMAGE_AXES = 4  # of a stack of images; clips have one more
 
 
 def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
-    """Write a dataset and, before its file is in place, the JSON file beside it. The same content gives the same bytes.
+    """Write a dataset's file and the JSON file beside it. The same content gives the same bytes.
 
     Raises:
         GreedymmError: if splits, labels or ids do not fit each other, or if a sample cannot be read and is not skipped.
@@ -79,8 +80,8 @@ def _check_labels(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo)
     if empty or not facts.classes:
         raise GreedymmError(
             f"split '{split}' has no sample of: {', '.join(empty) or 'any class'}.\n"
-            f"  Put more into their source: {facts.source}.\n"
-            "  If a share is held out for validation, set another data.seed, or data.validation to 0 to hold none out."
+            f"  Add samples to the source: {facts.source}.\n"
+            "  If validation holds some of them out, change data.seed, or set data.validation to 0 to hold none out."
         )
 
 
@@ -117,7 +118,7 @@ def _write_lazy(group: h5py.Group, samples: LazySamples) -> dict[int, object]:
                 raise GreedymmError(f"sample {name} is {found} in {dataset.name}; it must be {needed}")
             if samples.compressed:
                 dataset[index - len(broken)] = image
-            else:  # the line above first copies it to new memory: for a clip, ten times the cost of writing it
+            else:  # `dataset[index] = image` would first copy it: for a clip, ten times the cost of writing it
                 start = (index - len(broken), *(0,) * image.ndim)
                 dataset.id.write_direct_chunk(start, np.ascontiguousarray(image))
     for dataset in datasets:
@@ -134,7 +135,7 @@ class DataFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = read(path, _open)
+        self._file = _open(path)
         self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
         self.facts = DatasetInfo(**{f.name: json.loads(self._file.attrs[f.name]) for f in fields(DatasetInfo)})
 
@@ -188,8 +189,13 @@ def _describe(path: Path) -> DataInfo:
 
 
 def _open(path: Path) -> h5py.File:
-    file = h5py.File(path, "r")
+    if not path.exists():
+        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise GreedymmError(f"{path} is no complete HDF5 file ({error}).\n  {CURE}") from None
     if (layout := file.attrs.get("layout")) != LAYOUT:
         file.close()
-        raise ValueError(f"it has layout {layout}; this code reads layout {LAYOUT}")
+        raise GreedymmError(f"{path} has layout {layout}; this code reads layout {LAYOUT}.\n  {CURE}")
     return file

@@ -21,7 +21,7 @@ RGB = 3
 IMAGENET_MEAN_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def channels(stored: Sequence[int], settings: Inputs) -> list[int]:
+def network_channels(stored: Sequence[int], settings: Inputs) -> list[int]:
     """Channels of each modality as the network receives them. ImageNet's normalization needs 1 or 3 stored channels."""
     if settings.scaling == "symmetric":
         return list(stored)
@@ -46,14 +46,15 @@ class Transform:
 
     def draw(self, count: int, size: int) -> Iterator[Draws]:
         """Draw for each batch of a pass of `count` samples. All is drawn at once, so that no batch waits."""
-        flips: Iterable[Tensor | None] = repeat(None)
-        positions: Iterable[Tensor | None] = repeat(None)
+        batches = -(-count // size)
+        flips: Iterable[Tensor | None] = repeat(None, batches)
+        positions: Iterable[Tensor | None] = repeat(None, batches)
         if self.generator is not None and self.settings.flip:
             flip = torch.randint(2, (count, self.modalities), generator=self.generator).bool()
             flips = torch.split(flip.to(self.device), size)
         if self.generator is not None and (self.settings.frames or self.settings.crop):
             positions = torch.split(torch.rand(count, 3, generator=self.generator), size)
-        return zip(flips, positions, strict=False)
+        return zip(flips, positions, strict=True)
 
     def __call__(self, images: Sequence[Tensor], drawn: Draws = (None, None)) -> list[Tensor]:
         """Crop, flip and scale the bytes (B, C, *s) of each modality."""

@@ -1,8 +1,8 @@
 """A map over worker processes of one thread each."""
 
+import logging
 import multiprocessing
 import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,7 +16,8 @@ from greedymm.errors import GreedymmError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-LOG_SECONDS = 30  # between two states of the progress bar, where it is no terminal
+log = logging.getLogger(__name__)
+
 AHEAD = 4  # items per worker that are submitted before their results are needed: this bounds the memory
 
 
@@ -24,10 +25,18 @@ def parallel_map(fn: Callable[[Item], Result], items: Sequence[Item], workers: i
     """Apply a function of a module, or a partial of one, to all items; yield the results in their order.
 
     There is at most one process per core; with one worker, this process. Errors of `fn` are raised as they are.
+    A terminal shows a progress bar, a log has a line for each tenth of the items.
+
+    Raises:
+        GreedymmError: if a worker process was killed.
     """
     workers = min(workers, len(os.sched_getaffinity(0)), len(items))
     results = _map_in_pool(fn, items, workers) if workers > 1 else map(fn, items)
-    yield from tqdm(results, desc, len(items), mininterval=0.1 if sys.stderr.isatty() else LOG_SECONDS)
+    with tqdm(results, desc, len(items), disable=None) as bar:
+        for count, result in enumerate(bar, start=1):
+            yield result
+            if bar.disable and 10 * count // len(items) > 10 * (count - 1) // len(items):
+                log.info("%s: %d of %d", desc, count, len(items))
 
 
 def _map_in_pool(fn: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

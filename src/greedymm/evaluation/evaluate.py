@@ -97,6 +97,14 @@ def required_passes(measures: Sequence[MeasureSettings], modalities: Sequence[st
     return passes
 
 
+def check_passes(network: MultimodalNetwork, measures: Sequence[MeasureSettings]) -> None:
+    """Refuse a network whose fusions do not support the passes of a measure, as `required_passes` refuses measures."""
+    for measure in measures:
+        for how in required_passes([measure], network.modalities).values():
+            network.require(how.uses, f"measure '{measure.name}'")
+    required_passes(measures, network.modalities)
+
+
 def compute_measures(
     table: pd.DataFrame, measures: Sequence[MeasureSettings], modalities: Sequence[str]
 ) -> dict[str, float | None]:

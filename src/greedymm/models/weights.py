@@ -21,8 +21,10 @@ def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], n
             names the expected `network`.
     """
     cure = "put it there, or correct `weights` of the branch"
-    weights, loaded = read_file(Path(file), torch.device("cpu"), "file of weights", cure), branch.state_dict()
-    for index, (name, own) in enumerate(loaded.items()):
+    weights = read_file(Path(file), torch.device("cpu"), "file of weights", cure)
+    loaded = branch.state_dict()
+    first = next(iter(loaded))
+    for name, own in branch.state_dict().items():
         key = name_in_file(name)
         if key in weights:
             weight = weights[key]
@@ -30,7 +32,7 @@ def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], n
             continue
         else:
             raise GreedymmError(f"{file} has no weight '{key}': it is not of {network}")
-        if index == 0 and own.shape[1] == 1 and weight.dim() == own.dim():
+        if name == first and own.shape[1] == 1 and weight.dim() == own.dim():
             weight = weight.sum(dim=1, keepdim=True)
         if weight.squeeze().shape != own.squeeze().shape:
             raise GreedymmError(

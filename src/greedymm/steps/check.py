@@ -5,7 +5,7 @@ import traceback
 import torch
 
 from greedymm.errors import GreedymmError
-from greedymm.evaluation.evaluate import required_passes
+from greedymm.evaluation.evaluate import check_passes
 from greedymm.params.plugins import module_of
 from greedymm.plan import Plan
 from greedymm.run import Run
@@ -20,11 +20,11 @@ def check(plan: Plan) -> None:
     Raises:
         GreedymmError: if a plug-in fails, or if one does not fit its network.
     """
-    different = {}
+    distinct = {}
     for run in plan.runs.values():
         settings = run.settings.model_copy(update={"seed": 0, "training": None, "inputs": None})
-        different[settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()] = run
-    for run in different.values():
+        distinct[settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()] = run
+    for run in distinct.values():
         try:
             _check(run)
         except GreedymmError:
@@ -41,7 +41,4 @@ def _check(run: Run) -> None:
     for plugin, function in [(run.settings.data, "make"), *((measure, "compute") for measure in measures)]:
         getattr(module_of(plugin), function)
     network, _ = new_network(run.settings, [CHANNELS] * len(modalities), CLASSES, torch.device("cpu"))
-    for measure in measures:
-        for how in required_passes([measure], modalities).values():
-            network.require(how.uses, f"measure '{measure.name}'")
-    required_passes(measures, modalities)  # no two passes have the same name
+    check_passes(network, measures)

@@ -1,7 +1,7 @@
 """One idempotent synchronization: finished runs and reports are sent, unless the same content was sent before.
 
 Each run in the store has a tag with the hash of all that was sent. Where the hash is the same, there is nothing to do.
-The results on disk are complete without the store, so a store that is down costs nothing but a second `greedymm track`.
+The results on disk are complete without the store. If it is down, nothing is lost: run `greedymm track` later.
 """
 
 import json
@@ -52,10 +52,10 @@ def sync_results(plan: Plan, settings: Tracking, *, live: bool = False) -> int:
         for name, run in plan.runs.items():
             try:
                 sent += _sync_run(store, run, tags[name], models=settings.models)
+                if live:
+                    _sync_live(store, run, tags[name])
             except GreedymmError as error:  # of its files
                 log.warning("not sent: %s", error)
-            if live:
-                _sync_live(store, run, tags[name])
         _sync_page(store, "report", plan.folder)
         _sync_page(store, "sweeps", plan.sweeps_folder)
     log.log(logging.INFO if sent else logging.DEBUG, "%d runs sent to %s", sent, mask(settings.uri))
@@ -70,17 +70,18 @@ def watch(plan: Plan, settings: Tracking) -> None:
             sync_results(plan, settings, live=True)
             warning = ""
         except GreedymmError as error:
-            if warning != (warning := str(error)):
-                log.warning("%s", warning)
+            if str(error) != warning:
+                log.warning("%s", error)
+            warning = str(error)
         time.sleep(POLL)
 
 
 def _tags(plan: Plan) -> dict[str, dict[str, str]]:
-    """Name and tags of each run. The name of a run of sweeps alone begins with the values of what varies."""
+    """Name and tags of each run. The name of a run that only sweeps need begins with the swept values."""
     swept: dict[str, dict[str, str]] = {name: {} for name in plan.runs}
     for sweep, points in plan.sweeps.items():
         for value, name in points:
-            # A run that the setting does not concern belongs to every value.
+            # A run that does not depend on the swept setting is a point at every value.
             swept[name][sweep] = ", ".join(filter(None, [swept[name].get(sweep), value]))
     tags = {}
     for name, run in plan.runs.items():
@@ -177,18 +178,19 @@ def _sync_page(store: Store, kind: str, folder: Path) -> None:
     pages = sorted(folder.glob("*.html"))
     if not pages:
         return
-    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file())
+    files = sorted(path for path in folder.rglob("[!.]*") if path.is_file() and path.suffix != ".svg")
     content = key_of([sha256(path) for path in files])
-    means = folder / "tables" / "metrics.json"
-    metrics = flat(read_json(means)) if means.exists() else {}
     stored = store.find("report", f"{kind}-{folder.name}")
     if stored and stored.data.tags.get(CONTENT) == content:
         return
+    means = folder / "tables" / "metrics.json"
+    metrics = flat(read_json(means)) if means.exists() else {}
     tags = {NAME: kind, "kind": kind, "mlflow.source.git.commit": record.commit()}
     note = {"mlflow.note.content": f"Tables, figures and page of analysis {folder.name}."}
     run_id = stored.info.run_id if stored else store.create("report", f"{kind}-{folder.name}", tags | note, 0)
     store.log_final(run_id, {re.sub(r"[^/\w.\- ]", "_", name): value for name, value in metrics.items()})
-    store.client.log_artifacts(run_id, str(folder))
+    for path in files:
+        store.client.log_artifact(run_id, str(path), path.parent.relative_to(folder).as_posix().strip("."))
     store.finish(run_id, 0, content)
 
 
@@ -199,7 +201,7 @@ def mask(text: str) -> str:
 
 @contextmanager
 def _reachable(uri: str) -> Iterator[None]:
-    """Whatever goes wrong with the store is one error, without user and password."""
+    """Turn every error of the store into a GreedymmError, with user and password masked."""
     try:
         yield
     except Exception as error:

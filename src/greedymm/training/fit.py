@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from tqdm import tqdm
@@ -43,7 +43,7 @@ class Progress:
     snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # epoch -> weights, on the CPU
 
     def write(self, folder: Path, modalities: Sequence[str]) -> None:
-        """Write history.csv, timing.csv and steps.parquet, with one row per epoch or step."""
+        """Write history.csv and timing.csv, one row per epoch, and steps.parquet, one row per step."""
         for name, rows in (("history", self.history), ("timing", self.timing)):
             with atomic_write(folder / f"{name}.csv") as temporary:
                 pd.DataFrame(rows).to_csv(temporary, index=False)
@@ -117,7 +117,8 @@ class Fit:
 
     def run_epoch(self, train: Batches, val: Batches) -> Row:
         """Train for one epoch, validate, and add the results to the progress. Return those of history and timing."""
-        progress, started, objective = self.progress, time.perf_counter(), self.method.settings.objective
+        started = time.perf_counter()
+        progress, objective = self.progress, self.method.settings.objective
         number, learning_rate = len(progress.history), self.optimizer.param_groups[0]["lr"]
         self.method.start_epoch(number, train, val, self.optimizer)
         steps = self.train_epoch(number, train)
@@ -143,14 +144,15 @@ class Fit:
     def train_epoch(self, number: int, train: Batches) -> Steps:
         """Train on the samples of the method's order, or on all of them, with the method's active branches."""
         order, size = self.method.order(number, train.count), self.settings.batch_size
-        self.set_active(self.method.active(number))
+        frozen = self.freeze_inactive(self.method.active(number))
         if order is None:
             steps = self.train_batches(number, train, len(train))
         else:
             count = math.ceil(len(order.rows) / size)
             present = repeat(None) if order.present is None else torch.split(order.present.to(self.method.device), size)
             steps = self.train_batches(number, train.of(order.rows), count, present)
-        self.set_active(None)
+        for parameter in frozen:
+            parameter.requires_grad_(True)
         return steps
 
     def train_batches(
@@ -175,15 +177,19 @@ class Fit:
         log = {name: torch.stack([log[name] for log in logs]).cpu() for name in logs[0]}
         return Steps(loss, mode, speeds, correct, samples, log)
 
-    def set_active(self, active: Collection[int] | None) -> None:
-        """Freeze the parameters of all branches that are not active; None: all branches are active."""
-        groups = self.model.groups()
-        for k in range(len(self.model.branches)):
-            for p in groups[f"branch_{k}.body"] + groups[f"branch_{k}.head"] + groups[f"fusion.side_{k}"]:
-                p.requires_grad_(active is None or k in active)
+    def freeze_inactive(self, active: Collection[int] | None) -> list[nn.Parameter]:
+        """Freeze the branches that are not active, None: none of them. Return the parameters that were frozen here."""
+        groups, inactive = self.model.groups(), set[int]()
+        if active is not None:
+            inactive = set(range(len(self.model.branches))) - set(active)
+        names = [name for k in inactive for name in (f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}")]
+        frozen = [parameter for name in names for parameter in groups[name] if parameter.requires_grad]
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+        return frozen
 
     def weights(self) -> dict[str, Tensor]:
-        """Copy the network's weights and buffers to the CPU, into a plain dict, which is saved as the same bytes."""
+        """Copy weights and buffers to the CPU. The dict is a plain one, so that a resumed run saves the same bytes."""
         return {name: w.cpu().clone() for name, w in self.model.state_dict().items()}
 
     def save(self) -> None:
@@ -215,7 +221,7 @@ def make_scheduler(optimizer: Optimizer, settings: Training) -> ReduceLROnPlatea
 
 
 def check_finite(losses: Sequence[float], epoch: int, learning_rate: float) -> None:
-    """Refuse losses that are not finite: of the steps of an epoch and, last, of validation."""
+    """Raise an error if a loss is not finite. The last loss is that of validation, the others those of the steps."""
     for step, loss in enumerate(losses, start=1):
         if not math.isfinite(loss):
             where = f"step {step}" if step < len(losses) else "validation"
@@ -228,7 +234,7 @@ def check_finite(losses: Sequence[float], epoch: int, learning_rate: float) -> N
 def history_row(
     steps: Steps, scores: Scores, objective: str, modalities: Sequence[str], *, measures_speed: bool
 ) -> Row:
-    """Results of the steps of one epoch, and its scores on the validation split. The settings determine them all."""
+    """Results of the steps of one epoch, and its scores on the validation split."""
     multimodal, samples = len(modalities) > 1, steps.samples.sum()
 
     def by_head(name: str, values: Sequence[float]) -> Row:

@@ -126,8 +126,9 @@ def evaluate(network: MultimodalNetwork, batches: Iterable[Batch], how: Pass = P
         losses.append(torch.stack([cross_entropy(logits, labels, reduction="sum") for logits in heads]))
         correct.append(count_correct(output, labels))
         count += len(labels)
-    sums = (torch.stack(losses).double().sum(dim=0), torch.stack(correct).sum(dim=0).double())
-    return Scores(*((x / count).tolist() for x in sums))
+    loss = torch.stack(losses).double().sum(dim=0) / count
+    accuracy = torch.stack(correct).sum(dim=0).double() / count
+    return Scores(loss.tolist(), accuracy.tolist())
 
 
 @torch.no_grad()

@@ -220,7 +220,7 @@ def test_encrypted_archives_are_refused(raw: Path) -> None:
 
     refuse(bytes(whole), "objects.zip", raw, "encrypted")
     (raw / "objects.zip").unlink()
-    refuse(seven(FILES, password="secret"), "objects.7z.001", raw, "another part is broken")  # noqa: S106
+    refuse(seven(FILES, password="secret"), "objects.7z.001", raw, "or a part is corrupt")  # noqa: S106
 
 
 @pytest.mark.parametrize(("name", "make"), [KINDS["tar"], KINDS["zip"]], ids=["tar", "zip"])
@@ -233,8 +233,8 @@ def test_missing_and_swapped_parts_of_a_7z_archive_are_refused(raw: Path) -> Non
     parts = [content[start : start + 300] for start in range(0, len(content), 300)]
     assert len(parts) == 4
 
-    refuse(parts[:3], "objects.7z.001", raw, r"objects\.7z\.004 is missing")
-    refuse([parts[0], parts[2], parts[1], parts[3]], "objects.7z.001", raw, "another part is broken")
+    refuse(parts[:3], "objects.7z.001", raw, r"a part after objects\.7z\.003 is missing, or a part is corrupt")
+    refuse([parts[0], parts[2], parts[1], parts[3]], "objects.7z.001", raw, "or a part is corrupt")
     (raw / "objects.7z.002").unlink()
     with pytest.raises(GreedymmError, match=r"objects\.7z\.002 is missing"):
         unpack(raw / "objects.7z.001", raw / "objects")

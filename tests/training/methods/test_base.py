@@ -45,6 +45,8 @@ class Alternating(Method):
 def test_branches_that_are_not_active_do_not_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of(Alternating, tmp_path / "r.pt", monkeypatch)
     groups = [run.fit.model.group(f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}") for k in range(2)]
+    frozen = groups[0].pop(0).requires_grad_(False)  # by a plug-in: it stays frozen
+    before_training = frozen.clone()
     seen: list[list[list[Tensor]]] = []
 
     def copy(*_: Any) -> None:
@@ -57,7 +59,8 @@ def test_branches_that_are_not_active_do_not_learn(tmp_path: Path, monkeypatch: 
         for k in range(2):
             moved = [not torch.equal(a, b) for a, b in zip(before[k], after[k], strict=True)]
             assert all(moved) if k == epoch % 2 else not any(moved)
-    assert all(p.requires_grad for p in run.fit.model.parameters())
+    assert [p for p in run.fit.model.parameters() if not p.requires_grad] == [frozen]
+    assert torch.equal(frozen, before_training)
 
 
 class Chosen(Method):

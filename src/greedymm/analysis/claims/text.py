@@ -77,7 +77,7 @@ def explain_claims(claims: pd.DataFrame) -> list[str]:
         "Intervals: 95 % over seeds, not corrected for the number of claims. One seed has no interval and no test.",
         "Intervals of rank correlations over runs count each seed once and need four seeds.",
         "Intervals of shares are Clopper-Pearson intervals.",
-        "p: two-sided, by sign flips of seeds. For claim (b) seeds are permuted; in brackets: mean of permutations.",
+        "p: two-sided, by sign flips of seeds. For claim (b) by permutations of seeds; permuted: their mean.",
         f"p (Holm): p, corrected for the {claims['p'].notna().sum()} tests of this table.",
         "Smallest p: the smallest that this number of seeds can reach. Seeds: those in which the measure is defined.",
         "Seeds needed: to decide with power 0.8, if the true effect is as large as the estimate. None for shares.",

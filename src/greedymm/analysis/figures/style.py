@@ -18,7 +18,7 @@ from greedymm.files import atomic_write
 # Inches. Text in a wider figure is too small on a page.
 WIDEST, TALLEST, ROW = 9.0, 14.0, 0.24
 MOST_LINES = 6  # methods in one panel
-SMALLEST_RANGE = 1e-6  # of an axis; a smaller one shows rounding errors of equal values
+SMALLEST_RANGE = 1e-12  # of an axis; a smaller one shows rounding errors of equal values
 COLUMNS = 6  # panels of curves in a row
 MOST_MARKERS = 12  # on one line; more overlap
 GRAY = "#D0D0D0"  # of other methods, for comparison

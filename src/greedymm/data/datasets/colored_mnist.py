@@ -48,7 +48,7 @@ MIRRORS = (
 class Settings(DatasetSettings):
     """Settings of Colored-and-gray MNIST."""
 
-    variance: float = Field(0.03, ge=0, le=1, description="of channels, 0 to 1, in a class; smaller: stronger shortcut")
+    variance: float = Field(0.03, ge=0, le=1, description="of a class's colors; smaller: a stronger shortcut")
     validation: float = Field(0.2, gt=0, lt=1, description="share of the training digits held out, per class")
     seed: int = Field(0, ge=0, description="of the colors and of the digits held out")
 

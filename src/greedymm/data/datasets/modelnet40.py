@@ -42,7 +42,7 @@ BACKGROUND = (0, 0, 0, 255)  # of transparent pictures, as in the renderer
 class Settings(FolderSettings):
     """Settings of ModelNet40, and of a user's own objects in its form, `<class>/{train,test}/`."""
 
-    form: Literal["auto", "pictures", "meshes"] = Field("auto", description="PNG views or OFF; auto: what exists")
+    form: Literal["auto", "pictures", "meshes"] = Field("auto", description="PNG pictures or OFF meshes; auto: either")
     size: int = Field(default=224, ge=8, le=2048, strict=True, description="height and width of a view, in pixels")
     color: bool = Field(default=False, description="keep the colors of pictures, three channels; else one, of gray")
 

@@ -38,7 +38,7 @@ CURE = (
 class Settings(FolderSettings):
     """Settings of NVGesture, and of a user's own lists and Video_data/ in its form."""
 
-    color: str = Field("sk_color", pattern=r"^\w+$", description="color videos; sk_wrapped: as the depth camera sees")
+    color: str = Field("sk_color", pattern=r"^\w+$", description="name of color videos; sk_wrapped: aligned to depth")
     size: int = Field(default=240, ge=8, strict=True, description="height of stored frames; the width is a third more")
     frames: int = Field(default=80, ge=1, strict=True, description="stored of each clip, evenly over its window")
     only_present: bool = Field(default=False, description="exclude clips whose files are missing; else it is an error")

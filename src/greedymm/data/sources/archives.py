@@ -12,7 +12,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,7 +19,8 @@ from greedymm.errors import GreedymmError
 from greedymm.files import sha256, write_text
 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
-DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}  # not the fault of the archive
+# Numbers of OSErrors that a corrupt archive causes; any other one is an error of the disk.
+CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def unpack(archive: Path, folder: Path) -> None:
             raise EOFError("it is empty")
         tmp.replace(folder)
     except BROKEN as error:
-        if getattr(error, "errno", None) in DISK_ERRORS:
+        if getattr(error, "errno", None) not in CORRUPT:
             raise
         reason, cure = str(error) or type(error).__name__, "Replace it by a complete and safe archive and run again."
         raise GreedymmError(f"{archive} cannot be unpacked ({reason.splitlines()[0]}).\n  {cure}") from None
@@ -157,6 +157,7 @@ def _unpack_7z(archive: Path, folder: Path) -> None:
                 raise zipfile.BadZipFile(f"'{links[0]}' is a link or a device")
             file.extractall(folder)  # noqa: S202  py7zr refuses paths out of the folder
     except (ArchiveError, PasswordRequired, EOFError, ValueError, lzma.LZMAError, RuntimeError) as error:
-        parts = (archive.with_suffix(f".{number:03d}") for number in count(1))
-        absent = next(part.name for part in parts if not part.exists())
-        raise EOFError(f"{absent} is missing, or another part is broken: {error}") from None
+        numbers = {int(path.suffix[1:]) for path in archive.parent.glob(f"{archive.stem}.[0-9][0-9][0-9]")}
+        missing = [f"{archive.stem}.{number:03d}" for number in range(1, max(numbers)) if number not in numbers]
+        absent = ", ".join(missing) or f"a part after {archive.stem}.{max(numbers):03d}"
+        raise EOFError(f"{absent} is missing{'' if missing else ', or a part is corrupt'}: {error}") from None
