@@ -208,7 +208,5 @@ def test_a_class_that_training_or_validation_would_lack_is_named_with_the_settin
         (alone, 0.5, "'(train|val)' has no sample of: fist"),
     ):
         splits, _ = split_by_subject(clips, clips_of({3: 1}), Settings(validation=share), 1)
-        with pytest.raises(
-            GreedymmError, match=rf"{message}\.(?s:.*){tmp_path}(?s:.*)set data\.validation"
-        ):
+        with pytest.raises(GreedymmError, match=rf"{message}\.(?s:.*){tmp_path}(?s:.*)set data\.validation"):
             hdf5.write(tmp_path / "data.h5", splits, facts)
