@@ -99,11 +99,11 @@ class Project:
         content = TINY | {"datasets": sections} | params
         (self.folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def track_at(self, uri: str) -> None:
+    def track_at(self, uri: str, *, models: bool = False) -> None:
         """Send runs to a tracking store."""
         path = self.folder / "params.yaml"
         params = yaml.safe_load(path.read_text())
-        tracking = {"enabled": True, "uri": uri}
+        tracking = {"enabled": True, "uri": uri, "models": models}
         path.write_text(yaml.safe_dump(params | {"tracking": tracking}, sort_keys=False))
 
     def sweep(self, **wanted: Any) -> None:

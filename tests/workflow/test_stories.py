@@ -271,3 +271,28 @@ def test_sweeps_have_a_page_that_the_report_links_to_and_all_is_tracked_once(mad
     assert "0 runs sent" in clone.run("greedymm", "track")
     pruned = clone.run("greedymm", "prune").split()  # of the params before the last changes
     assert {path.split("/")[1] for path in pruned} <= {"analysis", "plans"}
+
+
+LOAD_MODEL = """
+import greedymm, mlflow, torch
+from pathlib import Path
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+(run,) = mlflow.search_runs(search_all_experiments=True, filter_string="tags.method = 'balanced'")["run_id"]
+model = mlflow.pytorch.load_model(f"runs:/{run}/model")
+network = greedymm.load(*Path("results/runs").glob("*/balanced/*/checkpoint.pt"))
+for size in (1, 5):  # it takes batches of any size
+    inputs = [torch.randn(size, channels, 28, 28) for channels in (3, 1)]
+    with torch.no_grad():
+        torch.testing.assert_close(model(inputs), tuple(network(inputs)[:2]))
+print("equal")
+"""
+
+
+@pytest.mark.slow
+def test_a_logged_model_gives_the_logits_of_the_trained_network(made: Project, tmp_path: Path) -> None:
+    clone = p.clone(made, tmp_path / "clone")
+    clone.track_at("sqlite:///mlflow.db", models=True)
+
+    assert "2 runs sent" in clone.run("greedymm", "track")
+
+    assert "equal" in clone.run("python", "-c", LOAD_MODEL)
