@@ -214,4 +214,4 @@ def test_two_measures_cannot_give_one_value_or_mean_two_things_by_one_pass(monke
         compute_measures(frame(BY_HAND), both, NAMES[2])
     monkeypatch.setattr(sys.modules[__name__], "passes", lambda *_: {"cut": Pass(present=torch.tensor([True, False]))})
     with pytest.raises(GreedymmError, match=r"two measures have different passes 'cut'; rename that of 'gates'"):
-        required_passes(both, NAMES[2])
+        required_passes(tiny.network(), both)

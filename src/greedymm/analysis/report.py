@@ -82,7 +82,7 @@ def published_table(datasets: list[str], accuracies: Mapping[tuple[str, str], st
 
 def _conditions(section: Dataset) -> str:
     """Settings of a dataset's data, and the epochs, as text."""
-    settings = flat(section.data.model_dump(mode="json")) | {"epochs": section.training.epochs}
+    settings = section.data.model_dump(mode="json") | {"epochs": section.training.epochs}
     return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
 
 

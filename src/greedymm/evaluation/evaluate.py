@@ -50,7 +50,7 @@ def predict_split(
         measures: settings.
     """
     frames = [samples]
-    for name, how in {FULL: Pass(), **required_passes(measures, network.modalities)}.items():
+    for name, how in {FULL: Pass(), **required_passes(network, measures)}.items():
         predicted = predict_logits(network, batches, how).argmax(dim=2).cpu().numpy().astype(np.int16)
         columns = [column(head, name) for head in (NETWORK, *network.modalities)]
         frames.append(pd.DataFrame(predicted, columns=columns))
@@ -83,26 +83,19 @@ def is_correct(table: pd.DataFrame, head: str, name: str = FULL) -> npt.NDArray[
     return (table[column(head, name)] == table["label"]).to_numpy()
 
 
-def required_passes(measures: Sequence[MeasureSettings], modalities: Sequence[str]) -> dict[str, Pass]:
+def required_passes(network: MultimodalNetwork, measures: Sequence[MeasureSettings]) -> dict[str, Pass]:
     """All passes that the measures need, by name; none for one modality.
 
     Raises:
-        GreedymmError: if two measures have different passes of the same name.
+        GreedymmError: if a fusion does not support a pass, or if two measures have different passes of the same name.
     """
     passes: dict[str, Pass] = {}
-    for measure in measures if len(modalities) > 1 else ():
-        for name, how in module_of(measure).passes(measure, modalities).items():
+    for measure in measures if len(network.modalities) > 1 else ():
+        for name, how in module_of(measure).passes(measure, network.modalities).items():
+            network.require(how.uses, f"measure '{measure.name}'")
             if repr(passes.setdefault(name, how)) != repr(how):
                 raise GreedymmError(f"two measures have different passes '{name}'; rename that of '{measure.name}'")
     return passes
-
-
-def check_passes(network: MultimodalNetwork, measures: Sequence[MeasureSettings]) -> None:
-    """Refuse a network whose fusions do not support the passes of a measure, as `required_passes` refuses measures."""
-    for measure in measures:
-        for how in required_passes([measure], network.modalities).values():
-            network.require(how.uses, f"measure '{measure.name}'")
-    required_passes(measures, network.modalities)
 
 
 def compute_measures(

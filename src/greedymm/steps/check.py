@@ -5,7 +5,7 @@ import traceback
 import torch
 
 from greedymm.errors import GreedymmError
-from greedymm.evaluation.evaluate import check_passes
+from greedymm.evaluation.evaluate import required_passes
 from greedymm.params.plugins import module_of
 from greedymm.plan import Plan
 from greedymm.run import Run
@@ -41,4 +41,4 @@ def _check(run: Run) -> None:
     for plugin, function in [(run.settings.data, "make"), *((measure, "compute") for measure in measures)]:
         getattr(module_of(plugin), function)
     network, _ = new_network(run.settings, [CHANNELS] * len(modalities), CLASSES, torch.device("cpu"))
-    check_passes(network, measures)
+    required_passes(network, measures)

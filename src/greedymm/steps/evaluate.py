@@ -4,7 +4,7 @@ import pandas as pd
 
 from greedymm import checkpoint
 from greedymm.data.batches import Loader
-from greedymm.evaluation.evaluate import check_passes, compute_measures, predict_split
+from greedymm.evaluation.evaluate import compute_measures, predict_split
 from greedymm.files import atomic_write, read, read_json, write_json
 from greedymm.run import Run
 from greedymm.seeding import prepare_device
@@ -17,7 +17,6 @@ def evaluate(run: Run, execution: Execution) -> None:
     settings, measures, modalities = run.settings, run.evaluation.measures, run.settings.modalities
     device = prepare_device(execution)
     network, _, state = load_network(run.folder / "checkpoint.pt", device, settings)
-    check_passes(network, measures)
     snapshots = checkpoint.load(run.folder / "snapshots.pt", device, settings.model_dump(mode="json"))
     loader = Loader(run.data_path, settings.stored, None, device, execution, settings.inputs)
     train, samples = loader.batches("train"), {split: loader.samples(split) for split in ("val", "test")}
