@@ -4,8 +4,7 @@ from collections import OrderedDict
 from itertools import pairwise
 
 from pydantic import Field
-from torch import nn
-from torchvision.models.resnet import BasicBlock
+from torch import Tensor, nn
 
 from greedymm.models import weights
 from greedymm.models.network import Branch
@@ -26,6 +25,29 @@ class Settings(BranchSettings):
     def stages(self) -> int:
         """Number of stages."""
         return 4
+
+
+class BasicBlock(nn.Module):
+    """Residual block: two 3 x 3 convolutions beside a shortcut. The first one may halve height and width.
+
+    Not torchvision's, whose import takes two seconds in each process.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        h = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        result: Tensor = self.relu(h + shortcut)
+        return result
 
 
 class ResNet18(Branch):

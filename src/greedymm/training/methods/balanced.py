@@ -58,12 +58,13 @@ class Balanced(Method):
         """Count down the open window, or open one."""
         drifting = modality_gap(step.speeds).abs() > self.settings.tolerance
         opens = (step.mode == 0) & drifting & (step.epoch > 0)
-        self.chosen = torch.where(opens, step.speeds.argmax(), self.chosen)
-        self.remaining = torch.where(opens, self.settings.window, (self.remaining - 1).clamp(min=0))
+        # In place, so that a CUDA graph of a step finds them again.
+        self.chosen.copy_(torch.where(opens, step.speeds.argmax(), self.chosen))
+        self.remaining.copy_(torch.where(opens, self.settings.window, (self.remaining - 1).clamp(min=0)))
 
     def state_dict(self) -> dict[str, Tensor]:
         """The open window."""
-        return {"remaining": self.remaining, "chosen": self.chosen}
+        return {"remaining": self.remaining.clone(), "chosen": self.chosen.clone()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the open window."""
