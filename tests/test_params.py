@@ -311,7 +311,7 @@ def test_without_methods_there_must_be_unimodal_references() -> None:
     for methods in ({}, dict.fromkeys(("greedy", "balanced", "random"), "drop")):
         unimodal = {f"{DATASET}.methods": methods}
 
-        assert validate(raw(unimodal)).multimodal == []
+        assert validate(raw(unimodal)).datasets[NAME].methods == {}
         (line,) = errors(raw(unimodal | {f"{DATASET}.unimodal": False}))
         assert f"{DATASET}: nothing to train" in line
 

@@ -18,7 +18,6 @@ class DataInfo(Strict):
     classes: tuple[str, ...]
     modalities: tuple[str, ...]  # all that the file has
     shapes: dict[str, tuple[int, ...]]  # of one stored sample of each modality: (C, *axes)
-    channels: dict[str, int]
     counts: dict[str, int]  # samples of each split
     sha256: str  # of the HDF5 file
 

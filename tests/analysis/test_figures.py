@@ -82,7 +82,6 @@ def make_info(modalities: list[str], classes: int) -> DataInfo:
         classes=tuple(f"class_{k}" for k in range(classes)),
         modalities=tuple(modalities),
         shapes=shapes,
-        channels=dict.fromkeys(modalities, 3),
         **facts,
     )
 

@@ -36,7 +36,7 @@ def leave_all(plan: Plan) -> None:
     shape = {"color": (3, 4, 4)}
     info = DataInfo(
         display_name="digits", generated=False, own=False, source="", license="", notes=(), classes=("a", "b"),
-        modalities=("color",), shapes=shape, channels={"color": 3}, counts={}, sha256="",
+        modalities=("color",), shapes=shape, counts={}, sha256="",
     )  # fmt: skip
     for data in plan.data.values():
         write_text(data.path.with_suffix(".json"), info.model_dump_json())

@@ -158,7 +158,7 @@ def test_the_file_is_opened_once_for_all_splits(path: Path, monkeypatch: pytest.
     loader = Loader(path, ["m0", "m1"], SIZE, CPU, Execution())
     for split, size in COUNTS.items():
         numbers(loader.batches(split))
-        assert len(loader.samples(split)) == size
+        assert len(loader.file.sample_table(split)) == size
 
     assert opened == [path]
 

@@ -43,7 +43,6 @@ def test_the_json_beside_a_dataset_says_all_that_later_steps_need(tmp_path: Path
         "classes": ("cat", "dog"),
         "modalities": ("image", "clip"),
         "shapes": {"image": (3, 4, 5), "clip": (1, 2, 4, 5)},
-        "channels": {"image": 3, "clip": 1},
         "counts": COUNTS,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }

@@ -61,7 +61,7 @@ def finish(runs: list[Run], *, generated: bool = False) -> None:
     for run in runs:
         name = f"{DATASET} (generated data)" if generated else DATASET
         info = {"display_name": name, "generated": generated, "own": False, "source": "", "license": "", "notes": ()}
-        info |= {"classes": ("0",), "modalities": (), "shapes": {}, "channels": {}, "counts": {}, "sha256": SHA}
+        info |= {"classes": ("0",), "modalities": (), "shapes": {}, "counts": {}, "sha256": SHA}
         write_text(run.data_path.with_suffix(".json"), DataInfo.model_validate(info).model_dump_json())
         leave_result(run, RATES, d_speed=EPOCHS, d_util=EPOCHS)
         pd.DataFrame({"epoch": [1, 2]}).to_csv(run.folder / "history.csv", index=False)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -112,10 +111,6 @@ class Loader:
     def channels(self) -> list[int]:
         """Channels of each modality as the network receives them."""
         return network_channels([self.file.images("train", m).shape[1] for m in self.modalities], self.inputs)
-
-    def samples(self, split: str) -> pd.DataFrame:
-        """One row per sample of a split: split, id, label."""
-        return self.file.sample_table(split)
 
     def batches(
         self, split: str, order: torch.Generator | None = None, augmentation: torch.Generator | None = None

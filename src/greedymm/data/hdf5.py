@@ -181,7 +181,6 @@ def _describe(path: Path) -> DataInfo:
             own=settings.get("data", {}).get("folder") is not None,
             modalities=tuple(shapes),
             shapes=shapes,
-            channels={m: shape[0] for m, shape in shapes.items()},
             counts={split: len(file.labels(split)) for split in SPLITS},
             sha256=sha256(path),
             **{name: getattr(facts, name) for name in ("generated", "source", "license", "notes", "classes")},

@@ -165,11 +165,6 @@ class Params(WithPlugins):
         _ = self.sweep_values  # validates each value
         return self
 
-    @property
-    def multimodal(self) -> list[str]:
-        """Datasets with methods: those that have speeds and rates."""
-        return [name for name, section in self.datasets.items() if section.methods]
-
     @cached_property
     def sweep_values(self) -> dict[str, list[tuple[str, "Params"]]]:
         """For each sweep, each value as text, and the params of its dataset with this value.

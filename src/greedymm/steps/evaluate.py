@@ -19,7 +19,7 @@ def evaluate(run: Run, execution: Execution) -> None:
     network, _, state = load_network(run.folder / "checkpoint.pt", device, settings)
     snapshots = checkpoint.load(run.folder / "snapshots.pt", device, settings.model_dump(mode="json"))
     loader = Loader(run.data_path, settings.stored, None, device, execution, settings.inputs)
-    train, samples = loader.batches("train"), {split: loader.samples(split) for split in ("val", "test")}
+    train, samples = loader.batches("train"), {split: loader.file.sample_table(split) for split in ("val", "test")}
     network.record_means(train)
     predictions = {s: predict_split(network, loader.batches(s), samples[s], measures) for s in samples}
     values = {split: compute_measures(table, measures, modalities) for split, table in predictions.items()}

@@ -33,6 +33,6 @@ def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
             f"{checkpoint} was trained on data of another form than {data}: {state['channels']} channels of"
             f" {', '.join(network.modalities)}, not {loader.channels}"
         )
-    frame = predict_probabilities(network, loader.batches(split), loader.samples(split))
+    frame = predict_probabilities(network, loader.batches(split), loader.file.sample_table(split))
     with atomic_write(output) as beside:
         frame.to_csv(beside, index=False, float_format="%.6g")

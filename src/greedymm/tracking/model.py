@@ -17,11 +17,7 @@ from greedymm.training.networks import load_network
 
 
 class Logits(nn.Module):
-    """A network that returns plain tensors, as an exported graph must.
-
-    Args:
-        network: of M branches.
-    """
+    """A network that returns plain tensors, as an exported graph must."""
 
     def __init__(self, network: MultimodalNetwork) -> None:
         super().__init__()

@@ -179,9 +179,8 @@ class Fit:
 
     def freeze_inactive(self, active: Collection[int] | None) -> list[nn.Parameter]:
         """Freeze the branches that are not active, None: none of them. Return the parameters that were frozen here."""
-        groups, inactive = self.model.groups(), set[int]()
-        if active is not None:
-            inactive = set(range(len(self.model.branches))) - set(active)
+        groups, branches = self.model.groups(), range(len(self.model.branches))
+        inactive = [] if active is None else [k for k in branches if k not in active]
         names = [name for k in inactive for name in (f"branch_{k}.body", f"branch_{k}.head", f"fusion.side_{k}")]
         frozen = [parameter for name in names for parameter in groups[name] if parameter.requires_grad]
         for parameter in frozen:
