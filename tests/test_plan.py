@@ -65,7 +65,7 @@ CHANGES: list[tuple[set[str], dict[str, Any]]] = [
 ]
 NO_RESULT: dict[str, Any] = {
     "execution.device": "cuda", "execution.threads": 3, "execution.resident_gb": 0, "execution.workers": 0,
-    "execution.preparers": 1, "execution.memory_mb": 5,
+    "execution.preparers": 1, "execution.memory_mb": 5, "execution.runs_per_job": 2,
     "tracking.enabled": True, "tracking.uri": "http://127.0.0.1:5000",
     "tracking.models": True,
 }  # fmt: skip

@@ -14,7 +14,7 @@ from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, write_text
 from greedymm.params.load import validate
-from greedymm.plan import Plan, planned, read_data_settings, read_plan, read_run
+from greedymm.plan import Plan, planned, read_data_settings, read_plan, read_runs
 from greedymm.run import Run
 from greedymm.seeding import Generators
 from greedymm.settings import Execution
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plan = Plan.make(validate({"seeds": [3], "datasets": {"colored_mnist_5k": SECTION}}))
         plan.write()
         prepare(read_data_settings(plan.path, *plan.data), folder, 1)
-        run, _ = read_run(plan.path, *plan.runs)
+        (run,), _ = read_runs(plan.path, plan.runs)
         train(run, CPU)
         evaluate(run, CPU)
     return folder
@@ -62,11 +62,11 @@ def test_a_plan_names_its_runs_and_what_it_lacks(folder: Path, monkeypatch: pyte
     monkeypatch.chdir(folder)
     (path,) = Path("results/plans").iterdir()
     with pytest.raises(GreedymmError, match="has no other in its runs"):
-        read_run(path, "other")
+        read_runs(path, ["other"])
     with pytest.raises(GreedymmError, match="has no other in its data"):
         read_data_settings(path, "other")
     with pytest.raises(GreedymmError, match="is missing"):
-        read_run(Path("results/plans/00000000.json"), "other")
+        read_runs(Path("results/plans/00000000.json"), ["other"])
     assert read_plan(path).path == path
 
 

@@ -15,7 +15,7 @@ import typer
 from greedymm import __version__
 from greedymm.errors import GreedymmError
 from greedymm.params.load import load
-from greedymm.plan import Plan, read_data_settings, read_plan, read_run
+from greedymm.plan import Plan, read_data_settings, read_plan, read_runs
 
 app = typer.Typer(
     name="greedymm",
@@ -26,7 +26,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 PlanPath = Annotated[Path, typer.Option("--plan", help="plan of the workflow: results/plans/KEY.json")]
-RunId = Annotated[str, typer.Option("--run", help="a run of the plan: DATASET/METHOD/seed0-KEY")]
+RunIds = Annotated[
+    list[str], typer.Option("--run", help="a run of the plan, DATASET/METHOD/seed0-KEY; repeat it for several")
+]
 ParamsPaths = Annotated[
     list[Path], typer.Option("--params", help="YAML file; repeat it for an overlay", show_default=True)
 ]
@@ -82,19 +84,25 @@ def prepare(
 
 
 @app.command()
-def train(plan: PlanPath, run: RunId) -> None:
-    """Train one run."""
-    from greedymm.steps.train import train as run_step
+def train(plan: PlanPath, run: RunIds) -> None:
+    """Train and evaluate runs, one after another."""
+    from greedymm.steps.evaluate import evaluate as evaluate_run
+    from greedymm.steps.train import train as train_run
 
-    run_step(*read_run(plan, run))
+    runs, execution = read_runs(plan, run)
+    for each in runs:
+        train_run(each, execution)
+        evaluate_run(each, execution)
 
 
 @app.command()
-def evaluate(plan: PlanPath, run: RunId) -> None:
-    """Evaluate a trained run."""
+def evaluate(plan: PlanPath, run: RunIds) -> None:
+    """Evaluate trained runs."""
     from greedymm.steps.evaluate import evaluate as run_step
 
-    run_step(*read_run(plan, run))
+    runs, execution = read_runs(plan, run)
+    for each in runs:
+        run_step(each, execution)
 
 
 @app.command()

@@ -95,26 +95,26 @@ def read_plan(path: Path) -> Plan:
     return read(path, lambda file: Plan.model_validate_json(file.read_bytes()))
 
 
-def read_run(path: Path, name: str) -> tuple[Run, Execution]:
-    """Read one run of a plan, and where it is computed. The other runs are not validated: there may be thousands.
+def read_runs(path: Path, names: Iterable[str]) -> tuple[list[Run], Execution]:
+    """Read some runs of a plan, and where they are computed. The other runs are not validated: there may be thousands.
 
     Raises:
-        GreedymmError: if the file is missing or broken, or if it has no such run.
+        GreedymmError: if the file is missing or broken, or if it lacks one of the runs.
     """
-    content, run = _read_part(path, "runs", name)
-    return Run.model_validate(run), Execution.model_validate(content["params"]["execution"])
+    content = read(path, read_json)
+    runs = [Run.model_validate(_part(content, path, "runs", name)) for name in names]
+    return runs, Execution.model_validate(content["params"]["execution"])
 
 
 def read_data_settings(path: Path, name: str) -> DataSettings:
-    """Read the settings of one dataset's file from a plan. Raises as `read_run`."""
-    return DataSettings.model_validate(_read_part(path, "data", name)[1])
+    """Read the settings of one dataset's file from a plan. Raises as `read_runs`."""
+    return DataSettings.model_validate(_part(read(path, read_json), path, "data", name))
 
 
-def _read_part(path: Path, part: str, name: str) -> tuple[Any, Any]:
-    content = read(path, read_json)
+def _part(content: Any, path: Path, part: str, name: str) -> Any:
     if not isinstance(content, dict) or name not in content.get(part, ()):
         raise GreedymmError(f"{path} has no {name} in its {part}")
-    return content, content[part][name]
+    return content[part][name]
 
 
 def data_settings(params: Params, dataset: str) -> DataSettings:

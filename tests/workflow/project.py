@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,12 @@ class Project:
         file.write_text(text.replace(old, new))
 
     def planned(self, target: str = "all") -> dict[str, int]:
-        """Jobs that Snakemake would run, by rule."""
+        """Jobs that Snakemake would run, by rule; `train` and `evaluate` stand for the rules of all runs."""
         printed = self.run("snakemake", "--dry-run", target)
-        return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)}
+        counts: Counter[str] = Counter()
+        for rule, count in set(re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)):  # printed twice
+            counts[re.sub(r"^(train|evaluate)_.*", r"\1", rule)] += int(count)
+        return dict(counts)
 
     def runs(self) -> list[str]:
         """Runs in the table, as method/run."""
@@ -168,7 +172,7 @@ def _snakemake(folder: Path, output: Path, command: list[str]) -> None:
 
 def trained(printed: str) -> int:
     """Training jobs that Snakemake started, from what it printed."""
-    return len(re.findall(r"^(?:local)?rule train:$", printed, re.MULTILINE))
+    return len(re.findall(r"^(?:local)?rule train_\w+:$", printed, re.MULTILINE))
 
 
 def fresh(folder: Path) -> Project:

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
+from itertools import groupby
 from shutil import which
 
 # The code beside this Snakefile, whatever is installed: the keys in the paths belong to it.
@@ -31,44 +32,39 @@ except GreedymmError as error:
 
 wildcard_constraints:
     dataset=r"\w+",
-    method=r"\w+",
-    run=r"seed\d+-[0-9a-f]{8}",
     key=r"[0-9a-f]{8}",
-    code=r"[0-9a-f]{8}",
+
+
+TRAINED = (
+    "checkpoint.pt",
+    "snapshots.pt",
+    "history.csv",
+    "timing.csv",
+    "steps.parquet",
+    "record.json",
+)
+EVALUATED = ("result.json", "predictions.parquet")
+
+
+def trained_files(runs):
+    return [run.folder / name for run in runs for name in TRAINED]
+
+
+def evaluated_files(runs):
+    return [run.evaluation_folder / name for run in runs for name in EVALUATED]
 
 
 def files_of(runs):
     """All files of runs, so that whichever is deleted is made again."""
-    return [
-        path.format(
-            dataset=run.dataset,
-            method=run.method,
-            run=run.name,
-            code=run.evaluation_folder.name.removeprefix("evaluation-"),
-        )
-        for run in runs
-        for path in [*rules.train.output, *rules.evaluate.output]
-    ]
-
-
-def planned(item, items):
-    """The id of a run or of a dataset's file, if it is planned. Another key belongs to other params or code."""
-    if item not in items:
-        raise WorkflowError(f"{item} is not planned by these params")
-    return item
+    return trained_files(runs) + evaluated_files(runs)
 
 
 def data_id(wildcards):
-    return planned("{0.dataset}/{0.key}".format(wildcards), PLAN.data)
-
-
-def run_id(wildcards):
-    return planned("{0.dataset}/{0.method}/{0.run}".format(wildcards), PLAN.runs)
-
-
-def data_of(wildcards):
-    """The HDF5 file of a run. Its key fixes its content, whatever its time, which `dvc pull` sets anew."""
-    return ancient(PLAN.runs[run_id(wildcards)].data_path)
+    """The id of a dataset's file, if it is planned. Another key belongs to other params or code."""
+    id = "{0.dataset}/{0.key}".format(wildcards)
+    if id not in PLAN.data:
+        raise WorkflowError(f"{id} is not planned by these params")
+    return id
 
 
 def slots(_):
@@ -94,7 +90,8 @@ def start():
     """Write the plan, and stop before the first job where a plug-in fails or does not fit its network."""
     PLAN.write()
     trains = any(
-        job.rule.name in {"train", "evaluate"} for job in workflow.dag.needrun_jobs()
+        job.rule.name.startswith(("train_", "evaluate_"))
+        for job in workflow.dag.needrun_jobs()
     )
     # Without torch here, jobs have an environment of their own.
     if trains and find_spec("torch"):

@@ -1,49 +1,63 @@
-rule train:
-    input:
-        data=data_of,
-    output:
-        checkpoint="results/runs/{dataset}/{method}/{run}/checkpoint.pt",
-        snapshots="results/runs/{dataset}/{method}/{run}/snapshots.pt",
-        history="results/runs/{dataset}/{method}/{run}/history.csv",
-        timing="results/runs/{dataset}/{method}/{run}/timing.csv",
-        steps="results/runs/{dataset}/{method}/{run}/steps.parquet",
-        record="results/runs/{dataset}/{method}/{run}/record.json",
-    log:
-        "results/logs/train/{dataset}-{method}-{run}.log",
-    benchmark:
-        "results/benchmarks/train/{dataset}-{method}-{run}.tsv"
-    conda:
-        "../envs/greedymm.yaml"
-    threads: slots
-    resources:
-        gpu=gpu_slots,
-        mem_mb=PARAMS.execution.memory_mb,
-    params:
-        plan=PLAN.path,
-        run=run_id,
-    shell:
-        "python -m greedymm train --plan {params.plan} --run {params.run} 2> {log}"
+"""Runs that lack files -> jobs. A job trains and evaluates some seeds of a method, in one process.
+
+Importing torch takes as long as training a small network, so runs share it: see `runs_per_job` in params.yaml. Rules are
+made for what is missing, so that no file of a finished run is deleted and made again with those of its job.
+"""
 
 
-rule evaluate:
-    input:
-        data=data_of,
-        run=ancient(rules.train.output),
-    output:
-        result="results/runs/{dataset}/{method}/{run}/evaluation-{code}/result.json",
-        predictions="results/runs/{dataset}/{method}/{run}/evaluation-{code}/predictions.parquet",
-    log:
-        "results/logs/evaluate/{dataset}-{method}-{run}-{code}.log",
-    benchmark:
-        "results/benchmarks/evaluate/{dataset}-{method}-{run}-{code}.tsv"
-    conda:
-        "../envs/greedymm.yaml"
-    threads: slots
-    resources:
-        gpu=gpu_slots,
-        mem_mb=PARAMS.execution.memory_mb,
-    params:
-        plan=PLAN.path,
-        run=run_id,
-    shell:
-        "python -m greedymm evaluate --plan {params.plan} --run {params.run} 2> {log}"
+def lacks(files):
+    return not all(path.exists() for path in files)
+
+
+def jobs():
+    """Planned runs of each job: seeds of the same dataset and method."""
+    swept = [run for run in PLAN.runs.values() if run.id not in PLAN.default]
+    for planned in (PLAN.default_runs, swept):
+        for _, group in groupby(planned, key=lambda run: (run.dataset, run.method)):
+            group, size = list(group), PARAMS.execution.runs_per_job
+            yield from (group[i : i + size] for i in range(0, len(group), size))
+
+
+for job in jobs():
+    untrained = [run for run in job if lacks(trained_files([run]))]
+    unevaluated = [
+        run for run in job if run not in untrained and lacks(files_of([run]))
+    ]
+    for step, runs, checkpoints, files in (
+        ("train", untrained, [], files_of(untrained)),
+        (
+            "evaluate",
+            unevaluated,
+            trained_files(unevaluated),
+            evaluated_files(unevaluated),
+        ),
+    ):
+        # The first planned run names a job, whether or not it is among those that are missing.
+        name = f"{job[0].dataset}-{job[0].method}-{job[0].name}"
+        if runs:
+
+            rule:
+                name:
+                    f"{step}_{name.replace('-', '_')}"
+                input:
+                    # Keys fix the content, whatever the times, which `dvc pull` sets anew.
+                    data=ancient(sorted({run.data_path for run in runs})),
+                    checkpoints=ancient(checkpoints),
+                output:
+                    files,
+                log:
+                    f"results/logs/{step}/{name}.log",
+                benchmark:
+                    f"results/benchmarks/{step}/{name}.tsv"
+                conda:
+                    "../envs/greedymm.yaml"
+                threads: slots
+                resources:
+                    gpu=gpu_slots,
+                    mem_mb=PARAMS.execution.memory_mb,
+                params:
+                    step=step,
+                    plan=PLAN.path,
+                    runs=" ".join(f"--run {run.id}" for run in runs),
+                shell:
+                    "python -m greedymm {params.step} --plan {params.plan} {params.runs} 2> {log}"

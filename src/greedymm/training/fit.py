@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from inspect import unwrap
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,16 @@ from greedymm.training.step import Batches, Scores, Step, Steps, count_correct, 
 log = logging.getLogger(__name__)
 
 Row = dict[str, float]  # one line of a CSV file
+
+
+class PlainSGD(SGD):
+    """SGD without the wrappers that import torch's compiler at their first call, which takes a second."""
+
+    add_param_group = unwrap(SGD.add_param_group)
+    load_state_dict = unwrap(SGD.load_state_dict)
+    state_dict = unwrap(SGD.state_dict)
+    step = torch.no_grad()(unwrap(SGD.step))
+    zero_grad = unwrap(SGD.zero_grad)
 
 
 @dataclass
@@ -81,7 +92,7 @@ class Fit:
         self.model, self.method, self.settings = network, method, settings
         self.streams, self.state, self.identity = streams, state, identity
         rate, momentum, decay = settings.learning_rate, settings.momentum, settings.weight_decay
-        self.optimizer: Optimizer = SGD(network.parameters(), rate, momentum, weight_decay=decay)
+        self.optimizer: Optimizer = PlainSGD(network.parameters(), rate, momentum, weight_decay=decay)
         self.scheduler = make_scheduler(self.optimizer, settings)
         measured = method.measures_speed and any(list(fusion.parameters()) for fusion in network.fusions)
         self.speed = ConditionalLearningSpeed(network) if measured else None

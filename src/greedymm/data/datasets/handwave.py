@@ -25,7 +25,7 @@ MODALITIES = nvgesture.MODALITIES
 SOURCE = "generated here: procedural hand gestures of drawn subjects"
 LICENSE = "BSD-3-Clause, as the project"
 
-FRAMES, HEIGHT, WIDTH = 32, 96, 128  # of a video
+FRAMES, HEIGHT, WIDTH = 32, 72, 96  # of a video
 WINDOW = 16  # frames that a line of a list names
 LATE = 0.02  # share of the clips whose color window starts a frame later, as in some of NVGesture's
 
@@ -54,17 +54,18 @@ def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, Datas
 def film(settings: Settings, folder: Path, workers: int) -> None:
     """Make all videos and both lists anew: those in the folder may come from other settings or code."""
     shutil.rmtree(folder / "Video_data", ignore_errors=True)
+    subjects = range(settings.train + settings.test)
+    items = list(product(subjects, range(settings.classes), range(settings.takes)))
     film_clip = partial(_film, folder=folder, seed=settings.seed)
-    splits = {"train": range(settings.train), "test": range(settings.train, settings.train + settings.test)}
-    for split, subjects in splits.items():
-        items = list(product(range(settings.classes), subjects, range(settings.takes)))
-        lines = list(parallel_map(film_clip, items, workers, f"{split}, filming {len(items)} clips"))
-        write_text(folder / nvgesture.LISTS[split], "".join(lines))
+    lines = list(parallel_map(film_clip, items, workers, f"filming {len(items)} clips"))
+    first = settings.train * settings.classes * settings.takes  # clip of the first subject for testing
+    write_text(folder / nvgesture.LISTS["train"], "".join(lines[:first]))
+    write_text(folder / nvgesture.LISTS["test"], "".join(lines[first:]))
 
 
 def _film(item: tuple[int, int, int], folder: Path, seed: int) -> str:
-    """Film one clip, of a gesture, subject and take; returns its line of the list."""
-    gesture, subject, take = item
+    """Film one clip, of a subject, gesture and take; returns its line of the list."""
+    subject, gesture, take = item
     # The first number keeps the streams apart: numpy takes [1, 2] and [1, 2, 0] for the same seed.
     person = Subject.drawn(np.random.default_rng([0, seed, subject]))
     rng = np.random.default_rng([1, seed, subject, gesture, take])

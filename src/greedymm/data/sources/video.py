@@ -16,7 +16,7 @@ RATE = 30  # frames a second
 RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
 # Noise survives this quality. One key frame, as in NVGesture. No mbtree: with it, the bytes of small frames vary from
 # run to run.
-QUALITY = {"crf": "16", "preset": "veryfast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
+QUALITY = {"crf": "16", "preset": "ultrafast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
 
 
 def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]) -> Bytes:

@@ -20,9 +20,9 @@ BEATS = {"shake": (1, 0), "bounce": (0, 1)}
 BY_PATH = (*SWIPES, *TURNS, *BEATS)
 BY_DISTANCE = ("push", "pull", "knock", "hold")
 BY_FINGERS = ("open", "close", "point", "two_fingers")
-# The first twelve have some of each kind.
-LATER = ("bounce", "knock", "hold", "two_fingers")
-GESTURES = (*SWIPES, *TURNS, "shake", "push", "pull", "open", "close", "point", *LATER)
+# Few gestures have some of each kind as well: pairs that differ in path, in distance alone, and in fingers alone.
+GESTURES = ("swipe_left", "swipe_right", "push", "pull", "open", "close", "circle_clockwise", "circle_counterclockwise",
+            "swipe_up", "swipe_down", "shake", "point", "bounce", "knock", "hold", "two_fingers")  # fmt: skip
 
 # How far thumb, index, middle, ring and little finger are bent: 0 straight, 1 folded.
 STRAIGHT = (0.0, 0.0, 0.0, 0.0, 0.0)
