@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from greedymm.analysis.claims.statistics import (
@@ -83,6 +84,8 @@ def test_holm_counts_only_tests() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([math.nan, 0.5, 0.02, math.nan, 0.9]) == pytest.approx([math.nan, 1, 0.06, math.nan, 1], nan_ok=True)
     assert holm([]).tolist() == []
+    p = np.random.default_rng(0).uniform(size=20) ** 3
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_students_t_is_scipys_and_equality_is_that_of_statsmodels() -> None:

@@ -61,15 +61,16 @@ def rank_interval(rho: float, n: int) -> tuple[float, float]:
 def holm(p: npt.ArrayLike) -> Floats:
     """Correct the p-values of a family of tests for their number (Holm 1979). NaN is no test, and stays NaN.
 
+    statsmodels has the same, but collects garbage at each call, which takes 70 ms.
+
     Example:
         >>> holm([0.01, 0.04, 0.03]).tolist()
         [0.03, 0.06, 0.06]
     """
-    from statsmodels.stats.multitest import multipletests
-
     corrected = np.array(p, dtype=float)
-    tested = np.isfinite(corrected)
-    corrected[tested] = multipletests(corrected[tested], method="holm")[1]
+    order = np.argsort(corrected)[: np.isfinite(corrected).sum()]  # NaN is last
+    products = corrected[order] * np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(products))
     return corrected
 
 
