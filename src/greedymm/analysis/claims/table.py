@@ -209,8 +209,8 @@ def _equal_to_best(against: list[Evidence], best: int) -> Evidence:
     What one comparison cannot test, because its differences do not vary, is not tested at all.
     """
     p_lower, p_upper = np.max([e.p_lower for e in against]), np.minimum(1, against[best].p_upper * len(against))
-    kind, note = min(e.kind for e in against), max(e.note for e in against)
-    return against[best]._replace(p_lower=p_lower, p_upper=p_upper, kind=kind, note=note)
+    kind, note, sd = min(e.kind for e in against), max(e.note for e in against), max(e.sd for e in against)
+    return against[best]._replace(p_lower=p_lower, p_upper=p_upper, kind=kind, note=note, sd=sd)
 
 
 def _row(finding: Finding, verdict: Verdict) -> dict[str, Any]:

@@ -62,5 +62,6 @@ def seeds_to_decide(evidence: Evidence, levels: tuple[float, float]) -> int | No
     effect, level = abs(evidence.effect), levels[0] / evidence.comparisons
     numbers = [seeds_needed(evidence.kind, effect, level) if effect else None]
     if evidence.margin > 0 and evidence.sd > 0:
-        numbers.append(seeds_for_equality(effect, evidence.margin / evidence.sd, levels[1]))
+        distance, margin = abs(evidence.estimate) / evidence.sd, evidence.margin / evidence.sd
+        numbers.append(seeds_for_equality(distance, margin, levels[1]))
     return min(filter(None, numbers), default=None)
