@@ -32,7 +32,7 @@ def test_ranks_and_improvement_are_scipys() -> None:
     for method, rank in zip(("greedy", "balanced", "random"), ranks, strict=True):
         pairs = [(ACCURACIES[d, method], ACCURACIES[d, "greedy"]) for d in ("one", "two")]
         above = np.mean([stats.mannwhitneyu(x, y).statistic / (len(x) * len(y)) for x, y in pairs])
-        assert table.loc[method, ["mean_rank", "improvement"]].tolist() == pytest.approx([rank, above])
+        assert list(table.loc[method, ["mean_rank", "improvement"]]) == pytest.approx([rank, above])
     assert table.index.tolist() == ["balanced", "greedy", "random"]
     assert table["runs"].tolist() == [5, 7, 6]
     assert ranks[0] == (2.5 + 1) / 2
@@ -54,7 +54,7 @@ def test_intervals_are_those_of_a_bootstrap_of_the_runs_of_each_method_and_datas
 
     low, high = np.quantile([draw() for _ in range(RESAMPLES)], [0.025, 0.975], axis=0)
     names = ["rank_low", "improvement_low", "rank_high", "improvement_high"]
-    assert row[names].tolist() == pytest.approx([*low, *high], abs=0.06)
+    assert list(row[names]) == pytest.approx([*low, *high], abs=0.06)
 
 
 def test_one_dataset_one_run_and_missing_methods() -> None:
@@ -71,7 +71,7 @@ def test_one_dataset_one_run_and_missing_methods() -> None:
     assert single[["mean_rank", "improvement"]].notna().all(axis=None)
     assert without["improvement"].isna().all()
     assert without["rank_low"].notna().all()
-    assert more.loc["mine", ["datasets", "runs"]].tolist() == [1, 2]
+    assert list(more.loc["mine", ["datasets", "runs"]]) == [1, 2]
     assert "broken" not in more.index
     assert ranks_table(runs({("one", "unimodal_gray"): [0.9]})).empty
 

@@ -102,7 +102,7 @@ def test_a_dataset_has_one_sentence_about_balanced_training() -> None:
 
 
 def test_other_methods_are_counted_by_verdict() -> None:
-    others = [{"method": "mine"}, {"method": "yours", **WORSE}, {"method": "theirs", **WORSE}]
+    others: list[dict[str, object]] = [{"method": "mine"}, {"method": "yours", **WORSE}, {"method": "theirs", **WORSE}]
 
     text = sentences(others[0], {}, *others[1:])
 

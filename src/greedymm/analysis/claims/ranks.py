@@ -79,6 +79,8 @@ def _resample(n: int, rng: np.random.Generator) -> Floats:
 def _rank(method: str, draws: list[Draws]) -> Rank:
     known = all(draw.resampled for draw in draws)
     rank, improvement = (np.mean([getattr(draw, name) for draw in draws], axis=0) for name in ("ranks", "improvement"))
-    intervals = [np.quantile(values[1:], QUANTILES) if known else np.full(2, np.nan) for values in (rank, improvement)]
+    (low, high), (least, most) = (
+        np.quantile(values[1:], QUANTILES) if known else (np.nan, np.nan) for values in (rank, improvement)
+    )
     runs = sum(draw.runs for draw in draws)
-    return Rank(method, len(draws), runs, rank[0], *intervals[0], improvement[0], *intervals[1])
+    return Rank(method, len(draws), runs, rank[0], low, high, improvement[0], least, most)
