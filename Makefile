@@ -5,7 +5,7 @@ PORT ?= 5000
 READY := .venv/.ready
 ACTIVE := . .venv/bin/activate &&
 
-.PHONY: all test test-all lint ui bench gpu-check lock help
+.PHONY: all test test-all lint ui bench calibrate gpu-check lock help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,10 @@ lock: $(READY) ## write the releases of .venv to requirements.lock and workflow/
 bench: all ## what each step has cost, and how long it takes to see that there is nothing to do
 	$(ACTIVE) greedymm jobs
 	$(ACTIVE) bash -c "time snakemake --cores $(CORES) all"
+
+calibrate: $(READY) ## share of false verdicts among 40 equal runs: trains them, writes results/calibration.md
+	$(ACTIVE) snakemake --cores $(CORES) runs_colored_mnist_5k --configfile params/false_alarms.yaml
+	$(ACTIVE) python benchmarks/calibrate.py results/calibration.md
 
 gpu-check: ## tests and speed of training on a GPU; without .venv, python3 with the packages named in benchmarks/gpu.py
 	$(or $(wildcard .venv/bin/python),python3) benchmarks/gpu.py

@@ -63,6 +63,7 @@ def make_study(methods: int = 3, modalities: int = 2, seeds: int = 2, classes: i
         curves=curves_table(results.histories),
         uniquely_correct=uniquely_correct_table(results.correct),
         claims=pd.DataFrame(),
+        ranks=pd.DataFrame(),
     )
 
 

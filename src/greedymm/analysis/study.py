@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from greedymm.analysis.claims.ranks import ranks_table
 from greedymm.analysis.claims.statistics import Estimate, estimate
 from greedymm.analysis.claims.table import claims_table
 from greedymm.analysis.claims.text import explain_claims, format_claims, to_latex, to_markdown
@@ -52,6 +53,7 @@ class Study(NamedTuple):
     curves: pd.DataFrame
     uniquely_correct: pd.DataFrame
     claims: pd.DataFrame
+    ranks: pd.DataFrame  # of the multi-modal methods over all datasets
     images: Mapping[str, Images] = {}  # of each dataset; only figures show them
 
 
@@ -79,7 +81,8 @@ def make_study(plan: Plan, results: Results) -> Study:
         headline=headline_table(estimates, GROUP).replace({"dataset": names}),
         curves=curves.assign(data=curves["dataset"].map(names)),
         uniquely_correct=uniquely_correct_table(results.correct),
-        claims=claims_table(results.runs, training).round(DECIMALS),
+        claims=claims_table(results.runs, training, plan.params.equal_within / 100).round(DECIMALS),
+        ranks=ranks_table(results.runs),
     )
 
 
@@ -94,6 +97,7 @@ def write_tables(study: Study, folder: Path) -> None:
         "confusion": study.results.confusion,
         "uniquely_correct": study.uniquely_correct,
         "claims": study.claims,
+        "ranks": study.ranks,
         "costs": study.results.costs,
     }
     texts = {f"{name}.csv": to_csv(table) for name, table in frames.items()}

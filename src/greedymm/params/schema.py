@@ -130,6 +130,9 @@ class Params(WithPlugins):
     """All of params.yaml."""
 
     seeds: Seeds = Field(description="every method and reference is trained once with each seed")
+    equal_within: float = Field(
+        1.0, gt=0, lt=100, description="percentage points: test accuracies that differ by less are practically equal"
+    )
     datasets: dict[str, Dataset] = Field(min_length=1, description="name of a dataset: its settings")
     sweeps: dict[Annotated[str, Field(pattern=r"^\w+$")], Sweep] = Field({}, description="name of a sweep: what varies")
     execution: Execution = Execution()

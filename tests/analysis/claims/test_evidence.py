@@ -8,10 +8,13 @@ from scipy import stats
 
 from greedymm.analysis.claims.evidence import (
     CONSTANT,
+    EQUAL_VALUES,
     FLAT,
     NO_SEED,
     ONE_SEED,
     SAME,
+    TOO_FEW_FOR_EXCHANGE,
+    TOO_FEW_FOR_T,
     complete_seeds,
     mean_evidence,
     path_evidence,
@@ -27,11 +30,32 @@ def test_effect_of_a_mean_has_the_direction_of_the_claim() -> None:
     evidence = [mean_evidence(sign * x, direction) for sign, direction in [(1, 1), (-1, 1), (-1, -1), (-1, 0)]]
 
     assert [e.effect for e in evidence] == [2, -2, 2, 2]
-    assert (evidence[0].n, evidence[0].estimate, evidence[0].p, evidence[0].smallest_p) == (3, 2, 0.25, 0.25)
-    assert mean_evidence(np.full(3, 0.5), -1).effect == -math.inf
+    p = stats.ttest_1samp([1, 2, 3], 0).pvalue
+    assert (evidence[0].n, evidence[0].estimate, evidence[0].p) == pytest.approx((3, 2, p))
     assert mean_evidence(np.array([0.1, -0.1]), 1).effect == 0
     assert mean_evidence(np.array([0.9, 0.1]), 1, 1).high == 1
-    assert [mean_evidence(np.array(v), 1).note for v in ([], [1.0], [1.0, 2.0])] == [NO_SEED, ONE_SEED, ""]
+
+
+def test_two_seeds_have_no_t_test_and_five_no_sign_flips() -> None:
+    x = np.array([0.1, 0.2, 0.4, -0.1, 0.3, 0.2])
+
+    evidence = [mean_evidence(x[:n], 1, margin=0.5) for n in range(7)]
+
+    assert [e.note for e in evidence] == [NO_SEED, ONE_SEED, TOO_FEW_FOR_T, "", "", "", ""]
+    assert [np.isnan(e.low) for e in evidence] == [True] * 2 + [False] * 5
+    assert [np.isnan([e.p, e.p_equal]).all() for e in evidence] == [True] * 3 + [False] * 4
+    assert [np.isnan(e.p_sign_flip) for e in evidence] == [True] * 6 + [False]
+    assert evidence[6].p_sign_flip == stats.permutation_test((x,), np.mean, permutation_type="samples").pvalue
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_differences_that_do_not_vary_are_not_tested(value: float) -> None:
+    evidence = mean_evidence(np.full(7, value), 1, margin=0.5)
+
+    assert evidence[1:4] == pytest.approx([value] * 3)
+    assert evidence.note == EQUAL_VALUES
+    assert np.isnan([evidence.p, evidence.p_sign_flip, evidence.p_equal]).all()
+    assert (evidence.effect, evidence.kind) == (0, "")
 
 
 def test_methods_without_values_and_then_incomplete_seeds_are_dropped() -> None:
@@ -61,21 +85,21 @@ def test_rank_correlation_of_one_method_is_spearmans() -> None:
 
 
 def test_seeds_are_permuted_as_a_whole_and_ranked_within_methods() -> None:
-    x, y = np.random.default_rng(3).normal(size=(2, 4, 2))
-    rx, ry = (stats.rankdata(v, axis=0) - 2.5 for v in (x, y))
-    null = [(rx * ry[list(order)]).sum() for order in itertools.permutations(range(4))]
+    x, y = np.random.default_rng(3).normal(size=(2, 5, 2))
+    rx, ry = (stats.rankdata(v, axis=0) - 3 for v in (x, y))
+    null = [(rx * ry[list(order)]).sum() for order in itertools.permutations(range(5))]
     above, below = (sum(sign * (value - null[0]) >= -1e-9 for value in null) for sign in (1, -1))
 
     evidence = rank_evidence(x, y)
 
-    assert evidence.p == min(1, 2 * min(above, below) / 24)
-    assert evidence.estimate == pytest.approx(null[0] / 10)  # 5 for each of two methods
-    assert (evidence.smallest_p, evidence.kind) == (2 / 24, "exchange")
-    assert evidence.effect == pytest.approx(null[0] / np.std(null) / math.sqrt(3))
+    assert evidence.p == min(1, 2 * min(above, below) / 120)
+    assert evidence.estimate == pytest.approx(null[0] / 20)  # 10 for each of two methods
+    assert evidence.kind == "exchange"
+    assert evidence.effect == pytest.approx(null[0] / np.std(null) / 2)  # root of n - 1
     shift = np.array([0.0, 100.0])
     pooled = stats.spearmanr((x + shift).ravel(), (y + shift).ravel()).statistic
     assert rank_evidence(x + shift, y + shift) == evidence._replace(
-        note=f"within methods; {pooled:.2f} over all 8 runs"
+        note=f"within methods; {pooled:.2f} over all 10 runs"
     )
 
 
@@ -84,16 +108,26 @@ def test_without_variance_or_seeds_there_is_no_rank_correlation() -> None:
     one, none = (rank_evidence(x, x) for x in (np.ones((1, 2)), np.full((3, 2), np.nan)))
 
     assert (constant.n, constant.note) == (5, CONSTANT)
-    assert np.isnan([constant.estimate, constant.low, constant.p, constant.smallest_p]).all()
-    assert (one.n, one.note, one.smallest_p) == (1, ONE_SEED, 1)
+    assert np.isnan([constant.estimate, constant.low, constant.p]).all()
+    assert (one.n, one.note) == (1, ONE_SEED)
     assert (none.n, none.note) == (0, NO_SEED)
 
 
 def test_two_seeds_have_no_sample_size_estimate() -> None:
     x = np.array([[1.0], [2.0]])
 
-    assert (rank_evidence(x, x).p, rank_evidence(x, x).kind) == (1, "")
+    assert (rank_evidence(x, x).note, rank_evidence(x, x).kind) == (TOO_FEW_FOR_EXCHANGE, "")
     assert rank_evidence(x, -x).effect == -1
+
+
+def test_four_seeds_cannot_be_decided_by_permutations_and_five_can() -> None:
+    x = np.random.default_rng(0).normal(size=(5, 1, 9))
+
+    four, five = path_evidence(x[:4], x[:4]), path_evidence(x, x)
+
+    assert (four.note, math.isnan(four.p), four.kind) == (TOO_FEW_FOR_EXCHANGE, True, "exchange")
+    assert (five.note, five.p) == ("", 2 / 120)
+    assert four.effect > 0
 
 
 # -- Over training ------------------------------------------------------------------------------------------
@@ -129,7 +163,7 @@ def test_runs_in_which_nothing_varies_are_missing_values() -> None:
     assert (path_evidence(0 * x, y).n, path_evidence(0 * x, y).note) == (5, FLAT)
     assert path_evidence(0 * x[:1], y[:1]).note == ONE_SEED
     one = path_evidence(x[:1], x[:1])
-    assert (one.n, one.estimate, one.note, one.smallest_p) == (1, 1, ONE_SEED, 1)
+    assert (one.n, one.estimate, one.note) == (1, 1, ONE_SEED)
 
 
 def test_a_drift_in_all_seeds_is_no_evidence() -> None:
@@ -177,7 +211,7 @@ def test_a_zero_is_half_an_agreement_and_fixed_signs_are_no_evidence() -> None:
     fixed = sign_evidence(x**2, -(x**2))
     assert (fixed.estimate, fixed.note, fixed.effect) == (0, SAME, 0)
     assert fixed.high == pytest.approx(0.842, abs=1e-3)
-    assert np.isnan([fixed.p, fixed.smallest_p, fixed.null_mean]).all()
+    assert np.isnan([fixed.p, fixed.null_mean]).all()
     one, none = sign_evidence(x[:1], y[:1]), sign_evidence(x * np.nan, y)
     assert (one.estimate, one.note, none.note) == (5 / 8, ONE_SEED, NO_SEED)
     assert np.isnan([one.low, one.high]).all()

@@ -1,21 +1,27 @@
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import DescrStatsW
 
 from greedymm.analysis.claims.statistics import (
     POWER,
+    equality_p,
     estimate,
     exchange_p,
     holm,
     rank_interval,
+    seeds_for_equality,
     seeds_needed,
     sign_flip_p,
     smallest_exchange_p,
-    smallest_sign_flip_p,
+    t_p,
 )
 
 
@@ -78,6 +84,19 @@ def test_holm_counts_only_tests() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([math.nan, 0.5, 0.02, math.nan, 0.9]) == pytest.approx([math.nan, 1, 0.06, math.nan, 1], nan_ok=True)
     assert holm([]).tolist() == []
+    p = np.random.default_rng(0).uniform(size=20) ** 3
+    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_students_t_is_scipys_and_equality_is_that_of_statsmodels() -> None:
+    for n in (3, 5, 30):
+        x = np.random.default_rng(n).normal(0.3, 1, size=n)
+
+        assert t_p(x) == t_p(-x) == pytest.approx(stats.ttest_1samp(x, 0).pvalue)
+        for margin in (0.01, 0.5, 2.0):
+            p, (_, p_lower, _), (_, p_upper, _) = DescrStatsW(x).ttost_mean(-margin, margin)
+            assert equality_p(x, margin) == pytest.approx((p_lower, p_upper))
+            assert max(equality_p(x, margin)) == pytest.approx(p)
 
 
 def test_sign_flips_are_counted_as_by_hand() -> None:
@@ -130,8 +149,7 @@ def test_drawn_p_values_are_deterministic_and_close_to_the_t_test() -> None:
 
 def test_no_p_is_below_the_smallest() -> None:
     for n in (2, 3, 5, 14, 15, 40):
-        assert sign_flip_p(np.arange(1.0, n + 1)) == pytest.approx(smallest_sign_flip_p(n))
-        assert smallest_sign_flip_p(n) == (2 / 2**n if n <= 14 else 2 / 20_000)
+        assert sign_flip_p(np.arange(1.0, n + 1)) == pytest.approx(2 / 2**n if n <= 14 else 2 / 20_000)
     for n, smallest in [(2, 1), (3, 1 / 3), (7, 2 / 5040), (8, 1e-4), (30, 1e-4)]:
         assert smallest_exchange_p(n) == pytest.approx(smallest)
         p = exchange_p(np.outer(np.arange(n), np.arange(n)).astype(float))
@@ -168,27 +186,34 @@ def test_seeds_needed_for_a_correlation_are_those_of_fishers_transform() -> None
     assert seeds_needed("exchange", 0.5, 0.05) == math.ceil(1 + ((1.959964 + 0.841621) / 0.5) ** 2)
 
 
-def test_an_effect_without_noise_needs_what_the_smallest_p_needs() -> None:
-    for level, signs, orders in [(0.05, 6, 5), (0.01, 8, 6), (0.0025, 10, 7), (0.0005, 12, 7)]:
-        assert seeds_needed("mean", math.inf, level) == signs
+def test_a_perfect_correlation_needs_what_the_smallest_p_needs() -> None:
+    for level, orders in [(0.05, 5), (0.01, 6), (0.0025, 7), (0.0005, 7)]:
         assert seeds_needed("rank", 1.0, level) == orders
-        assert smallest_sign_flip_p(signs) <= level < smallest_sign_flip_p(signs - 1)
+        assert smallest_exchange_p(orders) <= level
+    assert seeds_needed("mean", 1e9, 0.05) == 3
 
 
 def test_tiny_effects_and_levels_below_the_smallest_p_have_no_answer() -> None:
-    for kind, effect, level in [("mean", 1e-9, 0.05), ("rank", 1e-9, 0.05), ("mean", 2.0, 1e-7)]:
+    for kind, effect, level in [("mean", 1e-9, 0.05), ("rank", 1e-9, 0.05), ("rank", 1.0, 1e-7)]:
         assert seeds_needed(kind, effect, level) is None
+    for effect, margin in [(1.0, 1.0), (0.5, 0.500001), (2.0, 1.0)]:
+        assert seeds_for_equality(effect, margin, 0.05) is None
 
 
 @pytest.mark.slow
-def test_the_sign_flip_test_has_the_power_with_the_seeds_needed() -> None:
-    for effect, level in [(1.0, 0.05), (1.5, 0.01), (2.0, 0.005), (3.0, 0.0025)]:
+def test_tests_of_a_mean_have_the_power_with_the_seeds_needed() -> None:
+    def power(n: int, effect: float, test: Callable[[NDArray[np.float64]], float], level: float) -> float:
+        samples = np.random.default_rng(n).normal(effect, 1, size=(2000, n))
+        return float(np.mean([test(values) <= level for values in samples]))
+
+    for effect, level in [(0.7, 0.05), (1.5, 0.01), (3.0, 0.0025), (8.0, 0.005)]:
         seeds = seeds_needed("mean", effect, level)
         assert seeds is not None
-
-        def power(n: int, effect: float = effect, level: float = level) -> float:
-            samples = np.random.default_rng(n).normal(effect, 1, size=(400, n))
-            return float(np.mean([sign_flip_p(values) <= level for values in samples]))
-
-        assert power(seeds) > POWER - 0.07
-        assert power(seeds - 1) < POWER + 0.07
+        assert power(seeds, effect, t_p, level) > POWER - 0.03
+        assert seeds == 3 or power(seeds - 1, effect, t_p, level) < POWER + 0.03
+    for effect, margin, level in [(0.0, 1.0, 0.05), (0.3, 1.0, 0.05), (0.5, 3.0, 0.01)]:
+        seeds = seeds_for_equality(effect, margin, level)
+        assert seeds is not None
+        equal = partial(lambda x, margin: max(equality_p(x, margin)), margin=margin)
+        assert power(seeds, effect, equal, level) > POWER - 0.03
+        assert power(seeds - 1, effect, equal, level) < POWER + 0.03

@@ -1,17 +1,27 @@
 """Values per seed -> evidence: estimate, interval and test. One seed has an estimate, but no interval and no test."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from greedymm.analysis.claims import statistics
-from greedymm.analysis.claims.statistics import DIGITS, LEVEL, Floats, estimate
+from greedymm.analysis.claims.statistics import (
+    DIGITS,
+    LEVEL,
+    MIN_SEEDS_FOR_EXCHANGE,
+    MIN_SEEDS_FOR_FLIPS,
+    MIN_SEEDS_FOR_T,
+    Floats,
+    estimate,
+)
 
 TWO_SEEDS = 2  # have one exchange, and |effect| is always 1
 NO_SEED = "no seed has all values"
 ONE_SEED = "one seed: no interval, no test"
+TOO_FEW_FOR_T = "two seeds: no test"
+TOO_FEW_FOR_EXCHANGE = f"fewer than {MIN_SEEDS_FOR_EXCHANGE} seeds: no test"
+EQUAL_VALUES = "the same value at all seeds: no test"
 SAME = "permuting the seeds changes nothing: no test"
 CONSTANT = "no rank correlation: one measure is the same in all runs of each method"
 FLAT = "no rank correlation: one measure is the same at all epochs of each run"
@@ -26,32 +36,48 @@ class Evidence(NamedTuple):
     high: float = np.nan
     null_mean: float = np.nan  # of the estimate under permutation of the seeds; p is of the difference from it
     p: float = np.nan
-    smallest_p: float = np.nan  # that n seeds can reach
+    p_sign_flip: float = np.nan  # of the same mean, without an assumption about its distribution
+    p_lower: float = np.nan  # of a mean above -margin
+    p_upper: float = np.nan  # of a mean below margin
+    margin: float = np.nan  # within which a mean is practically 0
+    sd: float = np.nan
     effect: float = 0.0  # standardized; above 0: supports the claim, below 0: contradicts it
     kind: str = ""  # of effect, an argument of `seeds_needed`; empty: no sample-size estimate
     comparisons: int = 1  # by which p has been multiplied
     testable: bool = True  # with enough seeds
     note: str = ""
 
+    @property
+    def p_equal(self) -> float:
+        """P-value of a mean within the margin."""
+        return float(np.maximum(self.p_lower, self.p_upper))  # NaN if one is
 
-def mean_evidence(values: Floats, direction: int, limit: float = np.inf) -> Evidence:
-    """Evidence on the mean of one value per seed: Student's t interval, sign-flip test against 0.
+
+def mean_evidence(values: Floats, direction: int, limit: float = np.inf, margin: float = np.nan) -> Evidence:
+    """Evidence on the mean of one value per seed: Student's t interval, and its test against 0 from three seeds on.
 
     Args:
         values: shape (seeds,). NaN is dropped.
         direction: 1 or -1, the claimed sign; 0: either sign.
         limit: largest possible absolute value of the mean, to which the interval is clipped.
+        margin: within which the mean is practically 0; NaN: equality is not tested.
     """
     x = values[np.isfinite(values)].round(DIGITS)
     if len(x) == 0:
         return Evidence(0, note=NO_SEED)
     n, mean, sd, low, high = estimate(x, -limit, limit)
-    evidence = Evidence(n, mean, low, high, smallest_p=float(statistics.smallest_sign_flip_p(n)))
+    evidence = Evidence(n, mean, low, high, margin=margin)
     if n == 1:
         return evidence._replace(note=ONE_SEED)
+    if np.ptp(x) == 0:
+        return evidence._replace(note=EQUAL_VALUES)  # t divides by their standard deviation
     signed = round(direction * mean if direction else abs(mean), DIGITS)
-    effect = signed / sd if sd > 0 else math.copysign(math.inf, signed)
-    return evidence._replace(p=statistics.sign_flip_p(x), effect=effect if signed else 0.0, kind="mean")
+    evidence = evidence._replace(sd=sd, effect=signed / sd, kind="mean")
+    if n < MIN_SEEDS_FOR_T:
+        return evidence._replace(note=TOO_FEW_FOR_T)
+    p_lower, p_upper = statistics.equality_p(x, margin)
+    p_sign_flip = statistics.sign_flip_p(x) if n >= MIN_SEEDS_FOR_FLIPS else np.nan
+    return evidence._replace(p=statistics.t_p(x), p_sign_flip=p_sign_flip, p_lower=p_lower, p_upper=p_upper)
 
 
 def rank_evidence(x: Floats, y: Floats) -> Evidence:
@@ -75,7 +101,7 @@ def rank_evidence(x: Floats, y: Floats) -> Evidence:
     if methods == 1:
         return evidence._replace(kind=evidence.kind and "rank")
     pooled = stats.spearmanr(x.ravel(), y.ravel()).statistic
-    return evidence._replace(note=evidence.note or f"within methods; {pooled:.2f} over all {x.size} runs")
+    return evidence._replace(note=join_notes(f"within methods; {pooled:.2f} over all {x.size} runs", evidence.note))
 
 
 def path_evidence(x: Floats, y: Floats) -> Evidence:
@@ -133,7 +159,7 @@ def _unit_ranks(values: Floats) -> Floats:
 
 
 def _untested(n: int) -> Evidence:
-    return Evidence(1, smallest_p=1.0, note=ONE_SEED) if n else Evidence(0, note=NO_SEED)
+    return Evidence(1, note=ONE_SEED) if n else Evidence(0, note=NO_SEED)
 
 
 def _exchange_evidence(products: Floats) -> Evidence:
@@ -146,6 +172,12 @@ def _exchange_evidence(products: Floats) -> Evidence:
     if spread == 0:
         return Evidence(n, trace, note=SAME)
     effect, null_mean = (round(float(value), DIGITS) for value in (np.trace(centered) / spread, products.sum() / n))
-    p, smallest_p = statistics.exchange_p(products), float(statistics.smallest_exchange_p(n))
-    kind = "exchange" if n > TWO_SEEDS else ""
-    return Evidence(n, trace, null_mean=null_mean, p=p, smallest_p=smallest_p, effect=effect, kind=kind)
+    evidence = Evidence(n, trace, null_mean=null_mean, effect=effect, kind="exchange" if n > TWO_SEEDS else "")
+    if n < MIN_SEEDS_FOR_EXCHANGE:
+        return evidence._replace(note=TOO_FEW_FOR_EXCHANGE)
+    return evidence._replace(p=statistics.exchange_p(products))
+
+
+def join_notes(*notes: str) -> str:
+    """All notes that are not empty, in one line."""
+    return "; ".join(filter(None, notes))

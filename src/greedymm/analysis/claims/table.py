@@ -7,16 +7,23 @@ of the validation split, which has the distribution of the training set. Accurac
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from greedymm.analysis.claims.evidence import Evidence, mean_evidence, path_evidence, rank_evidence, sign_evidence
-from greedymm.analysis.claims.statistics import DIGITS, MAX_SEEDS, Floats, holm, seeds_needed
+from greedymm.analysis.claims.evidence import (
+    Evidence,
+    join_notes,
+    mean_evidence,
+    path_evidence,
+    rank_evidence,
+    sign_evidence,
+)
+from greedymm.analysis.claims.statistics import DIGITS, MAX_SEEDS, Floats
+from greedymm.analysis.claims.verdicts import UNDECIDED, Verdict, judge, seeds_to_decide
 
-ALPHA = 0.05
-SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 CLAIMS = {
     "a": "Greedy training uses its modalities unequally",
     "b": "d_speed is a proxy of d_util",
@@ -27,7 +34,7 @@ CLAIMS = {
 }
 COLUMNS = [
     *("claim", "hypothesis", "dataset", "method", "measure", "n", "estimate", "low", "high", "null_mean"),
-    *("p", "p_holm", "smallest_p", "verdict", "seeds_needed", "note"),
+    *("p", "p_holm", "p_sign_flip", "margin", "p_equal", "verdict", "seeds_needed", "note"),
 ]
 UNIMODAL = "unimodal_"
 TWO_MODALITIES = 2  # d_util of more modalities has no sign
@@ -39,6 +46,7 @@ class PerSeed(NamedTuple):
     """Measurements of one dataset."""
 
     dataset: str
+    margin: float  # within which accuracies are practically equal
     unimodal: list[str]  # methods that train one modality alone, in the order of the runs
     multimodal: list[str]  # methods that train all modalities together
     signed: bool  # two modalities: d_util says which branch depends more on the other
@@ -57,33 +65,38 @@ class Finding(NamedTuple):
     evidence: Evidence
 
 
-def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None) -> pd.DataFrame:
+def claims_table(runs: pd.DataFrame, training: pd.DataFrame | None = None, margin: float = 0.01) -> pd.DataFrame:
     """Judge the claims: a row per dataset, claim and method, datasets in the order of the runs, claims a to f.
 
     Args:
         runs: a row per run: dataset, method, seed, test_accuracy, d_speed, val_d_util and val_utilization_*. Methods
             are compared over the seeds that both have. Values that are not finite count as missing.
         training: columns dataset, method, seed, epoch, d_speed, d_util, of these runs; None: (b) over runs only.
+        margin: difference of two accuracies, in [0, 1], below which they are practically equal.
 
     Returns:
         COLUMNS. `low`, `high`: 95 % interval of the estimate, not corrected for the number of claims. `p`: two-sided,
-        by sign flips of seeds; for claim (b) by permutations of seeds, of the difference from `null_mean`. `p_holm`:
-        corrected over all rows. `verdict`: supported or contradicted at p_holm <= 0.05, else undecided.
-        `seeds_needed`: at the level that Holm guarantees to the undecided rows; a number, "> 1000", or None.
+        Student's t; for claim (b) by permutations of seeds, of the difference from `null_mean`. `p_sign_flip`: by sign
+        flips of seeds. `p_holm`, `p_equal` (two one-sided t tests against `margin`): corrected over the rows of one
+        claim on one dataset. `verdict`: at the level 0.05. `seeds_needed`: to decide, at the level that Holm guarantees
+        to the undecided rows of the claim; a number, "> 1000", or None.
 
     Raises:
         ValueError: if a dataset has two runs of the same method and seed.
     """
-    judges = (_unequal, _proxy, _balancing, _above_best_modality)
-    findings = [finding for data in _per_seed(runs, training) for judge in judges for finding in judge(data)]
-    p_holm = holm([f.evidence.p for f in findings])
-    level = ALPHA / max(sum(f.evidence.testable for f in findings) - int((p_holm <= ALPHA).sum()), 1)
-    rows = [_row(finding, p, level) for finding, p in zip(findings, p_holm, strict=True)]
+    questions = (_unequal, _proxy, _balancing, _above_best_modality)
+    datasets = _per_seed(runs, training, margin)
+    findings = [finding for data in datasets for question in questions for finding in question(data)]
+    rows = []
+    for _, group in groupby(findings, key=lambda finding: (finding.dataset, finding.claim)):
+        family = list(group)
+        verdicts = judge([finding.evidence for finding in family])
+        rows += [_row(finding, verdict) for finding, verdict in zip(family, verdicts, strict=True)]
     needed = pd.Series([row["seeds_needed"] for row in rows], dtype=object)  # None would turn numbers into floats
     return pd.DataFrame(rows, columns=COLUMNS).assign(seeds_needed=needed)
 
 
-def _per_seed(runs: pd.DataFrame, training: pd.DataFrame | None) -> Iterator[PerSeed]:
+def _per_seed(runs: pd.DataFrame, training: pd.DataFrame | None, margin: float) -> Iterator[PerSeed]:
     """Arrange the measurements by dataset, in the order of the runs; seeds ascending."""
     names = {SPEED: SPEED, "val_d_util": UTIL, "test_accuracy": ACCURACY}
     values = runs.reindex(columns=list(names)).astype(float).rename(columns=names)
@@ -99,7 +112,7 @@ def _per_seed(runs: pd.DataFrame, training: pd.DataFrame | None) -> Iterator[Per
         measures = group.pivot(index="seed", columns="method", values=list(values))  # noqa: PD010
         rows = None if training is None else training[training["dataset"] == dataset]
         paths = None if rows is None or rows.empty else _paths(rows, [measures.index, pd.Index(multimodal)])
-        yield PerSeed(str(dataset), unimodal, multimodal, signed, measures, paths)
+        yield PerSeed(str(dataset), margin, unimodal, multimodal, signed, measures, paths)
 
 
 def _paths(training: pd.DataFrame, axes: list["pd.Index[Any]"]) -> tuple[Floats, Floats]:
@@ -153,11 +166,11 @@ def _balancing(data: PerSeed) -> Iterator[Finding]:
         ("d", "{} improves test accuracy over greedy training", ACCURACY, "greedy", 1),
         ("e", "{} is more accurate on test than random re-balancing", ACCURACY, "random", 1),
     ]:
-        limit, split = (1, "") if measure == ACCURACY else (np.inf, "validation ")
+        limit, margin, split = (1, data.margin, "") if measure == ACCURACY else (np.inf, np.nan, "validation ")
         name = f"{split}{measure}, less that of {reference}"
         for method in balancing if reference in data.multimodal else []:
             change = (data.measures[measure, method] - data.measures[measure, reference]).to_numpy()
-            evidence = mean_evidence(change, direction, limit)
+            evidence = mean_evidence(change, direction, limit, margin)
             yield Finding(claim, text.format(method), data.dataset, method, name, evidence)
 
 
@@ -165,7 +178,7 @@ def _above_best_modality(data: PerSeed) -> Iterator[Finding]:
     """Compare with the modality that is best on test, over the seeds that all have. No choice favors the claim."""
     for method in [m for m in data.multimodal if m != "random"] if data.unimodal else []:
         values = data.measures[ACCURACY][[method, *data.unimodal]].dropna().to_numpy()  # (seeds, 1 + modalities)
-        against = [mean_evidence(values[:, 0] - of_modality, 1, 1) for of_modality in values[:, 1:].T]
+        against = [mean_evidence(values[:, 0] - of_modality, 1, 1, data.margin) for of_modality in values[:, 1:].T]
         best = int(np.argmax(values[:, 1:].sum(axis=0)))
         evidence, note = against[best], f"best on test: {data.unimodal[best].removeprefix(UNIMODAL)}"
         if len(against) > 1 and evidence.n > 1:
@@ -178,36 +191,42 @@ def _above_best_modality(data: PerSeed) -> Iterator[Finding]:
 
 def _better_than_each(against: list[Evidence], best: int) -> Evidence:
     """Intersection-union test: to be better than the best is to be better than each, so the largest p counts."""
-    return against[best]._replace(p=max(e.p for e in against), effect=min(e.effect for e in against))
+    p, p_sign_flip = (np.max([getattr(e, name) for e in against]) for name in ("p", "p_sign_flip"))
+    effect = min(e.effect for e in against)
+    return _equal_to_best(against, best)._replace(p=p, p_sign_flip=p_sign_flip, effect=effect)
 
 
 def _worse_than_any(against: list[Evidence], best: int) -> Evidence:
     """Bonferroni: to be worse than the best is to be worse than any."""
-    evidence, count = against[best], len(against)
-    p, smallest_p = (min(1.0, value * count) for value in (evidence.p, evidence.smallest_p))
-    return evidence._replace(p=p, smallest_p=smallest_p, comparisons=count)
+    evidence, count = _equal_to_best(against, best), len(against)
+    p, p_sign_flip = np.minimum(1, count * np.array([evidence.p, evidence.p_sign_flip]))
+    return evidence._replace(p=p, p_sign_flip=p_sign_flip, comparisons=count)
 
 
-def _row(finding: Finding, p_holm: float, level: float) -> dict[str, Any]:
-    evidence, verdict, seeds, notes = finding.evidence, UNDECIDED, None, [finding.evidence.note]
-    if p_holm <= ALPHA and evidence.effect:
-        verdict = SUPPORTED if evidence.effect > 0 else CONTRADICTED
-    elif not np.isnan(evidence.p):
-        seeds = _seeds_needed(evidence, level)
-        notes += ["the estimate contradicts the claim"] if evidence.effect < 0 else []
+def _equal_to_best(against: list[Evidence], best: int) -> Evidence:
+    """To be above the best less the margin is to be so for each; to be below the best plus the margin, for any.
+
+    What one comparison cannot test, because its differences do not vary, is not tested at all.
+    """
+    p_lower, p_upper = np.max([e.p_lower for e in against]), np.minimum(1, against[best].p_upper * len(against))
+    kind, note, sd = min(e.kind for e in against), max(e.note for e in against), max(e.sd for e in against)
+    return against[best]._replace(p_lower=p_lower, p_upper=p_upper, kind=kind, note=note, sd=sd)
+
+
+def _row(finding: Finding, verdict: Verdict) -> dict[str, Any]:
+    evidence, notes = finding.evidence, [finding.evidence.note, verdict.note]
+    row = finding._asdict() | evidence._asdict() | verdict._asdict()
+    if verdict.verdict != UNDECIDED:
+        return row | {"seeds_needed": None, "note": join_notes(*notes)}
+    notes += ["the estimate contradicts the claim"] if evidence.effect < 0 else []
+    if not np.isnan(evidence.p):
         notes += [] if evidence.effect else ["no difference seen"]
         notes += [] if evidence.kind else ["no sample-size estimate for this measure"]
-    judged = {"p_holm": p_holm, "verdict": verdict, "seeds_needed": seeds, "note": join_notes(*notes)}
-    return finding._asdict() | evidence._asdict() | judged
+    return row | {"seeds_needed": _seeds_needed(evidence, verdict), "note": join_notes(*notes)}
 
 
-def _seeds_needed(evidence: Evidence, level: float) -> int | str | None:
-    if not (evidence.kind and evidence.effect):
+def _seeds_needed(evidence: Evidence, verdict: Verdict) -> int | str | None:
+    if not (evidence.kind and (evidence.effect or evidence.margin > 0)):
         return None
-    seeds = seeds_needed(evidence.kind, abs(evidence.effect), level / evidence.comparisons)
+    seeds = seeds_to_decide(evidence, verdict.levels)
     return f"> {MAX_SEEDS}" if seeds is None else max(seeds, evidence.n + 1)  # n seeds have not decided
-
-
-def join_notes(*notes: str) -> str:
-    """All notes that are not empty, in one line."""
-    return "; ".join(filter(None, notes))

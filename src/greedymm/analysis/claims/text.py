@@ -1,15 +1,15 @@
-"""Tables, that of the claims among them -> text, Markdown, or LaTeX with booktabs."""
+"""Tables, that of the claims among them -> sentences, text, Markdown, or LaTeX with booktabs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from greedymm.analysis.claims.statistics import smallest_exchange_p, smallest_sign_flip_p
-from greedymm.analysis.claims.table import ACCURACY, ALPHA, CLAIMS
+from greedymm.analysis.claims.statistics import MIN_SEEDS_FOR_EXCHANGE, MIN_SEEDS_FOR_FLIPS, MIN_SEEDS_FOR_T
+from greedymm.analysis.claims.table import ACCURACY, CLAIMS
+from greedymm.analysis.claims.verdicts import CONTRADICTED, EQUAL, SUPPORTED, UNDECIDED
 
 ESTIMATE = "Estimate [95 % interval]"
-MOST_SEEDS = 15  # more seeds have no smaller p
 
 
 def to_markdown(table: pd.DataFrame, below: Sequence[str] = ()) -> str:
@@ -25,25 +25,25 @@ def to_latex(table: pd.DataFrame, above: Sequence[str] = ()) -> str:
 
 
 def format_claims(claims: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """The claims as text, a row each: accuracies in percentage points, p where the seeds are enough to decide.
+    """The claims as text, a row each: accuracies in percentage points.
 
     `names` has the display name of each dataset.
     """
-    p, p_holm = (claims[column].mask(_too_few_seeds(claims)).map(_format_p) for column in ("p", "p_holm"))
     return pd.DataFrame({
         "Claim": claims["claim"],
         "Hypothesis": claims["hypothesis"],
         "Data": claims["dataset"].map(dict(names)),
         "Verdict": claims["verdict"],
         ESTIMATE: [_format_estimate(row) for row in claims.itertuples()],
-        "p (Holm)": p_holm,
+        "p (Holm)": claims["p_holm"].map(_format_p),
+        "p (equal)": claims["p_equal"].map(_format_p),
         "Seeds": claims["n"].astype(str),
         "Seeds needed": ["" if pd.isna(seeds) else str(seeds) for seeds in claims["seeds_needed"]],
         "Note": claims["note"],
         "Measure": claims["measure"],
         "Method": claims["method"],
-        "p": p,
-        "Smallest p": ["" if pd.isna(p) else f"{p:.2g}" for p in claims["smallest_p"]],
+        "p": claims["p"].map(_format_p),
+        "p (sign flips)": claims["p_sign_flip"].map(_format_p),
     })  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def _summarize(rows: pd.DataFrame) -> str:
     subject = "Method" if len(set(rows["Method"])) > 1 else "Measure"
     lines = []
     for row in rows.to_dict("records"):
-        p, seeds = row["p (Holm)"], row["Seeds needed"]
+        p, seeds = row["p (equal)" if row["Verdict"] == EQUAL else "p (Holm)"], row["Seeds needed"]
         parts = [row["Verdict"], row[ESTIMATE], p and f"p {p}", seeds and f"{seeds} seeds would decide"]
         prefix = f"{row[subject]}: " if len(rows) > 1 else ""
         lines.append(prefix + ", ".join(filter(None, parts)))
@@ -71,39 +71,101 @@ def _summarize(rows: pd.DataFrame) -> str:
 
 
 def explain_claims(claims: pd.DataFrame) -> list[str]:
-    """How to read the claims. The first sentence says where the seeds are too few to decide."""
+    """How to read the claims: verdicts, tests, intervals."""
+    margin = "".join(f" of {_points(value)}" for value in claims["margin"].dropna().unique())
     return [
-        *_explain_too_few_seeds(claims),
-        "Intervals: 95 % over seeds, not corrected for the number of claims. One seed has no interval and no test.",
+        "Supported, contradicted: the difference is significant at the level 0.05, for or against the claim.",
+        f"Practically equal: the difference of two accuracies is within the margin{margin}, by two one-sided t tests.",
+        "A significant difference within the margin is practically equal.",
+        "Undecided: neither is shown. This is no evidence of equality.",
+        "Seeds needed: to decide with power 0.8, if the true effect is as large as the estimate. None for shares.",
+        f"p: two-sided Student's t test of the differences within seeds, from {MIN_SEEDS_FOR_T} seeds on.",
+        "It assumes that differences vary between seeds roughly as a normal distribution.",
+        f"p (sign flips): without this assumption, from {MIN_SEEDS_FOR_FLIPS} seeds on. Notes name disagreements.",
+        f"p of claim (b): by permutations of seeds, from {MIN_SEEDS_FOR_EXCHANGE} seeds on; permuted: their mean.",
+        "p (Holm), p (equal): corrected within one question, which is one claim on one dataset.",
+        "Intervals: 95 % over seeds, not corrected. One seed has no interval and no test.",
         "Intervals of rank correlations over runs count each seed once and need four seeds.",
         "Intervals of shares are Clopper-Pearson intervals.",
-        "p: two-sided, by sign flips of seeds. For claim (b) by permutations of seeds; permuted: their mean.",
-        f"p (Holm): p, corrected for the {claims['p'].notna().sum()} tests of this table.",
-        "Smallest p: the smallest that this number of seeds can reach. Seeds: those in which the measure is defined.",
-        "Seeds needed: to decide with power 0.8, if the true effect is as large as the estimate. None for shares.",
     ]
 
 
-def _explain_too_few_seeds(claims: pd.DataFrame) -> list[str]:
-    too_few, level = _too_few_seeds(claims), _holm_level(claims)
-    if not too_few.any():
-        return []
-    testable = claims["smallest_p"].notna()
-    subject = "No claim can" if too_few[testable].all() else "Some claims cannot"
-    seeds = sorted(claims.loc[too_few, "n"].unique())
-    text = f"{subject} be decided with {' or '.join(map(str, seeds))} seed{'s' if seeds[-1] > 1 else ''}."
-    smallest = (smallest_sign_flip_p, smallest_exchange_p)
-    fewest = [next((n for n in range(2, MOST_SEEDS + 1) if function(n) <= level), None) for function in smallest]
-    return [text if None in fewest else f"{text} At least {fewest[0]} are needed, for claim (b) at least {fewest[1]}."]
+def describe_datasets(claims: pd.DataFrame, names: Mapping[str, str]) -> dict[str, str]:
+    """Claim (d) in a sentence for each dataset: `balanced`, or the first method, against greedy training.
+
+    Args:
+        claims: as `claims_table` returns them.
+        names: display name of each dataset.
+    """
+    return {dataset: _describe_dataset(_rows(claims, "d", dataset), name) for dataset, name in names.items()}
 
 
-def _holm_level(claims: pd.DataFrame) -> float:
-    """Holm rejects a p at or below it, whatever the other undecided rows say."""
-    return float(ALPHA / max(claims["p"].notna().sum() - (claims["p_holm"] <= ALPHA).sum(), 1))
+def describe_proxy(claims: pd.DataFrame, names: Mapping[str, str]) -> dict[str, str]:
+    """Claim (b) in a sentence for each dataset. Arguments: those of `describe_datasets`."""
+    return {dataset: _describe_proxy(_rows(claims, "b", dataset), name) for dataset, name in names.items()}
 
 
-def _too_few_seeds(claims: pd.DataFrame) -> "pd.Series[bool]":
-    return claims["smallest_p"] > _holm_level(claims)
+def _rows(claims: pd.DataFrame, claim: str, dataset: str) -> list[Any]:
+    return list(claims[(claims["claim"] == claim) & (claims["dataset"] == dataset)].itertuples())
+
+
+def _describe_dataset(rows: list[Any], name: str) -> str:
+    if not rows:
+        return f"On {name}, no balancing method is compared with greedy training."
+    main = next((row for row in rows if row.method == "balanced"), rows[0])
+    verdicts = [row.verdict for row in rows if row is not main]
+    counts = [f"{verdicts.count(v)} {v}" for v in (SUPPORTED, CONTRADICTED, EQUAL, UNDECIDED) if v in verdicts]
+    others = f" Other balancing methods: {', '.join(counts)}." if counts else ""
+    return _describe_method(main, name) + others
+
+
+def _describe_method(row: Any, name: str) -> str:
+    subject = "Balanced training" if row.method == "balanced" else f"Training with {row.method}"
+    if row.n == 0:
+        return f"{subject} and greedy training on {name} have no seed in common: {row.verdict}."
+    if row.verdict == EQUAL:
+        text = f"is as accurate as greedy training on {name}, within {_points(row.margin)}"
+        return f"{subject} {text}{_interval(row, 100, 1)}, p {_format_p(row.p_equal)}: {row.verdict}."
+    sign = -1 if row.estimate < 0 else 1
+    difference = f"{100 * abs(row.estimate):.1f} points {'more' if sign > 0 else 'less'} accurate than"
+    text = f"{subject} is {difference} greedy training on {name}{_interval(row, 100 * sign, 1)}"
+    return text + _conclusion(row)
+
+
+def _describe_proxy(rows: list[Any], name: str) -> str:
+    ranks = [row for row in rows if row.measure.startswith("rank correlation")]
+    if not ranks:
+        return f"On {name}, d_speed and d_util are not measured."
+    row = ranks[-1]  # over training, if that is measured
+    scope = "over the epochs of training" if "training" in row.measure else "from seed to seed"
+    if pd.isna(row.estimate):
+        return f"On {name}, d_speed and d_util cannot be compared {scope}: {row.note}."
+    numbers = f"rank correlation {row.estimate:.2f}{_interval(row, 1, 2)}"
+    numbers += "" if pd.isna(row.null_mean) else f", {row.null_mean:.2f} between different seeds"
+    verb = {SUPPORTED: "go together", CONTRADICTED: "do not go together"}.get(row.verdict, "may go together")
+    return f"d_speed and d_util {verb} {scope} on {name} ({numbers})" + _conclusion(row)
+
+
+def _conclusion(row: Any) -> str:
+    """End of a sentence, such as `, p 0.005: supported.`."""
+    p = "" if pd.isna(row.p_holm) else f", p {_format_p(row.p_holm)}"
+    if row.n == 1:
+        return f": {row.verdict} with one seed."
+    seeds = "" if pd.isna(row.seeds_needed) else f"; {row.seeds_needed} seeds would decide"
+    return f"{p}: {row.verdict}{seeds}."
+
+
+def _interval(row: Any, factor: float, digits: int) -> str:
+    if pd.isna(row.low):
+        return ""
+    low, high = sorted((factor * row.low, factor * row.high))
+    return f" [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _points(accuracy: float) -> str:
+    """A margin in words: `1 point`."""
+    points = f"{100 * accuracy:.3g}"
+    return f"{points} point" if points == "1" else f"{points} points"
 
 
 def _format_estimate(row: Any) -> str:
@@ -112,9 +174,7 @@ def _format_estimate(row: Any) -> str:
         return ""
     points = row.measure.startswith(ACCURACY)
     text = f"{100 * row.estimate:+.1f} points" if points else f"{row.estimate:.2f}"
-    if not pd.isna(row.low):
-        low, high = (f"{100 * x:.1f}" if points else f"{x:.2f}" for x in (row.low, row.high))
-        text += f" [{low}, {high}]"
+    text += _interval(row, 100, 1) if points else _interval(row, 1, 2)
     return text if pd.isna(row.null_mean) else f"{text} (permuted: {row.null_mean:.2f})"
 
 
