@@ -1,4 +1,4 @@
-"""Installed releases -> requirements.lock, requirements-dev.lock and workflow/envs/greedymm.yaml: python .ci/lock.py."""
+"""Installed releases -> requirements.lock, requirements-dev.lock and workflow/envs/greedymm.yaml."""
 
 import tomllib
 from collections.abc import Iterable

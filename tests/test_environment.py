@@ -40,7 +40,7 @@ def test_the_locks_hold_all_that_the_installed_releases_require() -> None:
 
 
 def make(folder: Path, pythons: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    """`make .venv/.ready` where only these programs are on the PATH. Each prints its version, or its command and fails."""
+    """Set up with only these programs on the PATH. Each prints its version, or else its arguments, and fails."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     for name, version in pythons.items():
