@@ -8,7 +8,7 @@ DEVELOP := .venv/.develop
 ACTIVE := . .venv/bin/activate &&
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 
-.PHONY: all test test-all lint ui bench gpu-check lock help
+.PHONY: all test test-all lint ui bench bench-plan gpu-check lock help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -57,9 +57,11 @@ ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that t
 lock: $(DEVELOP) ## write the releases of .venv to the locks and workflow/envs
 	.venv/bin/python .ci/lock.py
 
-bench: all ## what each step has cost, and how long it takes to see that there is nothing to do
-	$(ACTIVE) greedymm jobs
-	$(ACTIVE) bash -c "time snakemake --cores $(CORES) all"
+bench: $(READY) ## ratios, memory and growth: results/bench/bench.md, in about 5 minutes
+	.venv/bin/python benchmarks/bench.py
+
+bench-plan: $(READY) ## costs of a plan of 12,000 runs: results/bench/plan.md
+	$(ACTIVE) python benchmarks/bench_plan.py
 
 gpu-check: ## tests and speed of training on a GPU; without .venv, python3 with the packages named in benchmarks/gpu.py
 	$(or $(wildcard .venv/bin/python),python3) benchmarks/gpu.py

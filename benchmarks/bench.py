@@ -3,7 +3,7 @@
     python benchmarks/bench.py [--quick] [--output FOLDER]
 
 Timed actions take turns, and a ratio is the median over rounds. Networks and sizes are those of params.yaml. `--quick`
-takes small data and few rounds: does the script work? Takes up to 8 minutes on 2 cores, `--quick` a quarter of a minute.
+takes small data and few rounds: does the script work? Takes 5 minutes on 2 cores, `--quick` half a minute.
 """
 
 import argparse

@@ -14,9 +14,9 @@ from bench_rows import memory_mib, run_child
 
 from greedymm.params.schema import Params
 
-BASE = {"samples": 1600, "seeds": 1, "size": 28, "modalities": 2}
+BASE = {"samples": 2000, "seeds": 1, "size": 28, "modalities": 2}
 CURVES = {
-    "samples": [1600, 3200, 6400, 12800],
+    "samples": [2000, 4000, 8000, 16000],
     "seeds": [1, 2, 4, 8],
     "size": [28, 56, 112, 168],
     "modalities": [2, 3, 4, 6],
@@ -99,10 +99,10 @@ def draw_growth(curves: dict[str, list[dict[str, float]]], path: Path) -> None:
     for column, (name, points) in zip(axes.T, curves.items(), strict=True):
         for axis, quantity in zip(column, ("seconds", "MiB"), strict=True):
             axis.plot([p["value"] for p in points], [p[quantity] for p in points], marker="o", color="#0072B2")
-            axis.set_ylim(bottom=0)
         column[1].set_xlabel({"size": "height = width, pixels"}.get(name, name))
-    axes[0, 0].set_ylabel("seconds")
-    axes[1, 0].set_ylabel("MiB, peak")
+    for axis, label in zip(axes[:, 0], ("seconds", "MiB, peak"), strict=True):
+        axis.set_ylabel(label)
+        axis.set_ylim(bottom=0)  # of the row
     figure.savefig(path, metadata={"Software": None})
     plt.close(figure)
 
