@@ -1,26 +1,41 @@
-# Each target sets up .venv by itself when it is missing or older than the lock.
-PYTHON ?= python3.11
+# Targets set up .venv by themselves when it is missing or older than the locks: for running, or for development, too.
+# The newest supported Python of the PATH. It is started, because a shim of pyenv may be there without its Python.
+PYTHON ?= $(shell for v in 3.13 3.12 3.11; do python$$v --version > /dev/null 2>&1 && echo python$$v && break; done)
 CORES ?= 8
 PORT ?= 5000
 READY := .venv/.ready
+DEVELOP := .venv/.develop
 ACTIVE := . .venv/bin/activate &&
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 
-.PHONY: all test test-all lint ui bench calibrate gpu-check lock help
+.PHONY: all test test-all lint ui bench bench-plan calibrate gpu-check lock help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(READY): requirements.lock pyproject.toml
+	@case "$$($(PYTHON) --version 2>&1)" in \
+		"Python 3.11."* | "Python 3.12."* | "Python 3.13."*) ;; \
+		*) \
+		echo "greedymm needs Python 3.11, 3.12 or 3.13: $(or $(PYTHON:%=% is not one of them),none is on the PATH)." >&2; \
+		echo "  Install one (Debian 12, Ubuntu 24.04 or later: apt install python3-venv)," \
+			"or name one: make all PYTHON=/path/to/python3.12" >&2; \
+		exit 1 ;; \
+	esac
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
-	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --editable .
+	touch $@
+
+$(DEVELOP): $(READY) requirements-dev.lock
+	$(PIP) -r requirements-dev.lock
 	touch $@
 
 all: $(READY) ## set up if needed, run the workflow, show the main table
 	$(ACTIVE) snakemake --cores $(CORES) all
 	$(ACTIVE) greedymm summary
 
-lint: $(READY) ## formatting, types, contracts between layers, workflow
+lint: $(DEVELOP) ## formatting, types, contracts between layers, workflow
 	$(ACTIVE) ruff check src tests benchmarks .ci
 	$(ACTIVE) ruff format --check src tests benchmarks .ci
 	$(ACTIVE) mypy
@@ -39,14 +54,14 @@ ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that t
 		MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
 		mlflow ui --backend-store-uri "$$(greedymm uri)" --host 127.0.0.1 --port $(PORT) --workers 1; }
 
-lock: $(READY) ## write the releases of .venv to requirements.lock and workflow/envs
-	( sed -n '/^#/p' requirements.lock; .venv/bin/pip freeze --exclude-editable \
-		| grep -viE '^(nvidia-|triton|cuda-toolkit)' ) > .lock && mv .lock requirements.lock
-	.venv/bin/python .ci/environment.py > workflow/envs/greedymm.yaml
+lock: $(DEVELOP) ## write the releases of .venv to the locks and workflow/envs
+	.venv/bin/python .ci/lock.py
 
-bench: all ## what each step has cost, and how long it takes to see that there is nothing to do
-	$(ACTIVE) greedymm jobs
-	$(ACTIVE) bash -c "time snakemake --cores $(CORES) all"
+bench: $(READY) ## ratios, memory and growth: results/bench/bench.md, in about 5 minutes
+	.venv/bin/python benchmarks/bench.py
+
+bench-plan: $(READY) ## costs of a plan of 12,000 runs: results/bench/plan.md
+	$(ACTIVE) python benchmarks/bench_plan.py
 
 calibrate: $(READY) ## share of false verdicts among 40 equal runs: trains them, writes results/calibration.md
 	$(ACTIVE) snakemake --cores $(CORES) runs_colored_mnist_5k --configfile params/false_alarms.yaml

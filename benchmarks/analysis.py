@@ -40,18 +40,18 @@ def given(seeds: int) -> Params:
     return validate({"seeds": list(range(seeds)), "datasets": {DATASET: section}})
 
 
-def leave(run: Run, draws: np.random.Generator) -> None:
+def leave(run: Run, draws: np.random.Generator, samples: int = SAMPLES, epochs: int = EPOCHS) -> None:
     """The files of one run, its results drawn."""
     right = round(float(draws.uniform(0.4, 0.9)), 3)
     if len(run.settings.modalities) == 1:
-        made_up.leave_result(run, {s: {"accuracy": right} for s in ("val", "test")}, samples=SAMPLES, epochs=EPOCHS)
+        made_up.leave_result(run, {s: {"accuracy": right} for s in ("val", "test")}, samples=samples, epochs=epochs)
         return
     rates = {"accuracy": right, "d_util": float(draws.normal(0.1, 0.2))}
     for m in run.settings.modalities:
         rates |= {f"accuracy_{m}": right, f"accuracy_{m}_cut": right - 0.1, f"utilization_{m}": 0.1 / right}
-    speeds = draws.normal(0.1, 0.2, EPOCHS).cumsum().tolist()
+    speeds = draws.normal(0.1, 0.2, epochs).cumsum().tolist()
     snapshots = draws.normal(0.1, 0.2, len(run.settings.training.snapshots)).tolist()
-    made_up.leave_result(run, {"val": rates, "test": rates}, speeds, snapshots, samples=SAMPLES)
+    made_up.leave_result(run, {"val": rates, "test": rates}, speeds, snapshots, samples=samples)
 
 
 def main(count: int) -> None:

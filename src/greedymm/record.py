@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("torch", "torchvision", "numpy", "pandas", "h5py", "snakemake", "dvc", "mlflow")
+LIBRARIES = ("torch", "numpy", "pandas", "h5py", "snakemake", "dvc", "mlflow")
 
 
 def commit() -> str:
