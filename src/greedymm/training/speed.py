@@ -25,11 +25,11 @@ class ConditionalLearningSpeed(nn.Module):
         branches, groups = range(len(network.branches)), network.groups()
         members = [groups[f"branch_{k}.body"] + groups[f"branch_{k}.head"] for k in branches]
         members += [groups[f"fusion.side_{k}"] + groups["fusion.shared"] for k in branches]
-        self.parameters_of_groups = list(dict.fromkeys(parameter for group in members for parameter in group))
-        device = self.parameters_of_groups[0].device
+        self.weights = list(dict.fromkeys(parameter for group in members for parameter in group))
+        device = self.weights[0].device
         # (2 M, parameters): whether a parameter is in a group
         self.members = torch.tensor(
-            [[any(p is q for q in group) for p in self.parameters_of_groups] for group in members],
+            [[any(p is q for q in group) for p in self.weights] for group in members],
             dtype=torch.float64,
             device=device,
         )
@@ -39,12 +39,12 @@ class ConditionalLearningSpeed(nn.Module):
     def add(self, regular: Tensor | None = None) -> None:
         """Add mu of this step if `regular`, a bool scalar, is true or None. Call it between backward and update."""
         # Frozen branches have no gradients.
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters_of_groups]
-        mu = (self._squared_norms(gradients) / self._squared_norms(self.parameters_of_groups)).view_as(self.sums)
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self.weights]
+        mu = (self._squared_norms(gradients) / self._squared_norms(self.weights)).view_as(self.sums)
         self.sums += mu if regular is None else torch.where(regular, mu, 0)
 
     def _squared_norms(self, tensors: Sequence[Tensor]) -> Tensor:
-        """Squared norm of each group: (2 M,). All tensors at once: a call for each group takes longer than its norms."""
+        """Squared norm of each group: (2 M,). One call for all tensors is faster than one for each group."""
         norms = torch.stack(torch._foreach_norm(list(tensors)))  # noqa: SLF001  as in torch.nn.utils.get_total_norm
         return self.members @ norms.double().square()
 
