@@ -32,6 +32,7 @@ from greedymm.tracking.store import CONTENT, NAME, Store
 log = logging.getLogger(__name__)
 
 LOCK = Path("results/.tracking.lock")  # one process at a time: two would send the same run twice
+NAMES = 2  # raise it where the names of metrics change, so that runs in older stores are sent again
 POLL = 5.0  # seconds between two looks for new epochs
 
 
@@ -100,7 +101,7 @@ def _sync_run(store: Store, run: Run, tags: dict[str, str], *, models: bool) -> 
     path = run.evaluation_folder / "result.json"
     if not path.exists():
         return False
-    content = key_of([sha256(path), tags, models])
+    content = key_of([NAMES, sha256(path), tags, models])
     stored = store.find(run.dataset, run.id)
     if stored and stored.data.tags.get(CONTENT) == content:
         return False
@@ -148,15 +149,21 @@ def _create(store: Store, run: Run, tags: dict[str, str], seconds: float) -> str
 
 
 def _log_metrics(store: Store, run_id: str, result: Result) -> None:
-    """Log each metric of each epoch once: epochs that were sent while the run trained are left as they are."""
-    history = result.table("history").merge(result.table("timing"), on="epoch")
-    store.log_epochs(run_id, history.to_dict("records"), "train_loss")
-    snapshots = result.table("during_training").set_index("epoch").filter(regex="util").add_prefix("during_val_")
-    store.log_epochs(run_id, snapshots.reset_index().to_dict("records"), "during_val_d_util")
-    final = {f"{split}_{k}": v for split in ("val", "test") for k, v in result.summary[split].items()}
-    # A metric of every epoch keeps its name for the epochs.
-    final = {f"best_{k}" if k in history else k: v for k, v in final.items()}
-    store.log_final(run_id, final | {"best_epoch": result.summary["best_epoch"]})
+    """Log each metric of each epoch once: epochs that were sent while the run trained are left as they are.
+
+    The UI draws names without a slash as section "Model metrics", and sorts sections: others must come after it.
+    """
+    store.log_epochs(run_id, result.table("history").to_dict("records"), "train_loss")
+    usage = _with_prefix(result.table("timing"), "usage/")
+    store.log_epochs(run_id, usage.to_dict("records"), "usage/seconds")
+    snapshots = _with_prefix(result.table("during_training").filter(regex="util|epoch"), "snapshots/val_")
+    store.log_epochs(run_id, snapshots.to_dict("records"), "snapshots/val_d_util")
+    final = {f"result/{split}_{k}": v for split in ("val", "test") for k, v in result.summary[split].items()}
+    store.log_final(run_id, final | {"result/best_epoch": result.summary["best_epoch"]})
+
+
+def _with_prefix(table: pd.DataFrame, prefix: str) -> pd.DataFrame:
+    return table.set_index("epoch").add_prefix(prefix).reset_index()
 
 
 def _log_artifacts(store: Store, run_id: str, result: Result) -> None:
