@@ -48,7 +48,7 @@ def _datasets(study: Study, pictures: Sequence[Picture]) -> dict[str, dict[str, 
     claims = format_claims(study.claims, study.names).drop(columns="Data").assign(dataset=study.claims["dataset"])
     tables = {
         "claims": claims,
-        "headline": headline_table(study.estimates, GROUP),
+        "headline": headline_table(study.estimates, GROUP).assign(method=lambda table: table["method"].map(label)),
         "estimates": study.estimates,
         "runs": study.results.runs,
         "costs": costs_table(study.results.costs),
@@ -124,7 +124,8 @@ def _cost(study: Study) -> str:
     """What the study cost, in a line."""
     costs, records = study.results.costs, study.results.records
     machine = _distinct("{cpu}, {cores} cores".format(**record["hardware"]) for record in records)
-    return f"{len(costs)} runs, {len(study.params.seeds)} seeds, {costs['seconds'].sum() / 60:.1f} minutes of training on {machine}."
+    minutes = costs["seconds"].sum() / 60
+    return f"{len(costs)} runs, {len(study.params.seeds)} seeds, {minutes:.1f} minutes of training on {machine}."
 
 
 def _facts(study: Study) -> dict[str, str]:

@@ -18,6 +18,8 @@ NAME = "mlflow.runName"  # tag: name of a run in the UI
 GIVEN_NAME = "greedymm.name"  # tag: the name that the run got here; a user may have renamed it since
 ID = "greedymm.run"  # tag: id of a run of the plan
 CONTENT = "greedymm.content"  # tag: hash of all that was sent
+# Value of an experiment's tag: the view that the UI opens with `?viewStateShareKey=method`.
+BY_METHOD = '{"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "method"}]}}'
 Row = Mapping[Any, float | None]
 
 
@@ -49,7 +51,7 @@ class Store:
             known = self.client.get_experiment_by_name(name)
             if known is None:
                 # The UI shows it among training runs, not among chats.
-                tags = {"mlflow.experimentKind": "custom_model_development"}
+                tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.sharedViewState.method": BY_METHOD}
                 self._experiments[name] = str(self.client.create_experiment(name, tags=tags))
             else:
                 if known.lifecycle_stage == "deleted":
