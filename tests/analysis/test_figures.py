@@ -358,7 +358,8 @@ def test_panels_of_many_datasets_are_in_rows_that_fit_a_page() -> None:
     study, names = make_study(), list("abcde")
     runs = pd.concat([study.results.runs.assign(dataset=name) for name in names])
 
-    figure = accuracy.draw_all(with_results(study, runs=runs)._replace(names=dict.fromkeys(names, NAME)))
+    changed = with_results(study, runs=runs)._replace(estimates=estimates_table(runs))
+    figure = accuracy.draw_all(changed._replace(names=dict.fromkeys(names, NAME)))
 
     assert figure.get_figwidth() <= 9
     assert [ax.get_title() for ax in figure.axes] == [NAME] * 5 + [""]

@@ -9,7 +9,7 @@ from urllib.parse import urldefrag
 
 import made_up
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from workflow.project import DATASET, ROOT, Project
 
 from greedymm.params.load import load
@@ -172,7 +172,7 @@ def test_the_report_leads_to_the_page_of_sweeps_with_texts_figures_and_tables(pa
     title = page.locator("#sweep-rate")
     expect(title).to_be_visible()
     expect(title.locator("xpath=following-sibling::p[1]")).to_contain_text("Mean test accuracy")
-    expect(title.locator("xpath=following-sibling::figure[1]/img")).to_be_visible()
+    expect(title.locator("xpath=following-sibling::figure[1]//img")).to_be_visible()
     rows = title.locator("xpath=following-sibling::div[1]//tbody/tr")
     expect(rows).to_have_count(2)
 
@@ -261,7 +261,7 @@ def _link(place: Page | Locator, name: str) -> Locator:
 # A study of the size of the default
 
 
-SCREEN = {"width": 1280, "height": 800}
+SCREEN: ViewportSize = {"width": 1280, "height": 800}
 
 
 @pytest.fixture(scope="session")

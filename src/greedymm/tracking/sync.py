@@ -162,7 +162,7 @@ def _log_metrics(store: Store, run_id: str, result: Result) -> None:
     store.log_final(run_id, final | {"best_epoch": result.summary["best_epoch"]})
 
 
-def _log_history(store: Store, run_id: str, rows: Iterable[Mapping[str, Any]]) -> None:
+def _log_history(store: Store, run_id: str, rows: Iterable[Mapping[Any, Any]]) -> None:
     """Log accuracy, loss and d_speed of epochs under a name that the UI, which sorts by name, draws first."""
     named = [{k if k == "epoch" else f"epochs/{k}": v for k, v in row.items()} for row in rows]
     store.log_epochs(run_id, named, "epochs/train_loss")

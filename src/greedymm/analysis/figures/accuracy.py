@@ -46,17 +46,18 @@ def draw_all(study: Study) -> Figure:
 
 def _draw_references(ax: Axes, estimates: pd.DataFrame, references: Styles) -> None:
     """Draw a line and an interval for each modality alone, named in a row of its own above the methods."""
-    table = estimates[estimates["measure"] == "test_accuracy"].set_index("method")[["mean", "low", "high"]]
+    rows = estimates[estimates["measure"] == "test_accuracy"].set_index("method")[["mean", "low", "high"]]
+    bounds = {method: [100 * float(x) for x in rows.loc[method]] for method in references}
     bottom, top = ax.get_ylim()
     heights = {method: top - 0.4 - 0.8 * k for k, method in enumerate(references)}
     for method, y in heights.items():
-        mean, low, high = 100 * table.loc[method].to_numpy(float)
+        mean, low, high = bounds[method]
         color = references[method].color
         ax.plot([mean, mean], [bottom, y], "--", color=color, linewidth=1.2)
         ax.fill_betweenx([bottom, y], low, high, color=color, alpha=0.15, linewidth=0)
     ax.set_ylim(bottom, min([top, *(y - 0.4 for y in heights.values())]))
     for method, y in heights.items():
-        mean = 100 * table.loc[method, "mean"]
+        mean = bounds[method][0]
         left = mean > sum(ax.get_xlim()) / 2  # the name is on the side that has more space
         ax.annotate(
             f"{label(method)} {mean:.1f} %", (mean, y), (-3 if left else 3, 0), textcoords="offset points",
