@@ -242,6 +242,7 @@ def test_the_ui_shows_the_report_and_its_tables_sort_there(quiet: Page, ui: UI) 
 
     shown = quiet.frame_locator("iframe")
     expect(shown.locator("figure img").first).to_be_visible()
+    shown.get_by_role("tab", name=DATASET).click()
     shown.locator("table.sortable button:visible").first.click()
     expect(shown.locator("th[aria-sort=ascending]")).to_have_count(1)
 
