@@ -46,8 +46,8 @@ def draw_all(study: Study) -> Figure:
 
 def _draw_references(ax: Axes, estimates: pd.DataFrame, references: Styles) -> None:
     """Draw a line and an interval for each modality alone, named in a row of its own above the methods."""
-    rows = estimates[estimates["measure"] == "test_accuracy"].set_index("method")[["mean", "low", "high"]]
-    bounds: dict[str, list[float]] = {m: (100 * rows.loc[m].to_numpy(float)).tolist() for m in references}
+    rows = estimates[estimates["measure"] == "test_accuracy"].to_dict("records")
+    bounds = {row["method"]: [100 * row[name] for name in ("mean", "low", "high")] for row in rows}
     bottom, top = ax.get_ylim()
     heights = {method: top - 0.4 - 0.8 * k for k, method in enumerate(references)}
     for method, y in heights.items():
