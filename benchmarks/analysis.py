@@ -22,7 +22,6 @@ from greedymm.data.datasets.colored_mnist_5k import Settings, make
 from greedymm.params.load import validate
 from greedymm.params.schema import Params
 from greedymm.plan import Plan, read_plan
-from greedymm.run import Run
 from greedymm.steps.report import make_report
 
 log = logging.getLogger(__name__)
@@ -40,20 +39,6 @@ def given(seeds: int) -> Params:
     return validate({"seeds": list(range(seeds)), "datasets": {DATASET: section}})
 
 
-def leave(run: Run, draws: np.random.Generator, samples: int = SAMPLES, epochs: int = EPOCHS) -> None:
-    """The files of one run, its results drawn."""
-    right = round(float(draws.uniform(0.4, 0.9)), 3)
-    if len(run.settings.modalities) == 1:
-        made_up.leave_result(run, {s: {"accuracy": right} for s in ("val", "test")}, samples=samples, epochs=epochs)
-        return
-    rates = {"accuracy": right, "d_util": float(draws.normal(0.1, 0.2))}
-    for m in run.settings.modalities:
-        rates |= {f"accuracy_{m}": right, f"accuracy_{m}_cut": right - 0.1, f"utilization_{m}": 0.1 / right}
-    speeds = draws.normal(0.1, 0.2, epochs).cumsum().tolist()
-    snapshots = draws.normal(0.1, 0.2, len(run.settings.training.snapshots)).tolist()
-    made_up.leave_result(run, {"val": rates, "test": rates}, speeds, snapshots, samples=samples)
-
-
 def main(count: int) -> None:
     """Make the runs up, and time the report."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -63,7 +48,7 @@ def main(count: int) -> None:
         hdf5.write(plan.data_of(DATASET).path, *make(Settings(), Path(folder), 1))
         draws = np.random.default_rng(0)
         for run in plan.default_runs:
-            leave(run, draws)
+            made_up.leave_drawn(run, draws, EPOCHS, SAMPLES)
         plan.write()
         started = time.perf_counter()
         make_report(read_plan(plan.path))

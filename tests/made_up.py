@@ -1,4 +1,4 @@
-"""Results of runs, made up: for tests of what is made of them, and to time it."""
+"""Data and results of runs, made up: for tests of what is made of them, and to time it."""
 
 import json
 from collections.abc import Sequence
@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from greedymm.data import hdf5
+from greedymm.data.samples import SPLITS, DatasetInfo, Samples
 from greedymm.params.load import validate
 from greedymm.params.schema import Params
+from greedymm.plan import Plan
 from greedymm.run import Run
 
 DATASET = "colored_mnist_5k"  # its modalities: color, gray
@@ -90,3 +93,44 @@ def leave_predictions(run: Run, accuracy: float, samples: int = SAMPLES, shift: 
     mean = np.where(correct, label, (label + 1) % CLASSES).astype(np.int16)
     columns = {"split": "test", "id": [f"test-{i}" for i in range(samples)], "label": label, "mean": mean}
     pd.DataFrame(columns).to_parquet(run.evaluation_folder / "predictions.parquet")
+
+
+def leave_study(plan: Plan, epochs: int = 10, samples: int = 200) -> None:
+    """Write data and results of all runs of a plan, drawn at random."""
+    draws = np.random.default_rng(0)
+    # The first run of each dataset has all modalities.
+    for run in {run.dataset: run for run in reversed(plan.default_runs)}.values():
+        leave_data(run, draws, samples)
+    for run in plan.default_runs:
+        leave_drawn(run, draws, epochs, samples)
+
+
+def leave_data(run: Run, draws: np.random.Generator, samples: int) -> None:
+    """Write a dataset of noise, generated but for the digits: clips for I3D, else images."""
+    clips = run.settings.branches[0].name == "i3d"
+    classes = tuple(f"class_{k}" for k in range(16 if run.dataset == "solids" else CLASSES))
+    labels = np.arange(samples) % len(classes)
+    splits = {}
+    for split in SPLITS:
+        shape = (8, 24, 32) if clips else (28, 28)
+        images = {
+            m: draws.integers(0, 255, (samples, 3 if m == "color" else 1, *shape), np.uint8)
+            for m in run.settings.stored
+        }
+        splits[split] = Samples(images, labels, [f"{split}-{i}" for i in range(len(labels))])
+    facts = DatasetInfo(classes, "noise", "none", generated=run.dataset != DATASET)
+    hdf5.write(run.data_path, splits, facts)
+
+
+def leave_drawn(run: Run, draws: np.random.Generator, epochs: int, samples: int) -> None:
+    """Write results of one run, drawn at random."""
+    right = round(float(draws.uniform(0.4, 0.9)), 3)
+    if len(run.settings.modalities) == 1:
+        leave_result(run, {s: {"accuracy": right} for s in ("val", "test")}, samples=samples, epochs=epochs)
+        return
+    rates: dict[str, float | None] = {"accuracy": right, "d_util": float(draws.normal(0.1, 0.2))}
+    for m in run.settings.modalities:
+        rates |= {f"accuracy_{m}": right, f"accuracy_{m}_cut": right - 0.1, f"utilization_{m}": 0.1 / right}
+    speeds = draws.normal(0.1, 0.2, epochs).cumsum().tolist()
+    snapshots = draws.normal(0.1, 0.2, len(run.settings.training.snapshots)).tolist()
+    leave_result(run, {"val": rates, "test": rates}, speeds, snapshots, samples=samples)

@@ -226,7 +226,7 @@ def test_the_figures_of_a_report_are_files_in_its_order(tmp_path: Path) -> None:
     kinds = ["utilization", "measures", "proxy", "d_speed", "steps", "branches", "confusion", "samples"]
     names = [f"{kind}-{SOLIDS}.png" for kind in [*kinds, "uniquely_correct"]]
     assert [picture.path.name for picture in pictures] == ["accuracy.png", *names, "costs.png"]
-    assert pictures[1].caption == f"{NAME}: {utilization.CAPTION}"
+    assert pictures[1] == ("utilization", SOLIDS, tmp_path / names[0], utilization.CAPTION)
     for picture in pictures:
         assert picture.path.read_bytes().startswith(b"\x89PNG")
         assert picture.path.with_suffix(".svg").read_bytes().startswith(b"<?xml")
@@ -335,7 +335,7 @@ def test_an_interval_is_drawn_around_its_mean_where_there_is_one() -> None:
 # -- Results of the runs ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("seeds", "intervals"), [(1, 0), (3, 5)], ids=["one seed", "three seeds"])
+@pytest.mark.parametrize(("seeds", "intervals"), [(1, 0), (3, 3)], ids=["one seed", "three seeds"])
 def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(seeds: int, intervals: int) -> None:
     study = make_study(seeds=seeds)
 
@@ -344,18 +344,23 @@ def test_accuracy_has_a_dot_for_every_run_and_an_interval_where_there_is_one(see
     assert ax.get_title() == NAME
     dots = [line for line in ax.get_lines() if line.get_marker() == "o" and line.get_alpha() == 0.5]
     bars = [c for c in ax.containers if c.has_xerr]  # type: ignore[attr-defined]
-    assert [len(np.atleast_1d(line.get_xdata())) for line in dots] == [seeds] * 5
+    assert [len(np.atleast_1d(line.get_xdata())) for line in dots] == [seeds] * 3
     np.testing.assert_allclose(dots[0].get_xdata(), 100 * study.results.runs["test_accuracy"][:seeds])  # type: ignore[arg-type]
     assert len(bars) == intervals
     names = [t.get_text() for t in ax.get_yticklabels()]
-    assert names == ["greedy", "balanced", "random", "view0 alone", "view1 alone"]
+    assert names == ["greedy", "balanced", "random"]
+    means = study.estimates.query("measure == 'test_accuracy'").set_index("method")["mean"]
+    lines = [float(np.asarray(line.get_xdata())[0]) for line in ax.get_lines() if line.get_linestyle() == "--"]
+    assert lines == pytest.approx([100 * means["unimodal_view0"], 100 * means["unimodal_view1"]])
+    assert [t.get_text().partition(" alone")[0] for t in ax.texts] == ["view0", "view1"]
 
 
 def test_panels_of_many_datasets_are_in_rows_that_fit_a_page() -> None:
     study, names = make_study(), list("abcde")
     runs = pd.concat([study.results.runs.assign(dataset=name) for name in names])
 
-    figure = accuracy.draw_all(with_results(study, runs=runs)._replace(names=dict.fromkeys(names, NAME)))
+    changed = with_results(study, runs=runs)._replace(estimates=estimates_table(runs))
+    figure = accuracy.draw_all(changed._replace(names=dict.fromkeys(names, NAME)))
 
     assert figure.get_figwidth() <= 9
     assert [ax.get_title() for ax in figure.axes] == [NAME] * 5 + [""]

@@ -3,13 +3,18 @@
 import re
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from urllib.parse import urldefrag
 
+import made_up
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
-from workflow.project import DATASET, Project
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
+from workflow.project import DATASET, ROOT, Project
+
+from greedymm.params.load import load
+from greedymm.plan import Plan
+from greedymm.steps.report import make_report
 
 from .conftest import UI
 from .watch import Outside, Watch, broken_pictures
@@ -103,7 +108,11 @@ def test_every_link_in_the_report_leads_to_its_place(page: Page, report: str) ->
 
     assert links
     for link in links:
-        link.click()
+        page.evaluate("location.hash = ''")
+        if link.is_visible():
+            link.click()
+        else:  # in another tab
+            link.evaluate("link => link.click()")
         place = page.locator(f"[id='{urldefrag(page.url).fragment}']")
         expect(place).to_have_count(1)
         expect(place).to_be_in_viewport()
@@ -112,8 +121,8 @@ def test_every_link_in_the_report_leads_to_its_place(page: Page, report: str) ->
 def test_every_table_of_the_report_sorts_by_every_column_both_ways(page: Page, report: str) -> None:
     watch = Watch(page)
     page.goto(report)
-    for closed in page.locator("details > summary").all():
-        closed.click()
+    page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
+    page.evaluate("document.querySelectorAll('.panel').forEach((part) => part.hidden = false)")
     tables = page.locator("table.sortable").all()
 
     assert tables
@@ -157,12 +166,13 @@ def _number(cell: str) -> float | None:
 
 def test_the_report_leads_to_the_page_of_sweeps_with_texts_figures_and_tables(page: Page, tracked: Project) -> None:
     page.goto((tracked.folder / "results/report/index.html").as_uri())
+    page.get_by_role("link", name="Sweeps").click()
     page.locator("a[href='sweeps/index.html']").click()
 
     title = page.locator("#sweep-rate")
     expect(title).to_be_visible()
     expect(title.locator("xpath=following-sibling::p[1]")).to_contain_text("Mean test accuracy")
-    expect(title.locator("xpath=following-sibling::figure[1]/img")).to_be_visible()
+    expect(title.locator("xpath=following-sibling::figure[1]//img")).to_be_visible()
     rows = title.locator("xpath=following-sibling::div[1]//tbody/tr")
     expect(rows).to_have_count(2)
 
@@ -227,12 +237,13 @@ def test_the_ui_shows_the_runs_of_a_sweep(quiet: Page, ui: UI) -> None:
 
 def test_the_ui_shows_the_report_and_its_tables_sort_there(quiet: Page, ui: UI) -> None:
     _link(_runs(quiet, ui, "report"), "report").click()
-    expect(quiet.get_by_role("tab", name="Artifacts")).to_be_visible()
+    expect(quiet.get_by_role("tab", name="Artifacts", exact=True)).to_be_visible()
     quiet.goto(f"{quiet.url.partition('?')[0]}/artifacts/index.html")
 
     shown = quiet.frame_locator("iframe")
     expect(shown.locator("figure img").first).to_be_visible()
-    shown.locator("table.sortable button").first.click()
+    shown.get_by_role("tab", name=DATASET).click()
+    shown.locator("table.sortable button:visible").first.click()
     expect(shown.locator("th[aria-sort=ascending]")).to_have_count(1)
 
 
@@ -246,3 +257,59 @@ def _runs(page: Page, ui: UI, experiment: str) -> Locator:
 
 def _link(place: Page | Locator, name: str) -> Locator:
     return place.get_by_role("link", name=name, exact=True)
+
+
+# A study of the size of the default
+
+
+SCREEN: ViewportSize = {"width": 1280, "height": 800}
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Address of the report of a made-up study with the project's params."""
+    folder = tmp_path_factory.mktemp("large")
+    with chdir(folder):
+        plan = Plan.make(load(ROOT / "params.yaml"))
+        made_up.leave_study(plan)
+        make_report(plan)
+    return (folder / plan.folder / "index.html").as_uri()
+
+
+def test_the_first_screen_shows_the_summary_and_no_tab_is_higher_than_six_screens(page: Page, large: str) -> None:
+    page.set_viewport_size(SCREEN)
+    page.goto(large)
+    for part in page.locator("#summary > *").all():
+        box = part.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= SCREEN["height"]
+
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        expect(page.get_by_role("tabpanel")).to_have_count(1)
+        assert page.evaluate("document.documentElement.scrollHeight") <= 6 * SCREEN["height"]
+
+
+def test_tabs_are_reached_by_the_keyboard_and_figures_open_on_click(page: Page, large: str) -> None:
+    page.goto(large)
+    page.get_by_role("tab", name="Summary").focus()
+    page.keyboard.press("ArrowRight")
+    tab = page.get_by_role("tab", name="colored_mnist_5k")
+    expect(tab).to_be_focused()
+    expect(tab).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("End")
+    expect(page.get_by_role("tab", name="Reproduce")).to_be_focused()
+
+    tab.click()
+    page.locator(".figures button:visible").first.click()
+    expect(page.locator("dialog img")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_be_hidden()
+
+
+def test_no_tab_is_wider_than_a_phone(page: Page, large: str) -> None:
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(large)
+    for tab in page.get_by_role("tab").all():
+        tab.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400

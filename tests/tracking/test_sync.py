@@ -98,7 +98,7 @@ def test_a_finished_run_is_sent_once_with_what_people_look_for(plan: Plan) -> No
     run = runs["greedy-seed3"]
     assert run.info.status == "FINISHED"
     assert run.info.end_time - run.info.start_time == 4000  # milliseconds: two epochs of 2 s
-    assert points(run, "train_loss") == {1: 1.0, 2: 0.5}
+    assert points(run, "epochs/train_loss") == {1: 1.0, 2: 0.5}
     assert points(run, "during_val_d_util") == {1: 0.1, 2: 0.2}
     assert points(run, "test_accuracy") == {0: 0.25}  # at step 0 the UI draws bars
     assert points(run, "best_val_accuracy") == {0: 0.5}
@@ -151,7 +151,7 @@ def test_new_results_of_a_run_replace_the_old_ones(plan: Plan) -> None:
 
     run = stored()["greedy-seed3"]
     assert run.data.metrics["best_val_accuracy"] == 0.125
-    assert points(run, "train_loss") == {1: 1.0, 2: 0.5}
+    assert points(run, "epochs/train_loss") == {1: 1.0, 2: 0.5}
     assert points(run, "test_accuracy") == {0: 0.25}
 
 
@@ -271,7 +271,7 @@ def test_a_run_is_shown_while_it_trains_and_completed_at_its_end(plan: Plan) -> 
     for _ in range(2):
         sync_results(plan, settings(), live=True)
     shown = stored()["greedy-seed3"]
-    assert (shown.info.status, points(shown, "train_loss")) == ("RUNNING", {1: 1.0})
+    assert (shown.info.status, points(shown, "epochs/train_loss")) == ("RUNNING", {1: 1.0})
 
     live.unlink()
     finish([run])
@@ -279,7 +279,7 @@ def test_a_run_is_shown_while_it_trains_and_completed_at_its_end(plan: Plan) -> 
 
     finished = stored()["greedy-seed3"]
     assert (finished.info.run_id, finished.info.status) == (shown.info.run_id, "FINISHED")
-    assert points(finished, "train_loss") == {1: 1.0, 2: 0.5}
+    assert points(finished, "epochs/train_loss") == {1: 1.0, 2: 0.5}
 
 
 def test_the_watcher_outlives_a_store_that_is_down_and_says_so_once(

@@ -117,7 +117,7 @@ class Project:
         """Epochs in the default tracking store, for each finished run by its name, or for those still at work."""
         query = (
             "select r.name, count(distinct m.step) from runs r join metrics m using (run_uuid)"
-            " where m.key = 'train_loss' and r.status = ? group by r.run_uuid"
+            " where m.key = 'epochs/train_loss' and r.status = ? group by r.run_uuid"
         )
         with sqlite3.connect(self.folder / "mlflow.db") as connection:
             return dict(connection.execute(query, [status]).fetchall())

@@ -60,7 +60,7 @@ def test_clips_of_ones_own_end_in_a_report(project: Project, filmed: Path) -> No
     page = ends_with_a_report(project)
 
     assert "nvgesture (generated data)" in page  # by the mark in the folder
-    assert "only" not in page.split('<h2 id="data">')[1].split("</ul>")[0]
+    assert "only" not in page.split("<h3>Data and details</h3>")[1].split("<details>")[0]
 
 
 @pytest.mark.slow

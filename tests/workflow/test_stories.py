@@ -186,13 +186,13 @@ def test_unusable_runs_stop_the_report_are_excluded_from_the_preview_and_can_be_
     assert "greedymm preview" in printed
     clone.run("greedymm", "preview")
     preview = (clone.folder / "results/preview/index.html").read_text()
-    assert "Excluded runs" in preview
+    assert "excluded runs" in preview
     assert name in preview
     result.unlink()
     printed = clone.run(*SNAKEMAKE, "all")
     assert p.trained(printed) == 0
     assert result.read_bytes() == content
-    assert "Excluded runs" not in page_of(clone)
+    assert "excluded runs" not in page_of(clone)
     assert NOTHING in clone.run(*SNAKEMAKE, "all")
 
 

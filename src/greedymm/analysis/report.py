@@ -8,12 +8,19 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from greedymm.analysis.claims.text import explain_claims, format_claims, summarize_claims
+from greedymm.analysis.claims.text import (
+    describe_datasets,
+    describe_proxy,
+    explain_claims,
+    format_claims,
+    format_ranks,
+    summarize_claims,
+)
 from greedymm.analysis.figures import Picture
 from greedymm.analysis.figures.style import label
 from greedymm.analysis.page import write_page
 from greedymm.analysis.results import GROUP
-from greedymm.analysis.study import Study, costs_table, format_estimates
+from greedymm.analysis.study import Study, costs_table, format_estimates, headline_table
 from greedymm.params.schema import Dataset, Params
 from greedymm.settings import flat
 
@@ -23,28 +30,57 @@ FROM_AUTHORS, AS_AUTHORS, OURS = "authors' code", "our choice, as in the authors
 
 def write_report(study: Study, pictures: Sequence[Picture], path: Path) -> None:
     """Write the page with all tables and pictures, the same bytes for the same content."""
-    accuracies: Any = format_estimates(study.estimates, GROUP)["test_accuracy"].to_dict()
     params = study.params.model_dump(mode="json", exclude={"tracking", "execution"})
-    genuine = [name for name, info in study.info.items() if not (info.generated or info.own)]
-    names = {"dataset": study.names}
-    claims = format_claims(study.claims, study.names)
+    accuracy, *shared = (picture for picture in pictures if picture.dataset is None)
     content = {
         "study": study,
-        "pictures": pictures,
-        "claims": claims,
-        "claims_summary": summarize_claims(claims),
+        "accuracy": accuracy,
+        "pictures": shared,
+        "datasets": _datasets(study, pictures),
+        "claims_summary": summarize_claims(format_claims(study.claims, study.names)),
+        "ranks": format_ranks(study.ranks.assign(method=study.ranks["method"].map(label))),
         "claims_explained": explain_claims(study.claims),
-        "published": published_table(genuine, accuracies),
-        "measures": _measures(study),
-        "estimates": study.estimates.replace(names),
-        "runs": study.results.runs.replace(names),
-        "costs": costs_table(study.results.costs).replace(names),
+        "cost": _cost(study),
+        "costs": costs_table(study.results.costs).replace({"dataset": study.names}),
         "facts": _facts(study),
-        "conditions": {name: _conditions(study.params.datasets[name]) for name in genuine},
-        "origins": settings_table(study.params).replace(names),
         "settings": yaml.safe_dump(params, sort_keys=False),
     }
     write_page(path, "report.html.j2", **content)
+
+
+def _datasets(study: Study, pictures: Sequence[Picture]) -> dict[str, dict[str, Any]]:
+    """Sentences, tables and pictures of each dataset."""
+    accuracies: Any = format_estimates(study.estimates, GROUP)["test_accuracy"].to_dict()
+    sentences, proxies = describe_datasets(study.claims, study.names), describe_proxy(study.claims, study.names)
+    claims = format_claims(study.claims, study.names).drop(columns="Data").assign(dataset=study.claims["dataset"])
+    tables = {
+        "claims": claims,
+        "headline": headline_table(study.estimates, GROUP).assign(method=lambda table: table["method"].map(label)),
+        "estimates": study.estimates,
+        "runs": study.results.runs,
+        "costs": costs_table(study.results.costs),
+        "origins": settings_table(study.params),
+    }
+    datasets = {}
+    for name, info in study.info.items():
+        own = {picture.kind: picture for picture in pictures if picture.dataset == name}
+        genuine = not (info.generated or info.own)
+        datasets[name] = {
+            "sentence": sentences[name],
+            "proxy_sentence": proxies[name],
+            "proxy": own.pop("proxy", None),
+            "pictures": list(own.values()),
+            "published": published_table([name], accuracies),
+            "conditions": _conditions(study.params.datasets[name]) if genuine else "",
+            "measures": _measures(study.params.datasets[name]),
+            **{title: _rows(table, name) for title, table in tables.items()},
+        }
+    return datasets
+
+
+def _rows(table: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """The rows of a table that are about one dataset, without the columns of other datasets."""
+    return table[table["dataset"] == dataset].drop(columns="dataset").dropna(axis=1, how="all")
 
 
 def settings_table(params: Params) -> pd.DataFrame:
@@ -86,11 +122,17 @@ def _conditions(section: Dataset) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
 
 
-def _measures(study: Study) -> list[str]:
+def _measures(section: Dataset) -> list[str]:
     """The first line of each measure's documentation."""
-    measures = [measure for name in study.info for measure in study.params.datasets[name].measures]
-    texts = [(type(measure).__doc__ or measure.name).splitlines()[0].replace("`", "") for measure in measures]
-    return list(dict.fromkeys(texts))
+    return [(type(m).__doc__ or m.name).splitlines()[0].replace("`", "") for m in section.measures]
+
+
+def _cost(study: Study) -> str:
+    """What the study cost, in a line."""
+    costs, records = study.results.costs, study.results.records
+    machine = _distinct("{cpu}, {cores} cores".format(**record["hardware"]) for record in records)
+    minutes = costs["seconds"].sum() / 60
+    return f"{len(costs)} runs, {len(study.params.seeds)} seeds, {minutes:.1f} minutes of training on {machine}."
 
 
 def _facts(study: Study) -> dict[str, str]:

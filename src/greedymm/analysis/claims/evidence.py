@@ -145,7 +145,7 @@ def complete_seeds(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
     x, y: (seeds, methods) or (seeds, methods, epochs).
     """
-    complete = np.asarray(np.isfinite(x + y).reshape(*x.shape[:2], -1).all(axis=2))
+    complete = np.asarray(np.isfinite(x + y).all(axis=tuple(range(2, x.ndim))))
     methods = np.asarray(complete.any(axis=0))
     seeds = np.asarray(complete[:, methods].all(axis=1) & methods.any())
     return x[seeds][:, methods], y[seeds][:, methods]

@@ -70,6 +70,22 @@ def _summarize(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def format_ranks(ranks: pd.DataFrame) -> pd.DataFrame:
+    """The table of `ranks_table` as text: a row per method, estimates with intervals."""
+
+    def with_interval(rows: pd.DataFrame) -> list[str]:
+        return [f"{x:.2f}" + ("" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]") for x, low, high in rows.to_numpy()]
+
+    improvement = ranks[["improvement", "improvement_low", "improvement_high"]]
+    return pd.DataFrame({
+        "Method": ranks["method"],
+        "Datasets": ranks["datasets"].astype(str),
+        "Runs": ranks["runs"].astype(str),
+        "Mean rank": with_interval(ranks[["mean_rank", "rank_low", "rank_high"]]),
+        "Probability of improvement over greedy": with_interval(improvement),
+    })  # fmt: skip
+
+
 def explain_claims(claims: pd.DataFrame) -> list[str]:
     """How to read the claims: verdicts, tests, intervals."""
     margin = "".join(f" of {_points(value)}" for value in claims["margin"].dropna().unique())

@@ -28,6 +28,8 @@ ORDER = ["accuracy", "utilization", "measures", "proxy", "d_speed", "steps", "br
 class Picture(NamedTuple):
     """A figure's PNG file, and what to see in it."""
 
+    kind: str  # name of its module
+    dataset: str | None  # None: all of them
     path: Path
     caption: str
 
@@ -37,14 +39,14 @@ def draw_figures(study: Study, folder: Path) -> list[Picture]:
     pictures = []
     for kind, module in figure_modules():
         if hasattr(module, "draw_all"):
-            pictures.append(Picture(folder / f"{kind}.png", module.CAPTION))
+            pictures.append(Picture(kind, None, folder / f"{kind}.png", module.CAPTION))
             save(module.draw_all(study), pictures[-1].path)
             continue
         for dataset, name in study.names.items():
             figure = module.draw(study, dataset)
             if figure is not None:
                 figure.suptitle(name)
-                pictures.append(Picture(folder / f"{kind}-{dataset}.png", f"{name}: {module.CAPTION}"))
+                pictures.append(Picture(kind, dataset, folder / f"{kind}-{dataset}.png", module.CAPTION))
                 save(figure, pictures[-1].path)
     return pictures
 

@@ -6,8 +6,8 @@ from greedymm.analysis.figures.style import curve_table, draw_curves, is_unimoda
 from greedymm.analysis.study import Study
 
 CAPTION = (
-    "Validation accuracy of the network and of each branch, means over seeds. Dashed: a modality alone. A branch that"
-    " learns much later than its modality alone is neglected."
+    "Validation accuracy of the network and of each branch over epochs. Dashed: a modality alone. A branch that learns"
+    " much later than its modality alone is neglected."
 )
 
 

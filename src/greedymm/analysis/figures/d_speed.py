@@ -6,9 +6,8 @@ from greedymm.analysis.figures.style import curve_table, draw_curves, styles
 from greedymm.analysis.study import Study
 
 CAPTION = (
-    "Left: d_speed at the end of each epoch, means over seeds. Far from zero, the network learns from one modality"
-    " faster than from the other. Right: d_util on validation at snapshots, means over seeds and a dot for each run. If"
-    " d_speed is a proxy of d_util, both have the same sign."
+    "Left: d_speed over epochs; far from zero, one modality is learned faster. Right: d_util on validation; dots are"
+    " runs. If d_speed is a proxy of d_util, both have the same sign."
 )
 
 

@@ -7,7 +7,7 @@ from greedymm.analysis.figures.style import GRAY, WIDEST, grid, label, styles
 from greedymm.analysis.study import SPLITS, Study
 
 CAPTION = (
-    "d_util of each run at its best epoch against its d_speed at the end of training, on validation (filled) and test"
+    "d_util at the best epoch against d_speed at the end of training, a dot for each run: validation (filled) and test"
     " (open). Gray: runs of the other methods. If d_speed is a proxy of d_util, large values go together."
 )
 

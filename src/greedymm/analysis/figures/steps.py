@@ -12,8 +12,7 @@ from greedymm.analysis.figures.style import MOST_LINES, WIDEST, grid, label, sty
 from greedymm.analysis.study import Study
 
 CAPTION = (
-    "d_speed at every step of the first run of each method. Shaded: steps that re-balance for a modality. Percentages:"
-    " their share of all steps. With few methods, a second panel enlarges some steps of the same run."
+    "d_speed at every step of the first run of each method. Shaded: re-balancing steps, with their share of all steps."
 )
 MOST_POINTS = 2000  # of one line; more cannot be seen
 ZOOM = 60  # steps in an enlarged panel

@@ -7,8 +7,8 @@ from greedymm.analysis.figures.style import MOST_LINES, grid, label
 from greedymm.analysis.study import Study
 
 CAPTION = (
-    "Test samples that one method classifies correctly more often than any other. Titles: the method, the true class,"
-    " the share of its runs that are correct, and the largest share of another method. Rows: modalities."
+    "Test samples that one method classifies correctly more often than any other: method, true class, share of its runs"
+    " that are correct, largest share of another method."
 )
 WIDTH, CLIP_WIDTH = 1.5, 3.0  # inches of a sample
 

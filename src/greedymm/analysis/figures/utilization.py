@@ -8,9 +8,8 @@ from greedymm.analysis.figures.style import UNIMODAL, draw_intervals, method_row
 from greedymm.analysis.study import SPLITS, Study
 
 CAPTION = (
-    "Utilization rate u(others | m) of each branch: the share of its accuracy that it owes to the other modalities."
-    " Beside it: accuracy of the branch, full and with the cross-modal flow cut. Means over seeds with 95 % intervals."
-    " Unequal rates: the network uses its modalities unequally. Negative rates: other modalities mislead the branch."
+    "Utilization rate of each branch: the share of its accuracy that it owes to the other modalities. Unequal rates:"
+    " the network uses its modalities unequally. Beside it: accuracy of the branch, with and without the others."
 )
 
 
