@@ -26,7 +26,6 @@ from greedymm.analysis.figures import (
     figure_modules,
     measures,
     proxy,
-    run_curves,
     samples,
     steps,
     uniquely_correct,
@@ -440,19 +439,6 @@ def test_costs_have_a_dot_for_each_run(gpu: float, columns: int) -> None:
 
 
 # -- Training -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("has_speed", [True, False], ids=["two modalities", "one modality"])
-def test_curves_of_a_run_have_d_speed_where_it_has_one(*, has_speed: bool) -> None:
-    history = pd.DataFrame({"epoch": EPOCHS, "train_accuracy": 0.5, "val_accuracy": 0.1 * np.array(EPOCHS)})
-    history["loss"] = 3.0
-
-    figure = run_curves(history.assign(d_speed=0.1) if has_speed else history, "a run")
-
-    assert len(figure.axes) == 1 + has_speed
-    train, val = figure.axes[0].get_lines()
-    assert (train.get_linestyle(), val.get_linestyle(), val.get_label()) == ("--", "-", "val accuracy")
-    assert np.asarray(val.get_ydata()).tolist() == pytest.approx([10, 20, 30, 40])
 
 
 def test_each_branch_has_the_curves_of_all_methods_and_of_its_modality_alone() -> None:

@@ -104,7 +104,7 @@ def test_a_finished_run_is_sent_once_with_what_people_look_for(plan: Plan) -> No
     assert points(run, "best_val_accuracy") == {0: 0.5}
     assert not any("undefined" in name for name in run.data.metrics)
     assert run.data.params["training.learning_rate"] == "0.1"
-    assert artifacts(run) == {"curves.png", "predictions.csv", "history.csv", "result.json"}
+    assert artifacts(run) == {"predictions.csv", "history.csv", "result.json"}
     note = run.data.tags["mlflow.note.content"]
     assert note.startswith(f"Method `greedy`, seed 3, on {DATASET}.")
     assert "Best epoch on validation: 2 of 2. Test accuracy 25.0 %, validation accuracy 50.0 %." in note

@@ -8,6 +8,8 @@ rule prepare:
         "results/benchmarks/prepare/{dataset}-{key}.tsv"
     conda:
         "../envs/greedymm.yaml"
+    # All data come first: a file is prepared by all cores, which would wait for the longest run in training.
+    priority: 100
     threads: PARAMS.execution.preparers
     resources:
         mem_mb=lambda _, threads: 500 + 300 * threads,

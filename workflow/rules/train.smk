@@ -51,6 +51,8 @@ for job in jobs():
                     f"results/benchmarks/{step}/{name}.tsv"
                 conda:
                     "../envs/greedymm.yaml"
+                # References, which are short, come last, so that all cores are busy until the end.
+                priority: len(job[0].settings.modalities)
                 threads: slots
                 resources:
                     gpu=gpu_slots,

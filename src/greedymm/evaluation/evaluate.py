@@ -4,7 +4,7 @@ The table has one row per sample: columns `split`, `id`, `label`, then predicted
 column per branch with the name of its modality. Columns of another pass than the full one end with `_<pass>`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +22,30 @@ FULL = ""  # name of the full pass
 
 
 @torch.no_grad()
-def predict_logits(network: MultimodalNetwork, batches: Iterable[Batch], how: Pass = Pass()) -> Tensor:  # noqa: B008
-    """Logits of the network, then of each branch: (N, 1 + M, classes).
+def predict_logits(
+    network: MultimodalNetwork, batches: Iterable[Batch], passes: Mapping[str, Pass]
+) -> dict[str, Tensor]:
+    """Logits of the network, then of each branch, in each pass: (N, 1 + M, classes).
 
     Raises:
         GreedymmError: if some are not finite.
     """
     network.eval()
     device = next(network.parameters()).device
-    how = Pass._make(option.to(device) if isinstance(option, Tensor) else option for option in how)
-    outputs = (network(inputs, how) for inputs, _ in batches)
-    logits = torch.cat([torch.stack([output.logits, *output.branches], dim=1) for output in outputs])
-    if not logits.isfinite().all():
+    on_device = {
+        name: Pass._make(option.to(device) if isinstance(option, Tensor) else option for option in how)
+        for name, how in passes.items()
+    }
+    logits: dict[str, list[Tensor]] = {name: [] for name in passes}
+    for inputs, _ in batches:
+        stem = network.stem(inputs)
+        for name, how in on_device.items():
+            output = network.fuse(stem, how)
+            logits[name].append(torch.stack([output.logits, *output.branches], dim=1))
+    joined = {name: torch.cat(parts) for name, parts in logits.items()}
+    if not all(part.isfinite().all() for part in joined.values()):
         raise GreedymmError("the network's logits are not finite: was it cut before its means were recorded?")
-    return logits
+    return joined
 
 
 def predict_split(
@@ -45,13 +55,14 @@ def predict_split(
 
     Args:
         network: of a run, with recorded means.
-        batches: the split, in the order of `samples`; read once for each pass.
+        batches: the split, in the order of `samples`.
         samples: columns split, id and label.
         measures: settings.
     """
     frames = [samples]
-    for name, how in {FULL: Pass(), **required_passes(network, measures)}.items():
-        predicted = predict_logits(network, batches, how).argmax(dim=2).cpu().numpy().astype(np.int16)
+    passes = {FULL: Pass(), **required_passes(network, measures)}
+    for name, logits in predict_logits(network, batches, passes).items():
+        predicted = logits.argmax(dim=2).cpu().numpy().astype(np.int16)
         columns = [column(head, name) for head in (NETWORK, *network.modalities)]
         frames.append(pd.DataFrame(predicted, columns=columns))
     return pd.concat(frames, axis=1)
@@ -64,7 +75,8 @@ def predict_probabilities(network: MultimodalNetwork, batches: Iterable[Batch], 
         Columns split, id, label (a name), head (`mean` or a modality; for one modality only the latter), predicted
         (a name), and `p_<class>` for each class, in [0, 1]: the softmax of the head's logits.
     """
-    probabilities, names = predict_logits(network, batches).softmax(dim=2).cpu().numpy(), np.array(network.classes)
+    logits, names = predict_logits(network, batches, {FULL: Pass()})[FULL], np.array(network.classes)
+    probabilities = logits.softmax(dim=2).cpu().numpy()
     frames = []
     for index, head in enumerate((NETWORK, *network.modalities)):
         p = probabilities[:, index]  # (N, classes)

@@ -6,7 +6,6 @@ Inputs of M modalities -> logits of the network and of each branch.
 # B samples; C_k channels of branch k; D_k features of branch k; M branches; *s_k any axes of space and time.
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import zip_longest
 from typing import ClassVar, NamedTuple, cast
 
 import torch
@@ -174,14 +173,20 @@ class MultimodalNetwork(nn.Module):
 
     def forward(self, inputs: Sequence[Tensor], how: Pass = Pass()) -> Output:  # noqa: B008  immutable
         """Compute the logits of the network and of each branch from inputs (B, channels, *s_k) of each modality."""
+        return self.fuse(self.stem(inputs), how)
+
+    def stem(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Features of each branch before the first fusion: the same in every pass over these inputs."""
+        return [b(h, 0, stop) for b, h, stop in zip(self.branches, inputs, self._stops[0], strict=True)]
+
+    def fuse(self, features: list[Tensor], how: Pass) -> Output:
+        """Complete a pass from the features of `stem`."""
         if how.uses:  # most passes use nothing
             self.require(how.uses, "this call")
-        hears, features, starts = how.hears_by_sample(), list(inputs), (0,) * len(inputs)
-        for stops, fusion in zip_longest(self._stops, self.fusions):
+        hears = how.hears_by_sample()
+        for fusion, starts, stops in zip(self.fusions, self._stops, self._stops[1:], strict=False):
+            features = fusion(features, hears, how.mode, detach=how.detach)
             features = [b(h, i, j) for b, h, i, j in zip(self.branches, features, starts, stops, strict=True)]
-            if fusion is not None:
-                features = fusion(features, hears, how.mode, detach=how.detach)
-            starts = stops
         features = [branch.pool(h) for branch, h in zip(self.branches, features, strict=True)]
         logits, branches = self.head(features, how.present)
         output = Output(logits, branches, [h if h.dim() == 2 else h.mean(dim=1) for h in features], how.present)  # noqa: PLR2004

@@ -26,6 +26,9 @@ def evaluate(run: Run, execution: Execution) -> None:
     # Of validation alone: test is looked at once, with the weights that were chosen.
     val, during = loader.batches("val"), []
     for epoch, weights in sorted(snapshots["weights"].items()):
+        if epoch == state["best"]["epoch"]:
+            during.append({"epoch": epoch} | values["val"])
+            continue
         network.load_state_dict(weights)
         network.record_means(train)
         table = predict_split(network, val, samples["val"], measures)

@@ -16,10 +16,8 @@ from typing import Any
 
 import pandas as pd
 from filelock import FileLock
-from matplotlib import pyplot as plt
 
 from greedymm import record
-from greedymm.analysis import figures
 from greedymm.analysis.results import Result, read_result
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256
@@ -171,14 +169,10 @@ def _log_history(store: Store, run_id: str, rows: Iterable[Mapping[Any, Any]]) -
 def _log_artifacts(store: Store, run_id: str, result: Result) -> None:
     run = result.run
     with tempfile.TemporaryDirectory() as folder:
-        curves, predictions = Path(folder, "curves.png"), Path(folder, "predictions.csv")
-        title = f"{read_info(run.data_path).display_name}: {run.method}, seed {run.seed}"
-        figure = figures.run_curves(result.table("history"), title)
-        figure.savefig(curves, bbox_inches="tight")
-        plt.close(figure)
         # MLflow shows CSV files, and no Parquet files.
+        predictions = Path(folder, "predictions.csv")
         pd.read_parquet(run.evaluation_folder / "predictions.parquet").to_csv(predictions, index=False)
-        for path in (curves, predictions, run.folder / "history.csv", run.evaluation_folder / "result.json"):
+        for path in (predictions, run.folder / "history.csv", run.evaluation_folder / "result.json"):
             store.client.log_artifact(run_id, str(path))
 
 

@@ -13,10 +13,6 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import NamedTuple
 
-import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-
 from greedymm.analysis.figures.style import save
 from greedymm.analysis.study import Study
 
@@ -58,19 +54,3 @@ def figure_modules() -> Iterator[tuple[str, ModuleType]]:
         module = import_module(f"{__name__}.{name}")
         if hasattr(module, "CAPTION"):
             yield name, module
-
-
-def run_curves(history: pd.DataFrame, title: str) -> Figure:
-    """Accuracies of the ensemble and of the branches over the epochs of one run, and d_speed if it has one."""
-    columns = 1 + ("d_speed" in history)
-    figure, axes = plt.subplots(1, columns, figsize=(4.8 * columns, 3), squeeze=False, layout="constrained")
-    for column in map(str, history.filter(regex="^(train|val)_accuracy")):
-        style = "--" if column.startswith("train") else "-"
-        axes[0, 0].plot(history["epoch"], 100 * history[column], style, label=column.replace("_", " "))
-    axes[0, 0].set(title=title, xlabel="epoch", ylabel="accuracy (%)")
-    axes[0, 0].legend()
-    if columns > 1:
-        axes[0, 1].plot(history["epoch"], history["d_speed"], color="black")
-        axes[0, 1].axhline(0, color="black", linewidth=0.8)
-        axes[0, 1].set(xlabel="epoch", ylabel="d_speed (units of log10)")
-    return figure

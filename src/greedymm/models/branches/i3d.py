@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 
 from greedymm.models import weights
 from greedymm.models.network import Branch
@@ -87,9 +87,22 @@ def build(settings: Settings, channels: int) -> Branch:
 
 def make_unit(inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_momentum: float) -> nn.Sequential:
     """Build a convolution, a norm and ReLU. With stride 1, the convolution pads; this saves a copy."""
-    convolution = nn.Conv3d(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, bias=False)
+    convolution: nn.Conv3d = (
+        Pointwise(inputs, outputs, 1, bias=False)
+        if kernel == 1
+        else nn.Conv3d(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, bias=False)
+    )
     norm = nn.BatchNorm3d(outputs, eps=1e-3, momentum=norm_momentum)
     return nn.Sequential(OrderedDict(conv3d=convolution, bn=norm, relu=nn.ReLU()))
+
+
+class Pointwise(nn.Conv3d):
+    """Convolution of 1 x 1 x 1. On a CPU it is a matrix product, which has less overhead for small clips."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        if h.device.type != "cpu":
+            return super().forward(h)
+        return linear(h.movedim(1, -1), self.weight.flatten(1)).movedim(-1, 1)
 
 
 class Pad(nn.Module):
