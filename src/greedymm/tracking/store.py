@@ -20,6 +20,7 @@ ID = "greedymm.run"  # tag: id of a run of the plan
 CONTENT = "greedymm.content"  # tag: hash of all that was sent
 # Value of an experiment's tag: the view that the UI opens with `?viewStateShareKey=method`.
 BY_METHOD = '{"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "method"}]}}'
+GROUPED = "[Runs grouped by method](#/experiments/{id}/runs?viewStateShareKey=method)"  # description of an experiment
 Row = Mapping[Any, float | None]
 
 
@@ -53,6 +54,8 @@ class Store:
                 # The UI shows it among training runs, not among chats.
                 tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.sharedViewState.method": BY_METHOD}
                 self._experiments[name] = str(self.client.create_experiment(name, tags=tags))
+                note = GROUPED.format(id=self._experiments[name])
+                self.client.set_experiment_tag(self._experiments[name], "mlflow.note.content", note)
             else:
                 if known.lifecycle_stage == "deleted":
                     self.client.restore_experiment(known.experiment_id)
