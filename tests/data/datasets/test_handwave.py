@@ -71,7 +71,7 @@ def test_a_clip_is_filmed_and_read_in_color_and_depth(tmp_path: Path) -> None:
                 assert clip.std() > 5
                 assert np.abs(np.diff(clip.astype(int), axis=1)).max() > 20  # something moves
     shape = read_video(tmp_path / "raw/Video_data/class_01/subject0_r0/sk_color.avi", [31], 3, (HEIGHT, WIDTH)).shape
-    assert shape == (3, 1, 96, 128)
+    assert shape == (3, 1, HEIGHT, WIDTH)
 
 
 @pytest.mark.usefixtures("filming")

@@ -168,7 +168,7 @@ def test_a_folder_of_the_user_is_read_and_facts_name_the_paper_the_folder_and_th
 # -- Archives -----------------------------------------------------------------------------------------------
 
 
-def packed(folder: Path, target: Path, below: str, volume: int = 1500) -> int:
+def packed(folder: Path, target: Path, below: str, volume: int = 1000) -> int:
     """Pack a folder into parts; returns how many they are."""
     buffer = io.BytesIO()
     with py7zr.SevenZipFile(buffer, "w") as file:

@@ -12,11 +12,11 @@ from pydantic import Field
 from trimesh import Trimesh
 
 from greedymm.data.samples import SPLITS, DatasetInfo, Item, Splits, lazy_splits
-from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, render
+from greedymm.data.sources.renderer import FOUR_SIDES, FRONT_AND_REAR, NAMES, render
 from greedymm.data.synthetic.cad import CLASSES
 from greedymm.settings import DatasetSettings
 
-STORED, MODALITIES = NAMES, FRONT_AND_REAR
+STORED, MODALITIES = tuple(NAMES[k] for k in FOUR_SIDES), FRONT_AND_REAR
 SOURCE = "generated here: procedural CAD objects of everyday things"
 LICENSE = "BSD-3-Clause, as the project"
 
@@ -46,7 +46,7 @@ def items_of(split: str, classes: tuple[str, ...], settings: Settings) -> list[I
 
 def _views(item: Item, size: int, seed: int) -> npt.NDArray[np.uint8]:
     mesh = mesh_of(item, seed)
-    return render(mesh.vertices, mesh.faces, size)
+    return render(mesh.vertices, mesh.faces, size, FOUR_SIDES)
 
 
 def mesh_of(item: Item, seed: int) -> Trimesh:

@@ -6,6 +6,8 @@ The views are those of the authors of MVCNN (Su et al., ICCV 2015) for ModelNet4
 
 # F faces; V vertices; P = (size * SUPERSAMPLING)^2 rays of one view.
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,6 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 VIEWS = 12
 NAMES = tuple(f"view{k}" for k in range(VIEWS))
 FRONT_AND_REAR = (NAMES[0], NAMES[6])  # the modalities of Wu et al. 2022
+FOUR_SIDES = (0, 3, 6, 9)
 ELEVATION = 30  # degrees, of every camera above the object
 FRONT = -90  # degrees: view 0 sees the object from -y; later views follow counter-clockwise, seen from above
 DISTANCE = 3.5  # from the camera to the object's center, in radii of the object
@@ -24,8 +27,8 @@ LIGHT = (-0.45, 0.5, 0.75)  # direction from the camera to the light: left, abov
 AMBIENT = 0.2  # brightness of an unlit surface; the brightest has 1, the background 0
 
 
-def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes:
-    """All views of one mesh, uint8 (VIEWS, 1, size, size), 0 is the background; the same mesh gives the same bytes.
+def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int, views: Sequence[int] = range(VIEWS)) -> Bytes:
+    """Views of one mesh, uint8 (len(views), 1, size, size), 0 is the background; the same mesh gives the same bytes.
 
     vertices: (V, 3), finite, z up, in any unit. faces: (F, 3), triangles, wound either way, one or more with an area.
     """
@@ -40,7 +43,7 @@ def render(vertices: Floats, faces: npt.NDArray[np.integer], size: int) -> Bytes
     scene = EmbreeScene()
     TriangleMesh(scene, triangles.astype(np.float32))
     normals = _normals(triangles)
-    return np.stack([_view(camera(view), scene, corners, normals, size) for view in range(VIEWS)])
+    return np.stack([_view(camera(view), scene, corners, normals, size) for view in views])
 
 
 def camera(view: int) -> Floats:
