@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from bench_rows import ROOT, Row, memory_mib, ratio, run_child, take_turns
 
-from greedymm.plan import Plan, read_run
+from greedymm.plan import Plan, read_runs
 
 # Ends the process after its first step.
 TO_FIRST_STEP = """
@@ -22,10 +22,8 @@ step = Method.training_step
 Method.training_step = lambda *arguments: (step(*arguments), os._exit(0))
 main()
 """
-START_OF_EVALUATION = (
-    "import resource, greedymm.steps.evaluate; u = resource.getrusage(0); print(u.ru_utime + u.ru_stime)"
-)
-
+START = "import time; started = time.perf_counter(); import greedymm.steps.train, greedymm.steps.evaluate; "
+START += "print(time.perf_counter() - started)"
 RESIDENT = "import torch, bench_rows; print(bench_rows.memory_mib('VmRSS'))"
 
 
@@ -46,28 +44,26 @@ def measure_starts(plan: Plan, runs: dict[str, str], rounds: int) -> list[Row]:
 
 
 def share_of_default(plan: Plan, results: Path) -> Row:
-    """Share of the CPU seconds of all jobs of the default that its epochs and evaluations took.
+    """Share of the seconds of all jobs of the default that its epochs and evaluations took.
 
-    An evaluation is a job without its imports.
+    A job of training, which has one thread, is all that without its imports. Not counted: Snakemake, and tracking.
     """
-    what, goal = "share of the default's CPU seconds inside epochs and evaluation", ">= 0.8"
-    epochs, jobs, evaluations = 0.0, list[float](), list[float]()
-    for run in plan.default_runs:
-        name = f"{run.dataset}-{run.method}-{run.name}"
-        files = [*results.glob(f"benchmarks/train/{name}.tsv"), *results.glob(f"benchmarks/evaluate/{name}-*.tsv")]
-        timing = results.parent / run.folder / "timing.csv"
-        if not timing.exists() or len(files) < 2:
-            return Row(what, float("nan"), goal, note="skipped: no finished default in results; run `make all`")
-        seconds = [float(pd.read_csv(file, sep="\t")["cpu_time"].iloc[0]) for file in files]
-        jobs += seconds
-        evaluations += seconds[1:]
-        epochs += float(pd.read_csv(timing)["seconds"].sum())
-    start = float(run_child("-c", START_OF_EVALUATION))
-    other = [f for step in ("prepare", "report") for f in results.glob(f"benchmarks/{step}/*.tsv")]
-    total = sum(jobs) + sum(float(pd.read_csv(file, sep="\t")["cpu_time"].iloc[0]) for file in other)
-    inside = epochs + sum(max(0.0, seconds - start) for seconds in evaluations)
-    note = f"epochs {epochs:.0f} s, evaluation {inside - epochs:.0f} s, of {total:.0f} s of all jobs"
-    return Row(what, inside / total, goal, note=note)
+    what, goal = "share of the default's job seconds inside epochs and evaluation", ">= 0.8"
+    jobs = {step: read_jobs(results / "benchmarks" / step) for step in ("prepare", "train", "evaluate", "report")}
+    if jobs["train"].empty or not all(
+        (results.parent / run.folder / "timing.csv").exists() for run in plan.default_runs
+    ):
+        return Row(what, float("nan"), goal, note="skipped: no finished default in results; run `make all`")
+    inside = sum(float((jobs[step]["s"] - float(run_child("-c", START))).sum()) for step in ("train", "evaluate"))
+    # Several processes prepare a file.
+    total = sum(float(table["cpu_time" if step == "prepare" else "s"].sum()) for step, table in jobs.items())
+    return Row(what, inside / total, goal, note=f"{inside:.0f} s of {total:.0f} s of all jobs")
+
+
+def read_jobs(folder: Path) -> pd.DataFrame:
+    """Snakemake's benchmarks of the jobs of a step."""
+    tables = [pd.read_csv(file, sep="\t", na_values="-") for file in folder.glob("*.tsv")]
+    return pd.concat(tables) if tables else pd.DataFrame({"s": [], "cpu_time": []})
 
 
 def memory_of(plan: Plan, run: str) -> dict[str, float]:
@@ -84,7 +80,7 @@ def print_memory(plan_path: Path, run_name: str) -> None:
 
     parts = {"Python and torch": float(run_child("-c", RESIDENT, folder=ROOT / "benchmarks"))}
     parts["other imports"] = memory_mib("VmRSS") - parts["Python and torch"]
-    run, execution = read_run(plan_path, run_name)
+    (run,), execution = read_runs(plan_path, [run_name])
     run = short(run)
     train(run, execution)
     peak = memory_mib("VmHWM")

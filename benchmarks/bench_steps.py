@@ -1,7 +1,7 @@
 """Inside one process: training steps against a bare loop, balanced against greedy, evaluation against its passes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
 from pathlib import Path
@@ -84,20 +84,25 @@ def measure_steps(plan: Plan, dataset: str, rounds: int, seconds: float) -> list
 
 @contextmanager
 def timed_passes() -> Iterator[list[float]]:
-    """Yield the seconds of each forward pass of any network."""
-    forward, seconds = MultimodalNetwork.forward, list[float]()
+    """Yield the seconds of the parts of each forward pass of any network."""
+    parts, seconds = {name: getattr(MultimodalNetwork, name) for name in ("stem", "fuse")}, list[float]()
 
-    def timed(*arguments: Any, **options: Any) -> Any:
-        started = time.perf_counter()
-        output = forward(*arguments, **options)
-        seconds.append(time.perf_counter() - started)
-        return output
+    def timed(part: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            started = time.perf_counter()
+            output = part(*arguments)
+            seconds.append(time.perf_counter() - started)
+            return output
 
-    MultimodalNetwork.forward = timed
+        return call
+
+    for name, part in parts.items():
+        setattr(MultimodalNetwork, name, timed(part))
     try:
         yield seconds
     finally:
-        MultimodalNetwork.forward = forward
+        for name, part in parts.items():
+            setattr(MultimodalNetwork, name, part)
 
 
 def measure_evaluation(plan: Plan, dataset: str, rounds: int) -> Row:
