@@ -22,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 			"or name one: make all PYTHON=/path/to/python3.12" >&2; \
 		exit 1 ;; \
 	esac
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(PIP) -r requirements.lock
 	$(PIP) --no-deps --editable .
 	touch $@

@@ -3,8 +3,8 @@
 Usage: python benchmarks/default.py [COMMIT]
 
 Clones both versions into a temporary folder and runs `snakemake --cores 8 all` in each, with the programs of this
-environment. Prints the ratio, and the seconds of each step, as Markdown. Commit your changes first. It takes 10 to 25
-minutes on 2 cores; nothing else should compute.
+environment, which needs the developers' tools. Prints the ratio, and the seconds of each step, as Markdown. Commit your
+changes first. It takes 10 to 25 minutes on 2 cores; nothing else should compute.
 """
 
 import os

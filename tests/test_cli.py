@@ -173,7 +173,7 @@ def test_the_summary_is_the_main_table_and_the_place_of_the_report(folder: Path,
 
     shown = call("summary")
 
-    assert ["unimodal_color", "0.987", "±", "0.001"] in [line.split() for line in shown.splitlines()]
+    assert ["color", "alone", "0.987", "±", "0.001"] in [line.split() for line in shown.splitlines()]
     assert "NaN" not in shown
     assert f"Report: {folder / 'results/report/index.html'}" in shown
 

@@ -79,7 +79,6 @@ def test_the_report_shows_results_costs_and_how_to_reproduce_them(tmp_path: Path
     assert costs in [row[1:] for row in rows]
     (estimate,) = (row[1] for row in rows if row[:1] == ["(a) Greedy training uses its modalities unequally"])
     assert re.fullmatch(r"undecided, -?\d\.\d\d \[-?\d+\.\d\d, -?\d+\.\d\d\], .*\d+ seeds would decide", estimate)
-    assert "No claim can be decided with 2 seeds. At least" in page
     assert "0.8 minutes of training; the longest run 6 s; at most 300 MiB" in page
     assert "Made up, 2 cores, 4 GiB of memory, made up, device cpu" in page
     assert "gray alone on colored_mnist_5k: 77.5 %" in page  # beside published numbers
@@ -105,7 +104,7 @@ def test_of_one_seed_there_is_no_interval_and_the_same_results_give_the_same_pag
 
     assert (plan.folder / "index.html").read_text() == page
     assert "sweeps/index.html" not in page
-    assert "No claim can be decided with 1 seed. At least" in page
+    assert "undecided with one seed" in page
     assert "one seed: no interval, no test" in page
     claims = pd.read_csv(plan.folder / "tables/claims.csv")
     assert claims[["low", "high", "p"]].isna().all(axis=None)

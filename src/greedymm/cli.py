@@ -7,6 +7,7 @@ import errno
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from greedymm import __version__
 from greedymm.errors import GreedymmError
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs
+from greedymm.run import Run
 
 app = typer.Typer(
     name="greedymm",
@@ -67,6 +69,18 @@ def _plan_of(params: list[Path]) -> Plan:
     return Plan.make(load(*params))
 
 
+def _for_each(runs: list[Run], step: Callable[[Run], None]) -> None:
+    """Do a step for all runs. A run that fails, as by a loss that is not finite, does not stop the others."""
+    failed = []
+    for run in runs:
+        try:
+            step(run)
+        except GreedymmError as error:
+            failed.append(f"{run.id}: {error}")
+    if failed:
+        raise GreedymmError("\n".join(failed))
+
+
 # -- Steps of the workflow ----------------------------------------------------------------------------------
 
 
@@ -90,9 +104,12 @@ def train(plan: PlanPath, run: RunIds) -> None:
     from greedymm.steps.train import train as train_run
 
     runs, execution = read_runs(plan, run)
-    for each in runs:
+
+    def train_and_evaluate(each: Run) -> None:
         train_run(each, execution)
         evaluate_run(each, execution)
+
+    _for_each(runs, train_and_evaluate)
 
 
 @app.command()
@@ -101,8 +118,7 @@ def evaluate(plan: PlanPath, run: RunIds) -> None:
     from greedymm.steps.evaluate import evaluate as run_step
 
     runs, execution = read_runs(plan, run)
-    for each in runs:
-        run_step(each, execution)
+    _for_each(runs, lambda each: run_step(each, execution))
 
 
 @app.command()
@@ -202,6 +218,7 @@ def summary() -> None:
     from greedymm.files import read
 
     table = read(Path("results/report/tables/headline.csv"), lambda path: pd.read_csv(path, keep_default_na=False))
+    table["method"] = table["method"].str.replace(r"^unimodal_(.*)", r"\1 alone", regex=True)
     typer.echo(f"{table.to_string(index=False)}\n\nReport: {Path('results/report/index.html').resolve()}")
 
 

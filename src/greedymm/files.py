@@ -60,7 +60,7 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
     try:
         return reader(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all") from None
+        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 8 all (a sweep's: sweeps)") from None
     except (ValueError, OSError) as error:  # pandas and JSON raise ValueErrors
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk; Parquet's errors about the content have no number

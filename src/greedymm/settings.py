@@ -106,7 +106,7 @@ class Execution(Strict):
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU, if there is one")
     threads: Count = Field(default=1, description="CPU threads of one run; many runs at a time are faster")
-    runs_per_job: Count = Field(default=1, description="seeds of a method that one process trains, one after another")
+    runs_per_job: Count = Field(default=1, description="runs of a method that one process trains, one after another")
     resident_gb: float = Field(default=4.0, ge=0, description="a larger split is streamed from its file; in GB")
     workers: int = Field(strict=True, default=2, ge=0, description="processes that stream a split; 0: none of its own")
     preparers: Count = Field(default=8, description="processes that prepare a large dataset")

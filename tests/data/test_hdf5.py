@@ -166,7 +166,7 @@ def test_a_missing_file_is_named_with_the_command_that_makes_it(tmp_path: Path) 
     with pytest.raises(GreedymmError, match="is missing") as raised:
         DataFile(path)
 
-    assert "snakemake --cores 2 all" in str(raised.value)
+    assert "snakemake --cores 8 all" in str(raised.value)
 
 
 def test_a_truncated_file_is_refused_with_the_cure(written: Path) -> None:

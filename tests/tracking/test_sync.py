@@ -267,11 +267,14 @@ def test_a_run_is_shown_while_it_trains_and_completed_at_its_end(plan: Plan) -> 
     run = plan.default_runs[0]
     result_path(run).unlink()
     live = run.folder / "live.jsonl"
-    live.write_text('{"epoch": 1, "train_loss": 1.0}\n{"epoch": 2, "trai')  # the last line is being written
+    live.write_text(
+        '{"epoch": 1, "train_loss": 1.0, "seconds": 2.0}\n{"epoch": 2, "trai'
+    )  # the last line is being written
     for _ in range(2):
         sync_results(plan, settings(), live=True)
     shown = stored()["greedy-seed3"]
     assert (shown.info.status, points(shown, "epochs/train_loss")) == ("RUNNING", {1: 1.0})
+    assert points(shown, "seconds") == {1: 2.0}  # no metric to be drawn first
 
     live.unlink()
     finish([run])

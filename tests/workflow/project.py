@@ -33,6 +33,7 @@ TINY: dict[str, Any] = {
         }
     },
     "sweeps": {},
+    "equal_within": 1.0,
     "code": None,
     "execution": {"device": "cpu", "threads": 1, "resident_gb": 4.0, "workers": 0, "memory_mb": 1000},
     "tracking": {"enabled": False, "uri": "sqlite:///mlflow.db"},

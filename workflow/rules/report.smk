@@ -12,6 +12,7 @@ for step, folder, runs, published in (
             f"{step}_page"
         input:
             ancient(files_of(runs)),
+            data=ancient(sorted({run.data_path for run in runs})),
         output:
             page=report(
                 f"{folder}/index.html",

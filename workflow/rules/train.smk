@@ -1,4 +1,4 @@
-"""Runs that lack files -> jobs. A job trains and evaluates some seeds of a method, in one process.
+"""Runs that lack files -> jobs. A job trains and evaluates some runs of a method, in one process.
 
 Importing torch takes as long as training a small network, so runs share it: see `runs_per_job` in params.yaml. Rules are
 made for what is missing, so that no file of a finished run is deleted and made again with those of its job.
@@ -10,7 +10,7 @@ def lacks(files):
 
 
 def jobs():
-    """Planned runs of each job: seeds of the same dataset and method."""
+    """Planned runs of each job: of the same dataset and method."""
     swept = [run for run in PLAN.runs.values() if run.id not in PLAN.default]
     for planned in (PLAN.default_runs, swept):
         for _, group in groupby(planned, key=lambda run: (run.dataset, run.method)):

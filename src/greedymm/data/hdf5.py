@@ -189,7 +189,7 @@ def _describe(path: Path) -> DataInfo:
 
 def _open(path: Path) -> h5py.File:
     if not path.exists():
-        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 2 all")
+        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 8 all")
     try:
         file = h5py.File(path, "r")
     except OSError as error:

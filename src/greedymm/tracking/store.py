@@ -50,16 +50,16 @@ class Store:
         """MLflow's id of an experiment: an existing one, also a deleted one, or a new one."""
         if name not in self._experiments:
             known = self.client.get_experiment_by_name(name)
-            if known is None:
-                # The UI shows it among training runs, not among chats.
-                tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.sharedViewState.method": BY_METHOD}
-                self._experiments[name] = str(self.client.create_experiment(name, tags=tags))
-                note = GROUPED.format(id=self._experiments[name])
-                self.client.set_experiment_tag(self._experiments[name], "mlflow.note.content", note)
-            else:
-                if known.lifecycle_stage == "deleted":
-                    self.client.restore_experiment(known.experiment_id)
-                self._experiments[name] = str(known.experiment_id)
+            if known and known.lifecycle_stage == "deleted":
+                self.client.restore_experiment(known.experiment_id)
+            identity = str(known.experiment_id if known else self.client.create_experiment(name))
+            # The UI shows it among training runs, not among chats.
+            tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.sharedViewState.method": BY_METHOD}
+            tags |= {"mlflow.note.content": GROUPED.format(id=identity)}
+            for key, value in tags.items():
+                if known is None or key not in known.tags:
+                    self.client.set_experiment_tag(identity, key, value)
+            self._experiments[name] = identity
         return self._experiments[name]
 
     def find(self, experiment: str, name: str) -> StoredRun | None:

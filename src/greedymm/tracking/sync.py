@@ -31,6 +31,7 @@ from greedymm.tracking.store import CONTENT, NAME, Store
 log = logging.getLogger(__name__)
 
 LOCK = Path("results/.tracking.lock")  # one process at a time: two would send the same run twice
+TIMING = ("seconds", "samples_per_second", "peak_memory_mb", "peak_gpu_memory_mb")  # columns of timing.csv
 NAMES = 2  # raise it where names of metrics change: runs in older stores are then sent again
 POLL = 5.0  # seconds between two looks for new epochs
 
@@ -134,7 +135,9 @@ def _sync_live(store: Store, run: Run, tags: dict[str, str]) -> None:
     complete = text[: text.rfind("\n") + 1]  # without a line that is being written
     stored = store.find(run.dataset, run.id)
     run_id = stored.info.run_id if stored else _create(store, run, tags, 0.0)
-    _log_history(store, run_id, map(json.loads, complete.splitlines()))
+    rows = [json.loads(line) for line in complete.splitlines()]
+    _log_history(store, run_id, [{k: v for k, v in row.items() if k not in TIMING} for row in rows])
+    store.log_epochs(run_id, [{k: v for k, v in row.items() if k in ("epoch", *TIMING)} for row in rows], "seconds")
 
 
 def _create(store: Store, run: Run, tags: dict[str, str], seconds: float) -> str:

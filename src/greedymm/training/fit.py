@@ -264,7 +264,10 @@ def history_row(
 
 
 def timing_row(epoch: int, seconds: float, samples_per_second: float) -> Row:
-    """Time and memory of one epoch, counted from 1. They differ between two runs with the same settings."""
+    """Time of one epoch, counted from 1, and peak memory of the process, which may have trained other runs before.
+
+    They differ between two runs with the same settings.
+    """
     return {
         "epoch": epoch,
         "seconds": seconds,

@@ -199,6 +199,7 @@ def _better_than_each(against: list[Evidence], best: int) -> Evidence:
 def _worse_than_any(against: list[Evidence], best: int) -> Evidence:
     """Bonferroni: to be worse than the best is to be worse than any."""
     evidence, count = _equal_to_best(against, best), len(against)
+    evidence = evidence._replace(kind=against[best].kind, note=against[best].note, sd=against[best].sd)
     p, p_sign_flip = np.minimum(1, count * np.array([evidence.p, evidence.p_sign_flip]))
     return evidence._replace(p=p, p_sign_flip=p_sign_flip, comparisons=count)
 

@@ -143,7 +143,10 @@ def _describe_method(row: Any, name: str) -> str:
         text = f"is as accurate as greedy training on {name}, within {_points(row.margin)}"
         return f"{subject} {text}{_interval(row, 100, 1)}, p {_format_p(row.p_equal)}: {row.verdict}."
     sign = -1 if row.estimate < 0 else 1
-    difference = f"{100 * abs(row.estimate):.1f} points {'more' if sign > 0 else 'less'} accurate than"
+    points = f"{100 * abs(row.estimate):.1f}"
+    difference = f"{points} points {'more' if sign > 0 else 'less'} accurate than"
+    if float(points) == 0:
+        difference = "on average as accurate as"
     text = f"{subject} is {difference} greedy training on {name}{_interval(row, 100 * sign, 1)}"
     return text + _conclusion(row)
 
@@ -168,7 +171,8 @@ def _conclusion(row: Any) -> str:
     if row.n == 1:
         return f": {row.verdict} with one seed."
     seeds = "" if pd.isna(row.seeds_needed) else f"; {row.seeds_needed} seeds would decide"
-    return f"{p}: {row.verdict}{seeds}."
+    reason = "" if p or seeds else f" ({row.note})"
+    return f"{p}: {row.verdict}{seeds}{reason}."
 
 
 def _interval(row: Any, factor: float, digits: int) -> str:

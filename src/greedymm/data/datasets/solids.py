@@ -1,4 +1,4 @@
-"""Solids: procedural CAD objects, seen from the front and the rear by the renderer of ModelNet40 (generated data).
+"""Solids: procedural CAD objects, seen from four sides by the renderer of ModelNet40 (generated data).
 
 The front view tells some classes, the rear view others; a third group takes both views.
 """
