@@ -87,7 +87,6 @@ def leave_results() -> None:
     """Write the plan of the working folder, data and results, made up, and empty files in place of the others."""
     import made_up
     import numpy as np
-    from analysis import leave
 
     from greedymm.data import hdf5
     from greedymm.data.samples import DatasetInfo, Samples
@@ -106,7 +105,7 @@ def leave_results() -> None:
             hdf5.write(settings.path, splits, DatasetInfo(classes, "made up", "none", generated=True))
     for run in plan.default_runs:
         if not run.evaluation_folder.exists():
-            leave(run, draws, samples=SAMPLES, epochs=EPOCHS)
+            made_up.leave_drawn(run, draws, EPOCHS, SAMPLES)
             for name in ("checkpoint.pt", "snapshots.pt", "history.csv", "timing.csv", "record.json"):
                 (run.folder / name).touch()
 
