@@ -6,10 +6,10 @@ rule prepare:
         "results/logs/prepare/{dataset}-{key}.log",
     benchmark:
         "results/benchmarks/prepare/{dataset}-{key}.tsv"
-    conda:
-        "../envs/greedymm.yaml"
     # All data come first: a file is prepared by all cores, which would wait for the longest run in training.
     priority: 100
+    conda:
+        "../envs/greedymm.yaml"
     threads: PARAMS.execution.preparers
     resources:
         mem_mb=lambda _, threads: 500 + 300 * threads,

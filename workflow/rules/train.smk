@@ -49,10 +49,10 @@ for job in jobs():
                     f"results/logs/{step}/{name}.log",
                 benchmark:
                     f"results/benchmarks/{step}/{name}.tsv"
-                conda:
-                    "../envs/greedymm.yaml"
                 # References, which are short, come last, so that all cores are busy until the end.
                 priority: len(job[0].settings.modalities)
+                conda:
+                    "../envs/greedymm.yaml"
                 threads: slots
                 resources:
                     gpu=gpu_slots,
