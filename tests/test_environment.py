@@ -66,7 +66,7 @@ def make(folder: Path, pythons: dict[str, str], *options: str) -> subprocess.Com
 def test_make_takes_the_newest_python_or_the_one_that_is_named(
     tmp_path: Path, pythons: dict[str, str], options: tuple[str, ...], chosen: str
 ) -> None:
-    assert f"{chosen} -m venv .venv" in make(tmp_path, pythons, *options).stdout.splitlines()
+    assert f"{chosen} -m venv --clear .venv" in make(tmp_path, pythons, *options).stdout.splitlines()
 
 
 @pytest.mark.parametrize(
