@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 LOCK = Path("results/.tracking.lock")  # one process at a time: two would send the same run twice
 TIMING = ("seconds", "samples_per_second", "peak_memory_mb", "peak_gpu_memory_mb")  # columns of timing.csv
+FIRST = re.compile("accuracy|loss|^d_speed$")
 NAMES = 2  # raise it where names of metrics change: runs in older stores are then sent again
 POLL = 5.0  # seconds between two looks for new epochs
 
@@ -164,8 +165,8 @@ def _log_metrics(store: Store, run_id: str, result: Result) -> None:
 
 
 def _log_history(store: Store, run_id: str, rows: Iterable[Mapping[Any, Any]]) -> None:
-    """Log accuracy, loss and d_speed of epochs under a name that the UI, which sorts by name, draws first."""
-    named = [{k if k == "epoch" else f"epochs/{k}": v for k, v in row.items()} for row in rows]
+    """Log metrics of epochs; accuracy, loss and d_speed with a prefix: the UI draws metrics with this prefix first."""
+    named = [{f"epochs/{k}" if FIRST.search(k) else k: v for k, v in row.items()} for row in rows]
     store.log_epochs(run_id, named, "epochs/train_loss")
 
 
