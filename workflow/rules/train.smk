@@ -11,7 +11,8 @@ def lacks(files):
 
 def jobs():
     """Planned runs of each job: of the same dataset and method."""
-    swept = [run for run in PLAN.runs.values() if run.id not in PLAN.default]
+    default = set(PLAN.default)
+    swept = [run for run in PLAN.runs.values() if run.id not in default]
     for planned in (PLAN.default_runs, swept):
         for _, group in groupby(planned, key=lambda run: (run.dataset, run.method)):
             group, size = list(group), PARAMS.execution.runs_per_job
@@ -21,7 +22,7 @@ def jobs():
 for job in jobs():
     untrained = [run for run in job if lacks(trained_files([run]))]
     unevaluated = [
-        run for run in job if run not in untrained and lacks(files_of([run]))
+        run for run in job if run not in untrained and lacks(evaluated_files([run]))
     ]
     for step, runs, checkpoints, files in (
         ("train", untrained, [], files_of(untrained)),

@@ -19,12 +19,16 @@ def evaluate(run: Run, execution: Execution) -> None:
     network, _, state = load_network(run.folder / "checkpoint.pt", device, settings)
     snapshots = checkpoint.load(run.folder / "snapshots.pt", device, settings.model_dump(mode="json"))
     loader = Loader(run.data_path, settings.stored, None, device, execution, settings.inputs)
-    train, samples = loader.batches("train"), {split: loader.file.sample_table(split) for split in ("val", "test")}
+    train, val, test = (loader.batches(split) for split in ("train", "val", "test"))
+    samples = {split: loader.file.sample_table(split) for split in ("val", "test")}
     network.record_means(train)
-    predictions = {s: predict_split(network, loader.batches(s), samples[s], measures) for s in samples}
+    predictions = {
+        split: predict_split(network, batches, samples[split], measures)
+        for split, batches in (("val", val), ("test", test))
+    }
     values = {split: compute_measures(table, measures, modalities) for split, table in predictions.items()}
     # Of validation alone: test is looked at once, with the weights that were chosen.
-    val, during = loader.batches("val"), []
+    during = []
     for epoch, weights in sorted(snapshots["weights"].items()):
         if epoch == state["best"]["epoch"]:
             during.append({"epoch": epoch} | values["val"])

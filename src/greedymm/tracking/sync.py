@@ -31,7 +31,6 @@ from greedymm.tracking.store import CONTENT, NAME, Store
 log = logging.getLogger(__name__)
 
 LOCK = Path("results/.tracking.lock")  # one process at a time: two would send the same run twice
-TIMING = ("seconds", "samples_per_second", "peak_memory_mb", "peak_gpu_memory_mb")  # columns of timing.csv
 FIRST = re.compile("accuracy|loss|^d_speed$")
 NAMES = 2  # raise it where names of metrics change: runs in older stores are then sent again
 POLL = 5.0  # seconds between two looks for new epochs
@@ -136,9 +135,7 @@ def _sync_live(store: Store, run: Run, tags: dict[str, str]) -> None:
     complete = text[: text.rfind("\n") + 1]  # without a line that is being written
     stored = store.find(run.dataset, run.id)
     run_id = stored.info.run_id if stored else _create(store, run, tags, 0.0)
-    rows = [json.loads(line) for line in complete.splitlines()]
-    _log_history(store, run_id, [{k: v for k, v in row.items() if k not in TIMING} for row in rows])
-    store.log_epochs(run_id, [{k: v for k, v in row.items() if k in ("epoch", *TIMING)} for row in rows], "seconds")
+    _log_history(store, run_id, map(json.loads, complete.splitlines()))
 
 
 def _create(store: Store, run: Run, tags: dict[str, str], seconds: float) -> str:
@@ -153,9 +150,8 @@ def _create(store: Store, run: Run, tags: dict[str, str], seconds: float) -> str
 
 def _log_metrics(store: Store, run_id: str, result: Result) -> None:
     """Log each metric of each epoch once: epochs that were sent while the run trained are left as they are."""
-    history = result.table("history")
+    history = result.table("history").merge(result.table("timing"), on="epoch")
     _log_history(store, run_id, history.to_dict("records"))
-    store.log_epochs(run_id, result.table("timing").to_dict("records"), "seconds")
     snapshots = result.table("during_training").set_index("epoch").filter(regex="util").add_prefix("during_val_")
     store.log_epochs(run_id, snapshots.reset_index().to_dict("records"), "during_val_d_util")
     final = {f"{split}_{k}": v for split in ("val", "test") for k, v in result.summary[split].items()}

@@ -87,11 +87,8 @@ def build(settings: Settings, channels: int) -> Branch:
 
 def make_unit(inputs: int, outputs: int, kernel: int, stride: int = 1, *, norm_momentum: float) -> nn.Sequential:
     """Build a convolution, a norm and ReLU. With stride 1, the convolution pads; this saves a copy."""
-    convolution: nn.Conv3d = (
-        Pointwise(inputs, outputs, 1, bias=False)
-        if kernel == 1
-        else nn.Conv3d(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, bias=False)
-    )
+    kind = Pointwise if kernel == 1 else nn.Conv3d
+    convolution = kind(inputs, outputs, kernel, stride, kernel // 2 if stride == 1 else 0, bias=False)
     norm = nn.BatchNorm3d(outputs, eps=1e-3, momentum=norm_momentum)
     return nn.Sequential(OrderedDict(conv3d=convolution, bn=norm, relu=nn.ReLU()))
 
