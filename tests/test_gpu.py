@@ -18,9 +18,8 @@ from greedymm.models.build import build
 from greedymm.models.fusions.mmtm import Settings as Mmtm
 from greedymm.models.heads.own import Settings as Own
 from greedymm.models.network import MultimodalNetwork
-from greedymm.params.plugins import names_of, settings_class
 from greedymm.seeding import prepare_device, seed_everything
-from greedymm.settings import Execution, Inputs, MethodSettings
+from greedymm.settings import Execution, Inputs
 from greedymm.training.fit import Fit
 from greedymm.training.networks import make_method
 from greedymm.training.step import Steps
@@ -34,10 +33,6 @@ INPUTS = {
     "flipped, of ImageNet's scale": ("images", Inputs(scaling="imagenet", flip=True)),
     "windows and crops": ("clips", Inputs(frames=4, crop=16)),
 }
-
-
-METHODS = {name: settings_class("method", name) for name in names_of("method")}
-QUICK = {"g_blend": {"super_epoch": 1}}
 
 
 def network(branch: Resnet18 | I3d, fuse_after: tuple[int, ...]) -> MultimodalNetwork:
@@ -106,10 +101,8 @@ class Training:
         streams, network = seed_everything(0), fresh().to(device)
         load = Loader(path, tiny.NAMES[:2], 8, device, Execution(), inputs).batches
         self.train, self.val = load("train", streams["order"], streams["augmentation"]), load("val")
-        settings = METHODS[method].model_validate(QUICK.get(method, {}))
-        assert isinstance(settings, MethodSettings)
         training = tiny.TRAINING.model_copy(update={"learning_rate": learning_rate, "momentum": 0.0})
-        made = make_method(settings, network, streams["method"])
+        made = make_method(tiny.METHODS[method], network, streams["method"])
         self.fit = Fit(network, made, training, streams, path.parent / "resume.pt", {})
 
     def start(self, epoch: int) -> None:
@@ -122,7 +115,7 @@ class Training:
 
 
 @pytest.mark.parametrize(("kind", "fresh"), NETWORKS.values(), ids=NETWORKS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", tiny.METHODS)
 def test_no_step_waits_for_the_device(
     paths: dict[str, Path], method: str, kind: str, fresh: Callable[[], MultimodalNetwork]
 ) -> None:

@@ -161,7 +161,8 @@ def _run_settings(
         "head": section.model.head if fused else settings_class("head", "own").model_validate({"name": "own"}),
         "method_settings": method_settings,
     }
-    plugged = [section.data, *parts["branches"], parts["fusion"], parts["head"], method_settings]
+    methods = [method_settings, *getattr(method_settings, "parts", ())]  # of a composition
+    plugged = [section.data, *parts["branches"], parts["fusion"], parts["head"], *methods]
     steps = ["greedymm.steps.prepare", "greedymm.steps.train"]
     return RunSettings(
         dataset=name,

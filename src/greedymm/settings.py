@@ -10,6 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 Count = Annotated[int, Field(ge=1, strict=True)]
 
 
+def uniform(low: float, high: float) -> dict[str, Any]:
+    """Range of a setting that tuning draws from, for `json_schema_extra` of its field."""
+    return {"search": {"uniform": [low, high]}}
+
+
+def log_uniform(low: float, high: float) -> dict[str, Any]:
+    """Range of a positive setting whose logarithm is drawn from a uniform distribution."""
+    return {"search": {"log_uniform": [low, high]}}
+
+
+def choice(*values: Any) -> dict[str, Any]:
+    """Values of a setting that tuning draws from."""
+    return {"search": {"choice": list(values)}}
+
+
 class Strict(BaseModel):
     """A section whose unknown keys are errors, so that a typo cannot pass silently."""
 
@@ -49,6 +64,11 @@ class HeadSettings(Named):
 class MethodSettings(Strict):
     """Settings of a training method."""
 
+    method: str | None = Field(
+        default=None,
+        exclude_if=lambda name: name is None,
+        description="name of the method; null: the key of its section",
+    )
     objective: Literal["branch", "joint", "multi"] = Field("branch", description="loss: of branches, network, or both")
 
 

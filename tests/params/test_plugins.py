@@ -308,7 +308,7 @@ CONCAT = {"branch": {"name": "cnn", "widths": [4, 4]}, "fusion": "concat", "head
         ({"methods": {"balanced": {}}}, "method 'balanced': the network has no parameters fusion.side_0"),
         (
             {"methods": {"random": {"objective": "joint"}}},
-            "method 'random' needs passes with mode, which the fusion cannot make; it can: detach, hears, present",
+            "method 'random' needs passes with mode, which the fusion cannot make; it can: alone, detach, hears, present",
         ),
         ({"methods": {"greedy": {}}}, "method 'greedy': with a joint head, objective branch trains shares"),
     ],
@@ -324,7 +324,9 @@ def test_a_measure_whose_pass_the_fusion_cannot_make_is_refused_by_name(lab: Lab
 
     message = refused("mylab", model=CONCAT, measures=["gates"], methods={"greedy": {"objective": "joint"}})
 
-    assert "measure 'gates' needs passes with mode, which the fusion cannot make; it can: detach, hears" in message
+    assert (
+        "measure 'gates' needs passes with mode, which the fusion cannot make; it can: alone, detach, hears" in message
+    )
     check(Plan.make(validate(given("mylab", measures=["gates"]))))
 
 

@@ -1,12 +1,13 @@
 """Tiny samples, networks and runs: what trains in milliseconds."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from cases import CASES
 from torch import Tensor
 
 from greedymm.models.branches.cnn import Settings as Cnn
@@ -19,34 +20,21 @@ from greedymm.models.network import MultimodalNetwork
 from greedymm.seeding import Generators, seed_everything
 from greedymm.settings import FusionSettings, HeadSettings, MethodSettings, Training
 from greedymm.training.fit import Fit, Progress
-from greedymm.training.methods.agm import Settings as Agm
-from greedymm.training.methods.balanced import Settings as Balanced
-from greedymm.training.methods.g_blend import Settings as GBlend
-from greedymm.training.methods.greedy import Settings as Greedy
-from greedymm.training.methods.mla import Settings as Mla
-from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
-from greedymm.training.methods.ogm_ge import Settings as OgmGe
-from greedymm.training.methods.random import Settings as Random
 from greedymm.training.networks import make_method
+from greedymm.training.step import Steps
 
 Batch = tuple[list[Tensor], Tensor]
 
 CLASSES = 3
 CHANNELS = (3, 1, 2)  # of the inputs of m0, m1, m2
 NAMES = ("m0", "m1", "m2")
-METHODS: dict[str, MethodSettings] = {
-    "greedy": Greedy(),
-    "balanced": Balanced(tolerance=0.05, window=3),
-    "random": Random(),
-    "ogm_ge": OgmGe(),
-    "agm": Agm(),
-    "g_blend": GBlend(super_epoch=2, probe=1),
-    "mla": Mla(),
-    "modality_dropout": ModalityDropout(p=0.4),
-}
+METHODS: dict[str, MethodSettings] = {name: case.settings for name, case in CASES.items()}
 TRAINING = Training(
     epochs=4, batch_size=6, learning_rate=0.1, momentum=0.9, patience=0, threshold=0.1, snapshots=(1, 3)
 )
+
+
+STEADY = TRAINING.model_copy(update={"patience": 99})  # with a constant learning rate
 
 
 class Split:
@@ -158,3 +146,45 @@ def run(
     fit = Fit(model, chooser, training, streams, state, identity)
     train = split(samples, clarity, training.batch_size, order=streams["order"])
     return Run(fit, streams, train, split(10, clarity, 4, seed=1))
+
+
+class BareStep(NamedTuple):
+    """A step of `bare_loop`."""
+
+    model: MultimodalNetwork
+    inputs: list[Tensor]
+    labels: Tensor
+    epoch: int
+    number: int  # within the epoch
+
+
+Row = dict[str, float]
+
+
+def bare_loop(run: Run, differentiate: Callable[[BareStep], Row]) -> list[Row]:
+    """Train the network of a run with torch's SGD in a plain loop: an independent reference of a method.
+
+    Args:
+        run: with `training=STEADY`. Its method is not called.
+        differentiate: sets the gradients of a step, and returns its coefficients by name.
+    """
+    model, training = run.fit.model.train(), run.fit.settings
+    optimizer = torch.optim.SGD(model.parameters(), lr=training.learning_rate, momentum=training.momentum)
+    rows = []
+    for epoch in range(training.epochs):
+        for number, (inputs, labels) in enumerate(run.train):
+            optimizer.zero_grad()
+            rows.append(differentiate(BareStep(model, inputs, labels, epoch, number)))
+            optimizer.step()
+    return rows
+
+
+def assert_agree(run: Run, bare: Run, rows: list[Row], close: float = 1e-5) -> None:
+    """A finished run has the coefficients of the plain loop in every step, and its weights at the end."""
+    steps = Steps.joined(run.fit.progress.steps)
+    assert len(rows) >= 20
+    for name in rows[0]:
+        expected = torch.tensor([row[name] for row in rows], dtype=torch.float64)
+        torch.testing.assert_close(steps.log[name].double(), expected, rtol=close, atol=close, msg=name)
+    for (name, p), q in zip(run.fit.model.named_parameters(), bare.fit.model.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=close, atol=close, msg=name)

@@ -36,6 +36,7 @@ class Pass(NamedTuple):
     hears: Tensor | None = None
     mode: Tensor | None = None  # a scalar, 0: regular; k + 1: the gate of branch k is its running mean
     detach: bool = False  # branches use each other's features, but no gradient flows between them
+    alone: bool = False  # no fusion between stages: each branch computes as it would without the others
 
     @property
     def uses(self) -> frozenset[str]:
@@ -185,7 +186,8 @@ class MultimodalNetwork(nn.Module):
             self.require(how.uses, "this call")
         hears = how.hears_by_sample()
         for fusion, starts, stops in zip(self.fusions, self._stops, self._stops[1:], strict=False):
-            features = fusion(features, hears, how.mode, detach=how.detach)
+            if not how.alone:
+                features = fusion(features, hears, how.mode, detach=how.detach)
             features = [b(h, i, j) for b, h, i, j in zip(self.branches, features, starts, stops, strict=True)]
         features = [branch.pool(h) for branch, h in zip(self.branches, features, strict=True)]
         logits, branches = self.head(features, how.present)
@@ -197,12 +199,16 @@ class MultimodalNetwork(nn.Module):
     def require(self, fields: frozenset[str], user: str) -> None:
         """Raise a GreedymmError that names the `user`, unless every fusion implements some fields of `Pass`."""
         fusions = [part for part in self.modules() if isinstance(part, Fusion | LateFusion)]
-        supported = frozenset(Pass._fields).intersection(*(fusion.supports for fusion in fusions))
+        supported = frozenset(Pass._fields).intersection(*(fusion.supports | {"alone"} for fusion in fusions))
         if missing := fields - supported:
             raise GreedymmError(
                 f"{user} needs passes with {', '.join(sorted(missing))}, which the fusion cannot make; it can:"
                 f" {', '.join(sorted(supported))}. Delete it from the params, or change the fusion"
             )
+
+    def remove_fusions(self) -> None:
+        """Remove the fusions between stages: each branch computes alone."""
+        self.fusions, self._stops = cast("list[Fusion]", nn.ModuleList()), self._stops[-1:]
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters by group; a group can be empty."""

@@ -33,9 +33,9 @@ class WithPlugins(Strict):
 
 
 class KeyedSettings(NamedTuple):
-    """Raw settings of a plug-in whose name is their key in a mapping."""
+    """Raw settings of a plug-in whose name is their key in a mapping, or with the name in themselves."""
 
-    name: str
+    name: str | None
     raw: Any
 
 
@@ -55,13 +55,24 @@ def _validator(kind: str) -> Callable[[Any, ValidationInfo], Strict]:
         name, raw = value if isinstance(value, KeyedSettings) else (info.data.get(kind), value)
         if isinstance(raw, Strict):
             return raw
-        if not isinstance(name, str):
+        if kind == "method":
+            name, raw = _name_method(name, raw)
+        elif not isinstance(name, str):
             raw = raw if isinstance(raw, dict) else {"name": raw}
             name = str(raw.get("name", ""))
         settings_type: type[Strict] = settings_class(kind, name, _modules.get())
         return settings_type.model_validate({} if raw is None else raw)
 
     return validate
+
+
+def _name_method(key: Any, raw: Any) -> tuple[str, Any]:
+    """Name and settings of a method. A list is a composition, and a string in it a method with its defaults."""
+    if isinstance(raw, list):
+        raw = {"method": "composition", "parts": raw}
+    elif isinstance(raw, str) and key is None:
+        raw = {"method": raw}
+    return str((raw.get("method") if isinstance(raw, dict) else None) or key), raw
 
 
 # SerializeAsAny: without it, the settings would be dumped as their base class: {}, and would be in no key.
@@ -72,5 +83,6 @@ Fusion = Annotated[SerializeAsAny[settings.FusionSettings], BeforeValidator(_val
 Head = Annotated[SerializeAsAny[settings.HeadSettings], BeforeValidator(_validator("head"))]
 Method = Annotated[SerializeAsAny[settings.MethodSettings], BeforeValidator(_validator("method"))]
 Measure = Annotated[SerializeAsAny[settings.MeasureSettings], BeforeValidator(_validator("measure"))]
+Part = Annotated[Method, BeforeValidator(lambda raw: raw if isinstance(raw, Strict) else KeyedSettings(None, raw))]
 Methods = Annotated[dict[str, Method], BeforeValidator(keyed)]
 Branches = Annotated[dict[str, Branch], BeforeValidator(without_dropped)]

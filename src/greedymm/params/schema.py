@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError,
 from greedymm.params import fields
 from greedymm.params.fields import Branch, WithPlugins, without_dropped
 from greedymm.params.plugins import plugins, values_of
-from greedymm.settings import Count, Execution, Inputs, Strict, Training
+from greedymm.settings import Count, Execution, Inputs, Strict, Training, Window
 
 
 def _distinct(values: Sequence[Any]) -> Sequence[Any]:
@@ -107,6 +107,17 @@ class Dataset(Strict):
     unimodal: bool = Field(default=True, description="also train each modality alone, with the same settings")
     measures: Measures = Field(("utilization",), validate_default=True, description="names, or names and settings")
 
+    def check_windows(self) -> None:
+        """Raise a ValueError if a method acts in no epoch of the training."""
+        for name, method in self.methods.items():
+            for part in (method, *getattr(method, "parts", ())):
+                active, epochs = getattr(part, "active", Window()), self.training.epochs
+                if active.start > min(epochs, active.stop or epochs):
+                    raise ValueError(
+                        f"methods.{name}.active: no epoch is from {active.start} to {active.stop or epochs};"
+                        f" training has epochs 1 to {epochs}"
+                    )
+
 
 class Sweep(Strict):
     """Runs of one dataset that differ in one setting."""
@@ -163,6 +174,7 @@ class Params(WithPlugins):
                 raise ValueError(f"datasets.{name}: nothing to train: no methods, and no unimodal references")
             try:
                 section.model.resolve(list(modalities_of(name, section.modalities, self.plugins)))
+                section.check_windows()
             except ValueError as error:
                 raise ValueError(f"datasets.{name}: {error}") from None
         _ = self.sweep_values  # validates each value

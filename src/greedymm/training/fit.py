@@ -106,6 +106,7 @@ class Fit:
         Raises:
             GreedymmError: if a loss is not finite.
         """
+        self.method.check(train, val)
         if self.state.exists():
             self.resume()
         done, total = len(self.progress.history), self.settings.epochs

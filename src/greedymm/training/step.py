@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple, Protocol, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from greedymm.modalities import modality_gap
 from greedymm.models.network import Batch, MultimodalNetwork, Output, Pass
 from greedymm.training.speed import ConditionalLearningSpeed
+
+Gradients = dict[nn.Parameter, Tensor]  # zeros where a loss does not depend on a parameter
 
 
 class Batches(Protocol):
@@ -46,6 +48,7 @@ class Step:
     present: Tensor | None = None  # bool (B, M), modalities that the method's order keeps; None: all
     output: Output = field(init=False)
     losses: dict[str, Tensor] = field(init=False)
+    gradients: dict[str, Gradients] = field(init=False)  # of each loss, if the method separates them
     mode: Tensor | None = None  # of the pass; None: regular
     speeds: Tensor = field(init=False)  # (M,), of all steps so far; NaN if they are not measured
 
@@ -54,11 +57,20 @@ class Step:
         """Sum of the losses."""
         return torch.stack(list(self.losses.values())).sum()
 
-    def backward(self, loss: Tensor | dict[str, Tensor]) -> None:
-        """Compute the gradients of a loss, or of a sum of losses, and update the learning speeds."""
+    def backward(self, loss: Tensor | dict[str, Tensor], *, separate: bool = False) -> None:
+        """Compute the gradients of a loss, or of a sum of losses, and update the learning speeds.
+
+        With `separate`, `gradients` has those of each loss. Each takes a backward pass.
+        """
         self.losses = loss if isinstance(loss, dict) else {"loss": loss}
         self.optimizer.zero_grad(set_to_none=True)
-        self.loss.backward()  # type: ignore[no-untyped-call]
+        if separate:
+            parameters = [p for p in self.network.parameters() if p.requires_grad]
+            self.gradients = {name: gradients_of(part, parameters) for name, part in self.losses.items()}
+            for p in parameters:
+                p.grad = torch.stack([gradients[p] for gradients in self.gradients.values()]).sum(dim=0)
+        else:
+            self.loss.backward()  # type: ignore[no-untyped-call]
         if self.speed is None:
             self.speeds = self.labels.new_full((len(self.inputs),), torch.nan, dtype=torch.float64)
         else:
@@ -77,6 +89,12 @@ class Step:
         cut = torch.eye(len(self.inputs), dtype=torch.bool, device=self.labels.device)
         output = self.output if source == "full" else self.extra_pass(Pass(hears=cut))
         return [logits.detach() for logits in output.branches]
+
+
+def gradients_of(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Gradients:
+    """Gradients of one loss. The graph is kept for other losses."""
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True, materialize_grads=True)
+    return dict(zip(parameters, gradients, strict=True))
 
 
 @dataclass

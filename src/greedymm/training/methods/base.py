@@ -48,6 +48,9 @@ class Method:
         """Groups of parameters that the method needs. A network without them is refused before training."""
         return ()
 
+    def check(self, train: Batches, val: Batches) -> None:
+        """Called before the first epoch. Raise a GreedymmError if the method cannot use these splits."""
+
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> nn.Module | None:
         """Called once, with fresh weights. Returned modules are added to the optimizer and to the checkpoint."""
         self.network, self.generator = network, generator
@@ -68,6 +71,10 @@ class Method:
         """Options of the step's forward pass."""
         return Pass(present=step.present)
 
+    def separates(self, step: Step) -> bool:  # noqa: ARG002
+        """Whether `step.gradients` is needed: the gradients of each loss. Each takes a backward pass."""
+        return False
+
     def loss(self, step: Step) -> Tensor | dict[str, Tensor]:
         """The loss to minimize, or several losses by name, to minimize their sum."""
         losses = branch_losses(step.output, step.labels) if self.settings.objective != "joint" else []
@@ -82,7 +89,7 @@ class Method:
         """Run a whole step: forward, loss, backward, update."""
         how = self.plan(step)
         step.output, step.mode = self.network(step.inputs, how), how.mode
-        step.backward(self.loss(step))
+        step.backward(self.loss(step), separate=self.separates(step))
         self.after_backward(step)
         step.optimizer.step()
 
