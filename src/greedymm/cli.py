@@ -252,6 +252,14 @@ def schema() -> None:
 
 
 @app.command()
+def methods() -> None:
+    """Write docs/methods.md: formulas and settings of methods, fusions, heads and measures."""
+    from greedymm.params.pages import methods_page
+
+    typer.echo(methods_page())
+
+
+@app.command()
 def objects(
     folder: Folder,
     classes: Annotated[int, typer.Option(min=1, max=16, help="the first of the 16 classes")] = 10,
