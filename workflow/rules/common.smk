@@ -89,8 +89,11 @@ def gpu_slots(_):
 def start():
     """Write the plan, and stop before the first job where a plug-in fails or does not fit its network."""
     PLAN.write()
-    if ZOO and not workflow.local_exec:  # jobs on a cluster read the Snakefile with another command
-        raise WorkflowError("On a cluster, run: snakemake zoo --configfile params/zoo.yaml")
+    # Jobs on a cluster read the Snakefile with another command.
+    if ZOO and not workflow.local_exec:
+        raise WorkflowError(
+            "On a cluster, run: snakemake zoo --configfile params/zoo.yaml"
+        )
     trains = any(
         job.rule.name.startswith(("train_", "evaluate_", "search_"))
         for job in workflow.dag.needrun_jobs()

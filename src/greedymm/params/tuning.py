@@ -13,15 +13,12 @@ Values = dict[str, Any]  # path of a setting of a run -> value
 
 
 def ranges_of(settings: MethodSettings, tuning: Tuning) -> dict[str, dict[str, list[Any]]]:
-    """Range of the learning rate, and those that the method's settings state: path in the settings of a run -> range."""
-    fields = type(settings).model_fields.items()
-    extras = {name: field.json_schema_extra for name, field in fields}
-    own = {f"method_settings.{name}": extra["search"] for name, extra in extras.items() if _is_searched(extra)}
-    return {RATE: {"log_uniform": list(tuning.learning_rate)}, **own}
-
-
-def _is_searched(extra: Any) -> bool:
-    return isinstance(extra, dict) and "search" in extra
+    """Ranges of the learning rate and of what the method's settings state, by path in the settings of a run."""
+    ranges: dict[str, Any] = {RATE: {"log_uniform": list(tuning.learning_rate)}}
+    for name, field in type(settings).model_fields.items():
+        if isinstance(field.json_schema_extra, dict) and "search" in field.json_schema_extra:
+            ranges[f"method_settings.{name}"] = field.json_schema_extra["search"]
+    return ranges
 
 
 def draw_trials(method: str, settings: MethodSettings, tuning: Tuning) -> list[Values]:
@@ -41,8 +38,6 @@ def _draw(span: dict[str, list[Any]], count: int, rng: np.random.Generator) -> l
     ((kind, limits),) = span.items()
     if kind == "choice":
         return [limits[i] for i in rng.integers(len(limits), size=count)]
-    if kind == "log_uniform":
-        values = np.exp(rng.uniform(*np.log(limits), size=count))
-    else:
-        values = rng.uniform(*limits, size=count)
-    return [float(f"{value:.3g}") for value in values]
+    low, high = np.log(limits) if kind == "log_uniform" else limits
+    values = rng.uniform(low, high, size=count)
+    return [float(f"{value:.3g}") for value in (np.exp(values) if kind == "log_uniform" else values)]

@@ -1,4 +1,4 @@
-"""Step `zoo`: results of all methods, with the settings of the params and with those that searches chose -> one page."""
+"""Step `zoo`: results of all methods, with the params' settings and with those that searches chose -> one page."""
 
 from greedymm.analysis.results import read_results
 from greedymm.plan import Plan

@@ -94,8 +94,9 @@ def _tags(plan: Plan) -> dict[str, dict[str, str]]:
             "part": part,
             **{f"sweep.{sweep}": value for sweep, value in swept[name].items()},
         }
-    tuned = plan.tuned_runs
-    return tags | {id: {NAME: f"tuned, {run.method}-seed{run.seed}", "part": "tuned"} for id, run in tuned.items()}
+    for name, run in plan.tuned_runs.items():
+        tags[name] = {NAME: f"tuned, {run.method}-seed{run.seed}", "part": "tuned"}
+    return tags
 
 
 def _sync_run(store: Store, run: Run, tags: dict[str, str], *, models: bool) -> bool:
