@@ -9,8 +9,9 @@ from scipy import stats
 
 from greedymm.errors import GreedymmError
 from greedymm.params.load import validate
+from greedymm.params.plugins import names_of, settings_class
 from greedymm.params.schema import Tuning
-from greedymm.params.tuning import draw_trials
+from greedymm.params.tuning import RATE, draw_trials, ranges_of
 from greedymm.settings import MethodSettings, choice, log_uniform, uniform
 
 MANY = Tuning(trials=2000, learning_rate=(0.01, 1.0))
@@ -65,3 +66,14 @@ def test_a_tuning_that_cannot_be_fair_is_refused(tuning: dict[str, object], mess
     }
     with pytest.raises(GreedymmError, match=message):
         validate({"seeds": [1], "datasets": {"colored_mnist_5k": section}, "tuning": tuning})
+
+
+@pytest.mark.parametrize("name", sorted(set(names_of("method")) - {"composition"}))
+def test_the_limits_of_each_methods_ranges_are_valid_settings(name: str) -> None:
+    settings = settings_class("method", name)()
+    ranges = {k: v for k, v in ranges_of(settings, Tuning()).items() if k != RATE}
+
+    for path, span in ranges.items():
+        setting, ((_, limits),) = path.removeprefix("method_settings."), span.items()
+        for limit in limits:
+            assert getattr(type(settings).model_validate({setting: limit}), setting) == limit
