@@ -1,4 +1,4 @@
-"""The test split is read by the evaluation alone: training and the choice of the best epoch do without it."""
+"""The test split is read by the evaluation alone: training and the choice of epochs and settings do without it."""
 
 import shutil
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from greedymm.run import Run
 from greedymm.settings import Execution
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.prepare import prepare
+from greedymm.steps.search import choose, try_values
 from greedymm.steps.train import train
 
 SECTION = {
@@ -77,6 +78,20 @@ def test_training_without_the_other_splits_gives_the_same_bits(
         results.append([(run.folder / name).read_bytes() for name in FILES])
 
     assert results[0] == results[1]
+
+
+def test_trials_are_trained_and_compared_without_the_other_splits(
+    folders: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folders[1])
+    section = SECTION | {"methods": {"ogm_ge": {}}}
+    tuned = Plan.make(validate({"seeds": [0], "datasets": {"colored_mnist_5k": section}, "tuning": {"trials": 2}}))
+    (search,) = tuned.searches.values()
+
+    trials = [try_values(search, index, CPU) for index in range(2)]
+
+    assert all("val" in trial for trial in trials)
+    assert choose(trials, "val") in (0, 1)
 
 
 def test_the_evaluation_reads_each_split_once_and_changes_nothing_that_was_trained(

@@ -135,7 +135,6 @@ class DataFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = _open(path)
-        self.splits = list(self._file)
         self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
         self.facts = DatasetInfo(**{f.name: json.loads(self._file.attrs[f.name]) for f in fields(DatasetInfo)})
 
