@@ -13,6 +13,7 @@ from greedymm.training.methods.modality_dropout import Settings as ModalityDropo
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.opm import Settings as Opm
 from greedymm.training.methods.random import Settings as Random
+from greedymm.training.methods.smv import Settings as Smv
 
 
 class Case(NamedTuple):
@@ -40,4 +41,8 @@ CASES = {
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "opm": Case(Opm.model_validate({"active": {"start": 2}}), neutral=Opm(share=0)),
+    "smv": Case(
+        Smv.model_validate({"active": {"start": 2}}),
+        neutral=Smv.model_validate({"level": "modality", "alpha": 0, "active": {"start": 2}}),
+    ),
 }
