@@ -83,6 +83,12 @@ class Epochs(Strict):
         return self.start <= epoch + 1 <= (self.stop or epoch + 1)
 
 
+class LaterEpochs(Epochs):
+    """Epochs of a method that measures the network before each of them: there is none before the first epoch."""
+
+    start: int = Field(default=2, ge=2, strict=True, description="first epoch in which the method acts, 2 or later")
+
+
 class Window(Epochs):
     """When a method acts. Training goes on outside the window."""
 

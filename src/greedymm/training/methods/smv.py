@@ -26,7 +26,7 @@ from torch.optim import Optimizer
 
 from greedymm.modalities import Subset, shapley_values, subsets
 from greedymm.models.network import MultimodalNetwork, Pass
-from greedymm.settings import Epochs, MethodSettings, choice, log_uniform
+from greedymm.settings import LaterEpochs, MethodSettings, choice, log_uniform
 from greedymm.training.methods.base import Method, Order
 from greedymm.training.step import Batches, Step
 
@@ -46,7 +46,7 @@ class Settings(MethodSettings):
         default=1.0, ge=0, description="level modality: share of copies", json_schema_extra=log_uniform(0.3, 3.0)
     )
     part: float = Field(default=0.2, gt=0, le=1, description="level modality: share of the samples that are valued")
-    active: Epochs = Epochs(start=6)
+    active: LaterEpochs = LaterEpochs(start=6)
 
 
 class Smv(Method):
