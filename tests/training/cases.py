@@ -13,6 +13,7 @@ from greedymm.training.methods.modality_dropout import Settings as ModalityDropo
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.opm import Settings as Opm
 from greedymm.training.methods.random import Settings as Random
+from greedymm.training.methods.reconboost import Settings as ReconBoost
 from greedymm.training.methods.remix import Settings as Remix
 from greedymm.training.methods.smv import Settings as Smv
 
@@ -42,6 +43,7 @@ CASES = {
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "opm": Case(Opm.model_validate({"active": {"start": 2}}), neutral=Opm(share=0)),
+    "reconboost": Case(ReconBoost()),
     "remix": Case(
         Remix.model_validate({"active": {"start": 2}}),
         neutral=Remix.model_validate({"weight_before": 1, "active": {"start": 99}}),
