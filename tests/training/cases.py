@@ -14,6 +14,7 @@ from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.opm import Settings as Opm
 from greedymm.training.methods.random import Settings as Random
 from greedymm.training.methods.reconboost import Settings as ReconBoost
+from greedymm.training.methods.relearn import Settings as Relearn
 from greedymm.training.methods.remix import Settings as Remix
 from greedymm.training.methods.smv import Settings as Smv
 
@@ -44,6 +45,7 @@ CASES = {
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "opm": Case(Opm.model_validate({"active": {"start": 2}}), neutral=Opm(share=0)),
     "reconboost": Case(ReconBoost()),
+    "relearn": Case(Relearn(every=1, times=2), neutral=Relearn(every=1, strength=0)),
     "remix": Case(
         Remix.model_validate({"active": {"start": 2}}),
         neutral=Remix.model_validate({"weight_before": 1, "active": {"start": 99}}),
