@@ -72,16 +72,31 @@ class MethodSettings(Strict):
     objective: Literal["branch", "joint", "multi"] = Field("branch", description="loss: of branches, network, or both")
 
 
-class Window(Strict):
-    """When a method acts. Training goes on outside the window."""
+class Epochs(Strict):
+    """Epochs in which a method acts. Training goes on outside of them."""
 
     start: Count = Field(default=1, description="first epoch in which the method acts")
     stop: Count | None = Field(default=None, description="last epoch; null: the last of training")
+
+    def include(self, epoch: int) -> bool:
+        """Whether the method acts in an epoch, counted from 0."""
+        return self.start <= epoch + 1 <= (self.stop or epoch + 1)
+
+
+class LaterEpochs(Epochs):
+    """Epochs of a method that measures the network before each of them: there is none before the first epoch."""
+
+    start: int = Field(default=2, ge=2, strict=True, description="first epoch in which the method acts, 2 or later")
+
+
+class Window(Epochs):
+    """When a method acts. Training goes on outside the window."""
+
     every: Count = Field(default=1, description="the method acts in one of so many steps")
 
     def contains(self, epoch: int, step: int) -> bool:
         """Whether a step of an epoch, both counted from 0, is in the window."""
-        return self.start <= epoch + 1 <= (self.stop or epoch + 1) and step % self.every == 0
+        return self.include(epoch) and step % self.every == 0
 
 
 class ScoringSettings(MethodSettings):

@@ -11,7 +11,12 @@ from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
+from greedymm.training.methods.opm import Settings as Opm
 from greedymm.training.methods.random import Settings as Random
+from greedymm.training.methods.reconboost import Settings as ReconBoost
+from greedymm.training.methods.relearn import Settings as Relearn
+from greedymm.training.methods.remix import Settings as Remix
+from greedymm.training.methods.smv import Settings as Smv
 
 
 class Case(NamedTuple):
@@ -38,4 +43,15 @@ CASES = {
     "g_blend": Case(GBlend(super_epoch=2, probe=1)),
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
+    "opm": Case(Opm.model_validate({"active": {"start": 2}}), neutral=Opm(share=0)),
+    "reconboost": Case(ReconBoost()),
+    "relearn": Case(Relearn(every=1, times=2), neutral=Relearn(every=1, strength=0)),
+    "remix": Case(
+        Remix.model_validate({"active": {"start": 2}}),
+        neutral=Remix.model_validate({"weight_before": 1, "active": {"start": 99}}),
+    ),
+    "smv": Case(
+        Smv.model_validate({"active": {"start": 2}}),
+        neutral=Smv.model_validate({"level": "modality", "alpha": 0, "active": {"start": 2}}),
+    ),
 }

@@ -30,8 +30,8 @@ class Dying(tiny.Split):
         super().__init__(whole.inputs, whole.labels, whole.size, whole.order)
         self.left = batches
 
-    def __iter__(self) -> Iterator[tiny.Batch]:
-        for batch in super().__iter__():
+    def of(self, rows: torch.Tensor) -> Iterator[tiny.Batch]:
+        for batch in super().of(rows):
             if self.left == 0:
                 raise KilledError
             self.left -= 1

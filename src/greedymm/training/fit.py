@@ -91,6 +91,7 @@ class Fit:
     ) -> None:
         self.model, self.method, self.settings = network, method, settings
         self.streams, self.state, self.identity = streams, state, identity
+        method.epochs = settings.epochs
         rate, momentum, decay = settings.learning_rate, settings.momentum, settings.weight_decay
         self.optimizer: Optimizer = PlainSGD(network.parameters(), rate, momentum, weight_decay=decay)
         self.scheduler = make_scheduler(self.optimizer, settings)

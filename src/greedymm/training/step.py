@@ -19,7 +19,7 @@ Gradients = dict[nn.Parameter, Tensor]  # zeros where a loss does not depend on 
 
 
 class Batches(Protocol):
-    """Batches of a split of `count` samples: the same number in each pass, in an order of its own.
+    """Batches of a split of `count` samples, `size` in one: the same number in each pass, in an order of its own.
 
     `of` gives the samples with some row numbers, and `view` the split in another order: without generators in the
     stored order and not augmented.
@@ -27,6 +27,8 @@ class Batches(Protocol):
 
     @property
     def count(self) -> int: ...
+    @property
+    def size(self) -> int: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Batch]: ...
     def of(self, rows: Tensor) -> Iterator[Batch]: ...

@@ -34,6 +34,7 @@ class Method:
 
     network: MultimodalNetwork
     generator: torch.Generator
+    epochs: int  # of the training run, at most; set before the first epoch
     measures_speed = True  # measure conditional learning speeds if the fusion has parameters
     predict: Callable[[Output], Tensor] | None = None  # for evaluation: logits (B, classes). None: the network's own
 

@@ -87,6 +87,7 @@ class Composition(Method):
     def check(self, train: Batches, val: Batches) -> None:
         """Check each method."""
         for part in self.parts.values():
+            part.epochs = self.epochs
             part.check(train, val)
 
     def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:
