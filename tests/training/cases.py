@@ -12,6 +12,7 @@ from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.mlb import Settings as Mlb
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
+from greedymm.training.methods.pcgrad import Settings as PCGrad
 from greedymm.training.methods.pmr import Settings as Pmr
 from greedymm.training.methods.random import Settings as Random
 
@@ -42,4 +43,5 @@ CASES = {
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "mlb": Case(Mlb(), neutral=Mlb(alpha=0)),
     "pmr": Case(Pmr(alpha=0.3, share=0.5), neutral=Pmr.model_validate({"active": {"start": 99}})),
+    "pcgrad": Case(PCGrad(), neutral=PCGrad.model_validate({"active": {"start": 99}})),
 }
