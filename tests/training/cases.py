@@ -5,6 +5,7 @@ from typing import NamedTuple
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
+from greedymm.training.methods.cagrad import Settings as CAGrad
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
@@ -44,4 +45,5 @@ CASES = {
     "mlb": Case(Mlb(), neutral=Mlb(alpha=0)),
     "pmr": Case(Pmr(alpha=0.3, share=0.5), neutral=Pmr.model_validate({"active": {"start": 99}})),
     "pcgrad": Case(PCGrad(), neutral=PCGrad.model_validate({"active": {"start": 99}})),
+    "cagrad": Case(CAGrad(), neutral=CAGrad.model_validate({"active": {"start": 99}})),
 }
