@@ -11,6 +11,7 @@ from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.mlb import Settings as Mlb
+from greedymm.training.methods.mmpareto import Settings as MMPareto
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.pcgrad import Settings as PCGrad
@@ -44,6 +45,7 @@ CASES = {
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "mlb": Case(Mlb(), neutral=Mlb(alpha=0)),
     "pmr": Case(Pmr(alpha=0.3, share=0.5), neutral=Pmr.model_validate({"active": {"start": 99}})),
+    "mmpareto": Case(MMPareto(), neutral=MMPareto.model_validate({"active": {"start": 99}})),
     "pcgrad": Case(PCGrad(), neutral=PCGrad.model_validate({"active": {"start": 99}})),
     "cagrad": Case(CAGrad(), neutral=CAGrad.model_validate({"active": {"start": 99}})),
 }
