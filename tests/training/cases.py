@@ -8,6 +8,7 @@ from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.cagrad import Settings as CAGrad
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.g_blend import Settings as GBlend
+from greedymm.training.methods.gradnorm import Settings as GradNorm
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.mlb import Settings as Mlb
@@ -48,4 +49,5 @@ CASES = {
     "mmpareto": Case(MMPareto(), neutral=MMPareto.model_validate({"active": {"start": 99}})),
     "pcgrad": Case(PCGrad(), neutral=PCGrad.model_validate({"active": {"start": 99}})),
     "cagrad": Case(CAGrad(), neutral=CAGrad.model_validate({"active": {"start": 99}})),
+    "gradnorm": Case(GradNorm(), neutral=GradNorm.model_validate({"active": {"start": 99}})),
 }
