@@ -1,5 +1,6 @@
 """MMPareto against a plain loop over long vectors, and its two-gradient combination by hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from greedymm.models.network import Output
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mmpareto import Settings, pareto
+from greedymm.training.step import Steps
 
 
 def plain_pareto(g_m: Tensor, g_u: Tensor) -> tuple[float, float, Tensor]:
@@ -21,20 +23,21 @@ def plain_pareto(g_m: Tensor, g_u: Tensor) -> tuple[float, float, Tensor]:
     a = 0.5
     if g_m @ g_u <= 0:  # no solver: the best of many points, then of many between its neighbors, and again
         low, high = 0.0, 1.0
-        for _ in range(12):
-            points = torch.linspace(low, high, 51, dtype=torch.float64)
+        for _ in range(9):
+            points = torch.linspace(low, high, 21, dtype=torch.float64)
             best = int((points[:, None] * g_m + (1 - points[:, None]) * g_u).norm(dim=1).argmin())
-            low, high = float(points[max(best - 1, 0)]), float(points[min(best + 1, 50)])
+            low, high = float(points[max(best - 1, 0)]), float(points[min(best + 1, 20)])
         a = (low + high) / 2
     h = 2 * a * g_m + 2 * (1 - a) * g_u
     scale = max(1.0, float((g_m + g_u).norm() / h.norm()))
     return a, scale, scale * h
 
 
-def opposed_losses(output: Output, labels: Tensor) -> list[Tensor]:
-    """Losses of the branches, with wrong labels, and of the network: real conflicts are rare on tiny samples."""
+def opposed_losses(output: Output, labels: Tensor, opposed: Sequence[int] = range(3)) -> list[Tensor]:
+    """Losses of the branches, some with wrong labels, and of the network: real conflicts are rare on tiny samples."""
     wrong = (labels + 1) % tiny.CLASSES
-    return [*(cross_entropy(y, wrong) for y in output.branches), cross_entropy(output.logits, labels)]
+    losses = [cross_entropy(y, wrong if k in opposed else labels) for k, y in enumerate(output.branches)]
+    return [*losses, cross_entropy(output.logits, labels)]
 
 
 @pytest.mark.parametrize("clarity", [(2.0, 0.1), (1.0, 0.3, 2.0)], ids=["two modalities", "three modalities"])
@@ -113,9 +116,23 @@ def test_a_direction_of_zero_is_a_gradient_of_zero_and_no_nan(gradients: Any) ->
 
 
 def test_the_branch_with_a_conflict_is_the_one_that_changes(tmp_path: Path) -> None:
-    method: Any = tiny.run(tmp_path / "r.pt", settings=Settings()).fit.method
-    products = torch.tensor([[1.0, 0, -0.5], [0, 1, 0.5], [-0.5, 0.5, 1]], dtype=torch.float64)  # y_0, y_1, network
-    shares = [float(pareto(products, torch.arange(3) == k)[0]) for k in range(method.modalities)]
+    run = tiny.run(tmp_path / "r.pt", settings=Settings(), clarity=(2.0, 2.0))
+    method: Any = run.fit.method
+    method.loss = lambda step: dict(enumerate(opposed_losses(step.output, step.labels, opposed=[1])))
 
-    assert shares[0] != 0.5
-    assert shares[1] == 0.5
+    log = Steps.joined(run.go().steps).log
+
+    assert (log["share_0"] == 0.5).float().mean() > 0.8
+    assert (log["share_1"] != 0.5).float().mean() > 0.5
+
+
+def test_a_frozen_branch_is_left_alone(tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "r.pt", settings=Settings())
+    before = [p.clone() for p in run.fit.model.branches[1].parameters()]
+    run.fit.method.active = lambda epoch: [0]  # type: ignore[method-assign]
+
+    history = run.go().history
+
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    for p, q in zip(run.fit.model.branches[1].parameters(), before, strict=True):
+        assert torch.equal(p, q)

@@ -82,8 +82,13 @@ def name_weights(weights: Tensor, modalities: int) -> dict[str, Tensor]:
 
 def inner_products(gradients: Sequence[Gradients], parameters: Sequence[nn.Parameter]) -> Tensor:
     """Inner products of the gradients of T losses, over some parameters: float64 (T, T). Frozen ones are skipped."""
-    stacks = [stack(gradients, p).double() for p in parameters if p in gradients[0]]
-    return torch.stack([g @ g.T for g in stacks]).sum(dim=0)
+    any_one = next(iter(gradients[0].values()))
+    total = any_one.new_zeros(len(gradients), len(gradients), dtype=torch.float64)
+    for p in parameters:
+        if p in gradients[0]:
+            g = stack(gradients, p).double()
+            total += g @ g.T
+    return total
 
 
 def write_sum(gradients: Sequence[Gradients], weights: Tensor, parameters: Sequence[nn.Parameter]) -> None:
