@@ -5,13 +5,19 @@ from typing import NamedTuple
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
+from greedymm.training.methods.cagrad import Settings as CAGrad
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.g_blend import Settings as GBlend
+from greedymm.training.methods.gradnorm import Settings as GradNorm
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
+from greedymm.training.methods.mlb import Settings as Mlb
+from greedymm.training.methods.mmpareto import Settings as MMPareto
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.opm import Settings as Opm
+from greedymm.training.methods.pcgrad import Settings as PCGrad
+from greedymm.training.methods.pmr import Settings as Pmr
 from greedymm.training.methods.random import Settings as Random
 from greedymm.training.methods.reconboost import Settings as ReconBoost
 from greedymm.training.methods.relearn import Settings as Relearn
@@ -54,4 +60,10 @@ CASES = {
         Smv.model_validate({"active": {"start": 2}}),
         neutral=Smv.model_validate({"level": "modality", "alpha": 0, "active": {"start": 2}}),
     ),
+    "mlb": Case(Mlb(), neutral=Mlb(alpha=0)),
+    "pmr": Case(Pmr(alpha=0.3, share=0.5), neutral=Pmr.model_validate({"active": {"start": 99}})),
+    "mmpareto": Case(MMPareto(), neutral=MMPareto.model_validate({"active": {"start": 99}})),
+    "pcgrad": Case(PCGrad(), neutral=PCGrad.model_validate({"active": {"start": 99}})),
+    "cagrad": Case(CAGrad(), neutral=CAGrad.model_validate({"active": {"start": 99}})),
+    "gradnorm": Case(GradNorm(), neutral=GradNorm.model_validate({"active": {"start": 99}})),
 }
