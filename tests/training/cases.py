@@ -10,6 +10,7 @@ from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
+from greedymm.training.methods.mslr import Settings as Mslr
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
 
@@ -38,4 +39,5 @@ CASES = {
     "g_blend": Case(GBlend(super_epoch=2, probe=1)),
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
+    "mslr": Case(Mslr(memory=2), neutral=Mslr(dynamic=False)),
 }
