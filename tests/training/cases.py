@@ -8,6 +8,7 @@ from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
+from greedymm.training.methods.miles import Settings as Miles
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.mslr import Settings as Mslr
@@ -40,4 +41,5 @@ CASES = {
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "mslr": Case(Mslr(memory=2), neutral=Mslr(dynamic=False)),
+    "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
 }
