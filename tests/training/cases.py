@@ -11,6 +11,7 @@ from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.miles import Settings as Miles
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
+from greedymm.training.methods.mses import Settings as Mses
 from greedymm.training.methods.mslr import Settings as Mslr
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
@@ -41,5 +42,6 @@ CASES = {
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "mslr": Case(Mslr(memory=2), neutral=Mslr(dynamic=False)),
+    "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses(patience=9)),
     "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
 }
