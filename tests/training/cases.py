@@ -6,6 +6,7 @@ from greedymm.settings import MethodSettings
 from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.composition import Settings as Composition
+from greedymm.training.methods.dgl import Settings as Dgl
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.miles import Settings as Miles
@@ -41,6 +42,7 @@ CASES = {
     "g_blend": Case(GBlend(super_epoch=2, probe=1)),
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
+    "dgl": Case(Dgl(alpha=1.5)),
     "mslr": Case(Mslr(memory=2), neutral=Mslr(dynamic=False)),
     "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses(patience=9)),
     "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
