@@ -9,6 +9,7 @@ from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.dgl import Settings as Dgl
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
+from greedymm.training.methods.inforeg import Settings as InfoReg
 from greedymm.training.methods.miles import Settings as Miles
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
@@ -43,6 +44,7 @@ CASES = {
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "dgl": Case(Dgl(alpha=1.5)),
+    "inforeg": Case(InfoReg(), neutral=InfoReg(threshold=1)),
     "mslr": Case(Mslr(memory=2), neutral=Mslr(dynamic=False)),
     "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses(patience=9)),
     "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
