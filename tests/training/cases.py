@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.agm import Settings as Agm
+from greedymm.training.methods.anti_balance import Settings as AntiBalance
 from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.dgl import Settings as Dgl
@@ -48,4 +49,5 @@ CASES = {
     "mslr": Case(Mslr(memory=2), neutral=Mslr(dynamic=False)),
     "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses(patience=9)),
     "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
+    "anti_balance": Case(AntiBalance(), neutral=AntiBalance(alpha=0)),
 }
