@@ -18,6 +18,7 @@ from greedymm.training.methods.mses import Settings as Mses
 from greedymm.training.methods.mslr import Settings as Mslr
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
+from greedymm.training.methods.tcmax import Settings as TcMax
 
 
 class Case(NamedTuple):
@@ -50,4 +51,5 @@ CASES = {
     "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses(patience=9)),
     "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
     "anti_balance": Case(AntiBalance(), neutral=AntiBalance(alpha=0)),
+    "tcmax": Case(TcMax()),
 }
