@@ -11,6 +11,7 @@ from greedymm.training.methods.dgl import Settings as Dgl
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.inforeg import Settings as InfoReg
+from greedymm.training.methods.lfm import Settings as Lfm
 from greedymm.training.methods.miles import Settings as Miles
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
@@ -52,4 +53,5 @@ CASES = {
     "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
     "anti_balance": Case(AntiBalance(), neutral=AntiBalance(alpha=0)),
     "tcmax": Case(TcMax()),
+    "lfm": Case(Lfm(rate=0.1), neutral=Lfm.model_validate({"active": {"start": 9}})),
 }
