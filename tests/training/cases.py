@@ -6,12 +6,14 @@ from greedymm.settings import MethodSettings
 from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.composition import Settings as Composition
+from greedymm.training.methods.finetune import Settings as Finetune
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
+from greedymm.training.methods.ume import Settings as Ume
 
 
 class Case(NamedTuple):
@@ -38,4 +40,6 @@ CASES = {
     "g_blend": Case(GBlend(super_epoch=2, probe=1)),
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
+    "ume": Case(Ume()),
+    "finetune": Case(Finetune()),
 }
