@@ -7,6 +7,7 @@ from greedymm.training.methods.agm import Settings as Agm
 from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.finetune import Settings as Finetune
+from greedymm.training.methods.g2d import Settings as G2d
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
@@ -14,6 +15,7 @@ from greedymm.training.methods.modality_dropout import Settings as ModalityDropo
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
 from greedymm.training.methods.ume import Settings as Ume
+from greedymm.training.methods.umt import Settings as Umt
 
 
 class Case(NamedTuple):
@@ -42,4 +44,6 @@ CASES = {
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "ume": Case(Ume()),
     "finetune": Case(Finetune()),
+    "umt": Case(Umt(weight=2.0, teacher_epochs=2), neutral=Umt(weight=0, teacher_epochs=1)),
+    "g2d": Case(G2d(teacher_epochs=2), neutral=G2d(logits=0, features=0, share=0, teacher_epochs=1)),
 }
