@@ -11,9 +11,11 @@ from greedymm.training.methods.g2d import Settings as G2d
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.greedy import Settings as Greedy
 from greedymm.training.methods.mla import Settings as Mla
+from greedymm.training.methods.mmcosine import Settings as MMCosine
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.ogm_ge import Settings as OgmGe
 from greedymm.training.methods.random import Settings as Random
+from greedymm.training.methods.rubi import Settings as Rubi
 from greedymm.training.methods.ume import Settings as Ume
 from greedymm.training.methods.umt import Settings as Umt
 
@@ -46,4 +48,6 @@ CASES = {
     "finetune": Case(Finetune()),
     "umt": Case(Umt(weight=2.0, teacher_epochs=2), neutral=Umt(weight=0, teacher_epochs=1)),
     "g2d": Case(G2d(teacher_epochs=2), neutral=G2d(logits=0, features=0, share=0, teacher_epochs=1)),
+    "rubi": Case(Rubi()),
+    "mmcosine": Case(MMCosine()),
 }
