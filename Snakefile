@@ -1,5 +1,7 @@
 """sources -> HDF5 -> trained networks -> measures -> tables, figures, report"""
 
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -8,12 +10,20 @@ min_version("9.0")
 configfile: "params.yaml"
 
 
+# The target `zoo` has params of its own, unless others are given. Targets are not known here except by the command.
+ZOO = "zoo" in sys.argv and not workflow.config_settings.configfiles
+if ZOO:
+
+    configfile: "params/zoo.yaml"
+
+
 report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/search.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -30,6 +40,14 @@ rule sweeps:
         files_of(SWEPT),
         rules.sweeps_page.output,
         rules.publish_sweeps.output,
+
+
+rule zoo:
+    input:
+        files_of(PLAN.default_runs),
+        SEARCHES,
+        rules.zoo_page.output,
+        rules.publish_zoo.output,
 
 
 for name in PARAMS.datasets:

@@ -16,7 +16,8 @@ import typer
 from greedymm import __version__
 from greedymm.errors import GreedymmError
 from greedymm.params.load import load
-from greedymm.plan import Plan, read_data_settings, read_plan, read_runs
+from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
+from greedymm.progress import describe_left
 from greedymm.run import Run
 
 app = typer.Typer(
@@ -110,6 +111,7 @@ def train(plan: PlanPath, run: RunIds) -> None:
         evaluate_run(each, execution)
 
     _for_each(runs, train_and_evaluate)
+    typer.echo(describe_left(plan))
 
 
 @app.command()
@@ -119,6 +121,23 @@ def evaluate(plan: PlanPath, run: RunIds) -> None:
 
     runs, execution = read_runs(plan, run)
     _for_each(runs, lambda each: run_step(each, execution))
+
+
+@app.command()
+def search(plan: PlanPath, name: Annotated[str, typer.Option("--search", help="a search of the plan")]) -> None:
+    """Search the settings of a method, and train with the chosen ones."""
+    from greedymm.steps.search import search as run_step
+
+    run_step(*read_search(plan, name))
+    typer.echo(describe_left(plan))
+
+
+@app.command()
+def zoo(plan: PlanPath) -> None:
+    """Make tables, figures and the page of the zoo."""
+    from greedymm.steps.zoo import make_zoo
+
+    make_zoo(read_plan(plan))
 
 
 @app.command()

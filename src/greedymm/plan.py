@@ -16,7 +16,9 @@ from greedymm.files import read, read_json, write_text
 from greedymm.fingerprint import fingerprint
 from greedymm.params.plugins import KINDS, plugins, settings_class
 from greedymm.params.schema import Params, modalities_of
+from greedymm.params.tuning import draw_trials
 from greedymm.run import DataSettings, Evaluation, Run, RunSettings, key_of
+from greedymm.search import Search
 from greedymm.settings import Execution, MethodSettings, Strict
 
 ANALYSES = Path("results/analysis")
@@ -32,6 +34,8 @@ class Plan(Strict):
     sweeps: dict[str, tuple[tuple[str, str], ...]]  # name of a sweep: value and id of each of its runs
     folder: Path  # of the analysis: tables, figures and the report
     sweeps_folder: Path  # of the sweeps' tables, figures and page
+    searches: dict[str, Search]  # id of a search: its trials
+    zoo_folder: Path  # of the zoo's tables, figures and page
 
     @classmethod
     def make(cls, params: Params) -> Self:
@@ -52,6 +56,8 @@ class Plan(Strict):
         report = fingerprint(frozenset({"greedymm.steps.report", *drawing}))
         key = key_of([report, content, [str(run.evaluation_folder) for run in default.values()]])
         page = fingerprint(frozenset({"greedymm.steps.sweeps"}))
+        searches = {search.id: search for search in planned_searches(params, default.values())}
+        zoo = fingerprint(frozenset({"greedymm.steps.zoo"}))
         evaluated = [[value, str(run.evaluation_folder)] for pairs in swept.values() for value, run in pairs]
         return cls(
             params=params,
@@ -61,6 +67,8 @@ class Plan(Strict):
             sweeps={name: tuple((value, run.id) for value, run in pairs) for name, pairs in swept.items()},
             folder=ANALYSES / key,
             sweeps_folder=ANALYSES / f"sweeps-{key_of([page, content['sweeps'], evaluated])}",
+            searches=searches,
+            zoo_folder=ANALYSES / f"zoo-{key_of([zoo, key, *searches])}",
         )
 
     @cached_property
@@ -79,6 +87,14 @@ class Plan(Strict):
     def data_of(self, dataset: str) -> DataSettings:
         """Settings of the file of one of the params' datasets."""
         return next(settings for settings in self.data.values() if settings.dataset == dataset)
+
+    @property
+    def tuned_runs(self) -> dict[str, Run]:
+        """The runs with chosen settings of the searches that are finished."""
+        finished = [search for search in self.searches.values() if search.path.exists()]
+        return {
+            run.id: run for search in finished for split in search.results()["chosen"] for run in search.best(split)
+        }
 
     @property
     def default_runs(self) -> list[Run]:
@@ -104,6 +120,13 @@ def read_runs(path: Path, names: Iterable[str]) -> tuple[list[Run], Execution]:
     content = read(path, read_json)
     runs = [Run.model_validate(_part(content, path, "runs", name)) for name in names]
     return runs, Execution.model_validate(content["params"]["execution"])
+
+
+def read_search(path: Path, name: str) -> tuple[Search, Execution]:
+    """Read a search of a plan, and where its runs are computed. Raises as `read_runs`."""
+    content = read(path, read_json)
+    search = Search.model_validate(_part(content, path, "searches", name))
+    return search, Execution.model_validate(content["params"]["execution"])
 
 
 def read_data_settings(path: Path, name: str) -> DataSettings:
@@ -184,6 +207,18 @@ def _origin(params: Params, steps: list[str], settings: Iterable[Strict]) -> dic
     modules = {type(plugged).__module__ for plugged in settings}
     found = {module for kind in KINDS for module in plugins(kind).values()} if params.plugins else modules
     return {"plugins": tuple(sorted(modules - found)), "code": fingerprint(frozenset({*steps, *modules}), params.code)}
+
+
+def planned_searches(params: Params, runs: Iterable[Run]) -> Iterator[Search]:
+    """A search for each dataset and each method or reference of some runs, if the params have a tuning."""
+    if params.tuning is None:
+        return
+    code = fingerprint(frozenset({"greedymm.steps.search"}), params.code)
+    seed = params.tuning.seed
+    for run in {(run.dataset, run.method): run for run in runs}.values():
+        trials = draw_trials(run.method, run.settings.method_settings, params.tuning)
+        base = run.model_copy(update={"settings": run.settings.model_copy(update={"seed": seed})})
+        yield Search(base=base, trials=tuple(trials), trial_seed=seed, seeds=params.seeds, code=code)
 
 
 def points(params: Params, sweep: str) -> list[tuple[str, Run]]:

@@ -308,7 +308,7 @@ CONCAT = {"branch": {"name": "cnn", "widths": [4, 4]}, "fusion": "concat", "head
         ({"methods": {"balanced": {}}}, "method 'balanced': the network has no parameters fusion.side_0"),
         (
             {"methods": {"random": {"objective": "joint"}}},
-            "method 'random' needs passes with mode, which the fusion cannot make; it can: alone, detach, hears, present",
+            "method 'random' needs passes with mode, which the fusion cannot make; it can: alone, detach, hears",
         ),
         ({"methods": {"greedy": {}}}, "method 'greedy': with a joint head, objective branch trains shares"),
     ],

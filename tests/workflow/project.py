@@ -168,6 +168,7 @@ def _snakemake(folder: Path, output: Path, command: list[str]) -> None:
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    sys.argv = ["snakemake", *command]  # the Snakefile looks for the target zoo
     main(command)
 
 

@@ -56,9 +56,10 @@ def make_up(*, seed: int = 0) -> Plan:
     paths += [run.folder / name for run in plan.runs.values() for name in TRAINED]
     paths += [run.evaluation_folder / name for run in plan.runs.values() for name in EVALUATED]
     page = ("index.html", "figures/rate.png", "tables/rate.csv")
-    paths += [folder / name for folder in (plan.folder, plan.sweeps_folder) for name in page]
+    paths += [folder / name for folder in (plan.folder, plan.sweeps_folder, plan.zoo_folder) for name in page]
+    paths += [search.path for search in plan.searches.values()]
     random.Random(seed).shuffle(paths)  # noqa: S311
-    published = [Path("results/report", part, name) for part in (".", "sweeps") for name in page]
+    published = [Path("results", part, name) for part in ("report", "report/sweeps", "zoo") for name in page]
     for path in paths + published:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -81,7 +82,12 @@ def jobs(printed: str) -> dict[str, int]:
     """Planned jobs by rule, without targets; of `train` and `evaluate` the runs, which share jobs."""
     counts = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)}
     of_steps = {step: len(runs) for step in ("train", "evaluate") if (runs := runs_of(step, printed))}
-    others = {rule for rule in counts if not rule.startswith(("train_", "evaluate_"))} - {"all", "sweeps", "total"}
+    others = {rule for rule in counts if not rule.startswith(("train_", "evaluate_"))} - {
+        "all",
+        "sweeps",
+        "zoo",
+        "total",
+    }
     return of_steps | {rule: counts[rule] for rule in others}
 
 
@@ -135,6 +141,41 @@ def test_where_all_is_there_nothing_is_planned_whatever_the_times_of_the_files(s
 
     assert jobs(plan_jobs("all")) == {}
     assert jobs(plan_jobs("sweeps")) == {}
+
+
+def test_the_zoo_trains_all_methods_and_searches_settings_of_each(plan_jobs: Printed) -> None:
+    write({"tuning": {"trials": 2}})
+    page = {"zoo_page": 1, "publish_zoo": 1}
+    methods = ("greedy", "balanced", "random")
+    options = ("zoo", "--configfile", "params.yaml")
+    searches = {f"search_{DATASET}_{method}": 1 for method in methods}
+
+    assert jobs(plan_jobs(*options)) == {"prepare": 1, "train": 3, **searches, **page}
+    assert jobs(plan_jobs()) == ALL_NEW  # the default searches nothing
+    plan = make_up()
+    assert jobs(plan_jobs(*options)) == {}
+    search = next(iter(plan.searches.values()))
+    search.path.unlink()
+    assert jobs(plan_jobs(*options)) == {f"search_{DATASET}_{search.base.method}": 1, **page}
+
+
+def test_the_target_zoo_has_params_of_its_own(folder: Path, plan_jobs: Printed) -> None:
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    (folder / "params").mkdir()
+    shutil.copy(ROOT / "params/zoo.yaml", "params")
+    plan = Plan.make(load(Path("params.yaml"), Path("params/zoo.yaml")))
+
+    planned = jobs(plan_jobs("zoo"))
+
+    assert planned["train"] == len(plan.default_runs)
+    assert {dataset for dataset, *_ in (run.split("/") for run in plan.runs)} == {
+        "colored_mnist_5k",
+        "solids",
+        "handwave",
+    }
+    for section in plan.params.datasets.values():
+        assert list(section.methods) == list(plan.params.datasets["solids"].methods)
+    assert sum(name.startswith("search_") for name in planned) == len(plan.searches) == len(plan.default_runs) / 5
 
 
 CHANGES: dict[str, tuple[dict[str, Any], set[str], dict[str, int]]] = {

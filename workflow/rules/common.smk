@@ -89,8 +89,13 @@ def gpu_slots(_):
 def start():
     """Write the plan, and stop before the first job where a plug-in fails or does not fit its network."""
     PLAN.write()
+    # Jobs on a cluster read the Snakefile with another command.
+    if ZOO and not workflow.local_exec:
+        raise WorkflowError(
+            "On a cluster, run: snakemake zoo --configfile params/zoo.yaml"
+        )
     trains = any(
-        job.rule.name.startswith(("train_", "evaluate_"))
+        job.rule.name.startswith(("train_", "evaluate_", "search_"))
         for job in workflow.dag.needrun_jobs()
     )
     # Without torch here, jobs have an environment of their own.

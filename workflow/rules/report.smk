@@ -2,16 +2,19 @@
 
 SWEPT = [PLAN.runs[run] for points in PLAN.sweeps.values() for _, run in points]
 
-for step, folder, runs, published in (
-    ("report", PLAN.folder, PLAN.default_runs, "results/report"),
-    ("sweeps", PLAN.sweeps_folder, SWEPT, "results/report/sweeps"),
+SEARCHES = [search.path for search in PLAN.searches.values()]
+
+for step, folder, runs, searches, published in (
+    ("report", PLAN.folder, PLAN.default_runs, [], "results/report"),
+    ("sweeps", PLAN.sweeps_folder, SWEPT, [], "results/report/sweeps"),
+    ("zoo", PLAN.zoo_folder, PLAN.default_runs, SEARCHES, "results/zoo"),
 ):
 
     rule:
         name:
             f"{step}_page"
         input:
-            ancient(files_of(runs)),
+            ancient(files_of(runs) + searches),
             data=ancient(sorted({run.data_path for run in runs})),
         output:
             page=report(

@@ -145,6 +145,11 @@ class DataFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits."""
+        return list(self._file)
+
     def images(self, split: str, modality: str) -> h5py.Dataset:
         """Images of one modality, uint8 (N, C, *axes), still in the file.
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import AfterValidator, Discriminator, Field, PositiveFloat, Tag, ValidationError, model_validator
 
 from greedymm.params import fields
 from greedymm.params.fields import Branch, WithPlugins, without_dropped
@@ -17,6 +17,12 @@ def _distinct(values: Sequence[Any]) -> Sequence[Any]:
     if len(set(names)) < len(names):
         raise ValueError(f"{names} has an entry twice: the same would be counted twice")
     return values
+
+
+def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
+    if limits[0] >= limits[1]:
+        raise ValueError(f"a range needs a lower limit below its upper limit, not {list(limits)}")
+    return limits
 
 
 RESERVED = {"mean", "labels", "ids", "split", "id", "label"}  # columns of tables
@@ -129,6 +135,17 @@ class Sweep(Strict):
     seeds: Seeds | None = Field(default=None, description="null: the seeds of the params")
 
 
+Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
+
+
+class Tuning(Strict):
+    """Random search of each method's settings: the same number of trials for all, chosen on validation."""
+
+    trials: Count = Field(default=8, description="trials of each method, and of each reference, on each dataset")
+    seed: int = Field(1000, ge=0, lt=2**32, strict=True, description="of the values, and of all trials' runs")
+    learning_rate: Range = Field((0.03, 0.3), description="range of the learning rate, log-uniform, for all methods")
+
+
 class Tracking(Strict):
     """MLflow."""
 
@@ -146,6 +163,7 @@ class Params(WithPlugins):
     )
     datasets: dict[str, Dataset] = Field(min_length=1, description="name of a dataset: its settings")
     sweeps: dict[Annotated[str, Field(pattern=r"^\w+$")], Sweep] = Field({}, description="name of a sweep: what varies")
+    tuning: Tuning | None = Field(default=None, description="search of settings for the target zoo; null: none")
     execution: Execution = Execution()
     tracking: Tracking = Tracking()
     code: str | None = Field(
@@ -177,6 +195,8 @@ class Params(WithPlugins):
                 section.check_windows()
             except ValueError as error:
                 raise ValueError(f"datasets.{name}: {error}") from None
+        if self.tuning and self.tuning.seed in self.seeds:
+            raise ValueError(f"tuning.seed {self.tuning.seed} is one of the seeds; trials need another one")
         _ = self.sweep_values  # validates each value
         return self
 

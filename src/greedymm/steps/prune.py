@@ -10,9 +10,25 @@ def prune(plan: Plan, *, delete: bool) -> list[Path]:
     """List the files and folders of data, runs, analyses and plans that a plan does not name; delete them if asked."""
     data = [settings.path for settings in plan.data.values()]
     keep = {*data, *(path.with_suffix(".json") for path in data), plan.folder, plan.sweeps_folder, plan.path}
+    keep |= {plan.zoo_folder, *(search.path for search in plan.searches.values())}
+    searched = [
+        run
+        for search in plan.searches.values()
+        for k in range(len(search.trials))
+        for run in (search.trial(k), *search.chosen(k))
+    ]
+    keep |= {path for run in searched for path in (run.folder, run.evaluation_folder)}
     keep |= {path for run in plan.runs.values() for path in (run.folder, run.evaluation_folder)}
     results = Path("results")
-    patterns = ("runs/*/*/*", "runs/*/*/*/evaluation-*", "data/*/*.h5", "data/*/*.json", "analysis/*", "plans/*.json")
+    patterns = (
+        "runs/*/*/*",
+        "runs/*/*/*/evaluation-*",
+        "data/*/*.h5",
+        "data/*/*.json",
+        "analysis/*",
+        "plans/*.json",
+        "searches/*/*.json",
+    )
     stale = {path for pattern in patterns for path in results.glob(pattern)} - keep
     stale = {path for path in stale if not stale & set(path.parents)}
     for path in stale if delete else ():

@@ -50,7 +50,7 @@ def sync_results(plan: Plan, settings: Tracking, *, live: bool = False) -> int:
     with _reachable(settings.uri), FileLock(LOCK):
         store = Store(settings.uri)
         sent = 0
-        for name, run in plan.runs.items():
+        for name, run in (plan.runs | plan.tuned_runs).items():
             try:
                 sent += _sync_run(store, run, tags[name], models=settings.models)
                 if live:
@@ -59,6 +59,7 @@ def sync_results(plan: Plan, settings: Tracking, *, live: bool = False) -> int:
                 log.warning("not sent: %s", error)
         _sync_page(store, "report", plan.folder)
         _sync_page(store, "sweeps", plan.sweeps_folder)
+        _sync_page(store, "zoo", plan.zoo_folder)
     log.log(logging.INFO if sent else logging.DEBUG, "%d runs sent to %s", sent, mask(settings.uri))
     return sent
 
@@ -93,6 +94,8 @@ def _tags(plan: Plan) -> dict[str, dict[str, str]]:
             "part": part,
             **{f"sweep.{sweep}": value for sweep, value in swept[name].items()},
         }
+    for name, run in plan.tuned_runs.items():
+        tags[name] = {NAME: f"tuned, {run.method}-seed{run.seed}", "part": "tuned"}
     return tags
 
 

@@ -1,0 +1,31 @@
+"""What is left of a plan, and about how long it takes."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from greedymm.files import read, read_json
+
+
+def describe_left(plan: Path) -> str:
+    """A line such as `Left: 12 runs, about 4 min`.
+
+    The workflow writes the plan's file at its start. The time per run since then is that of the runs to come.
+    """
+    started, now = plan.stat().st_mtime, time.time()
+    units = list(_units(read(plan, read_json)))
+    left = sum(count for count, finished in units if finished is None)
+    fresh = sum(count for count, finished in units if finished is not None and finished >= started)
+    minutes = f", about {left * (now - started) / fresh / 60:.0f} min" if fresh and left else ""
+    return f"Left: {left} runs{minutes}"
+
+
+def _units(content: dict[str, Any]) -> Iterator[tuple[int, float | None]]:
+    """Number of runs and time of the result, of each run and each search; None: it is not finished."""
+    for name in content["default"]:
+        results = list(Path("results/runs", name).glob("evaluation-*/result.json"))
+        yield 1, max((path.stat().st_mtime for path in results), default=None)
+    for name, search in content["searches"].items():
+        path = Path("results/searches", f"{name}.json")
+        yield len(search["trials"]) + len(search["seeds"]), path.stat().st_mtime if path.exists() else None
