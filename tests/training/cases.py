@@ -9,6 +9,8 @@ from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.cagrad import Settings as CAGrad
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.dgl import Settings as Dgl
+from greedymm.training.methods.finetune import Settings as Finetune
+from greedymm.training.methods.g2d import Settings as G2d
 from greedymm.training.methods.g_blend import Settings as GBlend
 from greedymm.training.methods.gradnorm import Settings as GradNorm
 from greedymm.training.methods.greedy import Settings as Greedy
@@ -17,6 +19,7 @@ from greedymm.training.methods.lfm import Settings as Lfm
 from greedymm.training.methods.miles import Settings as Miles
 from greedymm.training.methods.mla import Settings as Mla
 from greedymm.training.methods.mlb import Settings as Mlb
+from greedymm.training.methods.mmcosine import Settings as MMCosine
 from greedymm.training.methods.mmpareto import Settings as MMPareto
 from greedymm.training.methods.modality_dropout import Settings as ModalityDropout
 from greedymm.training.methods.mses import Settings as Mses
@@ -29,8 +32,11 @@ from greedymm.training.methods.random import Settings as Random
 from greedymm.training.methods.reconboost import Settings as ReconBoost
 from greedymm.training.methods.relearn import Settings as Relearn
 from greedymm.training.methods.remix import Settings as Remix
+from greedymm.training.methods.rubi import Settings as Rubi
 from greedymm.training.methods.smv import Settings as Smv
 from greedymm.training.methods.tcmax import Settings as TcMax
+from greedymm.training.methods.ume import Settings as Ume
+from greedymm.training.methods.umt import Settings as Umt
 
 
 class Case(NamedTuple):
@@ -82,4 +88,10 @@ CASES = {
     "anti_balance": Case(AntiBalance(), neutral=AntiBalance(alpha=0)),
     "tcmax": Case(TcMax()),
     "lfm": Case(Lfm(rate=0.1), neutral=Lfm.model_validate({"active": {"start": 9}})),
+    "ume": Case(Ume()),
+    "finetune": Case(Finetune()),
+    "umt": Case(Umt(weight=2.0, teacher_epochs=2), neutral=Umt(weight=0, teacher_epochs=1)),
+    "g2d": Case(G2d(teacher_epochs=2), neutral=G2d(logits=0, features=0, share=0, teacher_epochs=1)),
+    "rubi": Case(Rubi()),
+    "mmcosine": Case(MMCosine()),
 }
