@@ -74,8 +74,8 @@ class Model(Strict):
             ValueError: if the parts do not fit each other or the modalities, or if a stage does not exist.
         """
         head, fusion = f"head '{self.head.name}'", f"fusion '{self.fusion.name}'"
-        if self.head.joint != self.fusion.late:
-            raise ValueError(f"{head} does not fit {fusion}: use head joint with fusion concat, else head own")
+        if self.head.kind != self.fusion.head:
+            raise ValueError(f"{head} does not fit {fusion}: use head {self.fusion.head}")
         if self.fusion.late == bool(self.fuse_after):
             expected = "an empty list" if self.fusion.late else "a list of stages, such as [2, 3]"
             raise ValueError(f"{fusion} needs fuse_after: {expected}")
