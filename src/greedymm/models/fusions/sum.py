@@ -1,6 +1,6 @@
 """Sum of the branches' logits. The branches exchange nothing; an absent modality has no part in the sum.
 
-It differs from `mean` by a factor of M in the logits, so a joint cross-entropy has another scale, and is more confident.
+The logits are M times those of `mean`. A joint cross-entropy of them has larger gradients.
 """
 
 # B samples; M branches.

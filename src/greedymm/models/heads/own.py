@@ -12,7 +12,7 @@ from greedymm.settings import HeadSettings
 
 
 class Settings(HeadSettings):
-    """Head `own`: one linear layer for each branch; the network's logits are their mean, or with fusion `sum` their sum."""
+    """Head `own`: one linear layer for each branch; the network's logits are the mean of theirs, or the sum."""
 
 
 class Own(Head):
@@ -35,8 +35,12 @@ class Own(Head):
 
     def forward(self, features: list[Tensor], present: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """The mean or sum over the branches that are present, and the logits of each: (B, classes)."""
-        logits = [over_time(head(h)) for head, h in zip(self.linears, features, strict=True)]
+        logits = self.branch_logits(features)
         return (self.fusion or average)(logits, present), logits
+
+    def branch_logits(self, features: list[Tensor]) -> list[Tensor]:
+        """Logits of each branch, the mean over time steps: (B, classes)."""
+        return [over_time(head(h)) for head, h in zip(self.linears, features, strict=True)]
 
     def branch_parameters(self, branch: int) -> Iterable[nn.Parameter]:
         """Parameters of one branch's head."""
