@@ -128,7 +128,9 @@ class Head(Part):
 
     averages = False  # whether the network's logits are the mean of the branches' logits
     joint = False  # whether the network's logits are not trained by the losses of the branches' logits
-    reads_levels = False  # whether `forward` also gets the features (B, C_k, *s) of the branches at each of `fuse_after`
+    reads_levels = (
+        False  # whether `forward` also gets the features (B, C_k, *s) of the branches at each of `fuse_after`
+    )
 
     def __init__(self, classes: int) -> None:
         super().__init__()
