@@ -86,6 +86,7 @@ def only_error(path: str, value: Any) -> str:
         (("paper",), ["colored_mnist", "modelnet40", "nvgesture"]),
         (("paper", "calibration"), ["colored_mnist"]),
         (("paper", "smoke"), ["modelnet40", "nvgesture"]),
+        (("paper", "fusions"), ["colored_mnist"]),
     ],
     ids=lambda value: "-".join(value) or "default",
 )

@@ -57,6 +57,13 @@ FuseAfter = Annotated[
     Discriminator(lambda raw: EACH if isinstance(raw, dict) else ALL),
 ]
 
+LISTED, NAMED = "as a list", "by name"
+Values = Annotated[
+    Annotated[tuple[Any, ...], Field(min_length=2), Tag(LISTED)]
+    | Annotated[dict[str, Any], Field(min_length=2), Tag(NAMED)],
+    Discriminator(lambda raw: NAMED if isinstance(raw, dict) else LISTED),
+]
+
 
 class Model(Strict):
     """A branch for each modality, a fusion of the branches, and a head."""
@@ -124,9 +131,16 @@ class Sweep(Strict):
 
     dataset: str = Field(description="a dataset of these params, whose other settings stay as they are")
     setting: str = Field(min_length=1, description="path of the setting that varies, such as training.learning_rate")
-    values: tuple[Any, ...] = Field(min_length=2, description="values of the setting")
+    values: Values = Field(description="values of the setting: a list, or a mapping with a name for each value")
     methods: tuple[str, ...] | None = Field(default=None, min_length=1, description="null: all methods of the dataset")
     seeds: Seeds | None = Field(default=None, description="null: the seeds of the params")
+
+    @property
+    def named_values(self) -> list[tuple[str, Any]]:
+        """Each value with its name, or as text."""
+        if isinstance(self.values, dict):
+            return list(self.values.items())
+        return [(" + ".join(map(str, v)) if isinstance(v, list | tuple) else str(v), v) for v in self.values]
 
 
 class Tracking(Strict):
@@ -200,7 +214,7 @@ class Params(WithPlugins):
             raise ValueError(f"sweeps.{name}: {sweep.dataset} has no method {unknown or 'to train'}; {cure}")
         content = {"plugins": self.plugins, "seeds": sweep.seeds or self.seeds, "code": self.code}
         *path, last = sweep.setting.split(".")
-        for value in sweep.values:
+        for text, value in sweep.named_values:
             raw = section.model_dump(mode="json")
             raw["methods"] = {method: own for method, own in raw["methods"].items() if method in methods}
             parent: Any = raw
@@ -209,11 +223,10 @@ class Params(WithPlugins):
             if not isinstance(parent, dict) or last not in parent:
                 raise ValueError(f"sweeps.{name}: {sweep.dataset} has no setting '{sweep.setting}'")
             parent[last] = value
-            text = " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             try:
                 yield text, Params.model_validate(content | {"datasets": {sweep.dataset: raw}})
             except ValidationError as error:
-                raise ValueError(f"sweeps.{name}, value {value!r}:\n" + "\n".join(error_lines(error))) from None
+                raise ValueError(f"sweeps.{name}, value {text}:\n" + "\n".join(error_lines(error))) from None
 
 
 def error_lines(error: ValidationError) -> Iterator[str]:
@@ -224,7 +237,7 @@ def error_lines(error: ValidationError) -> Iterator[str]:
         is_above = any(len(e["loc"]) > len(path) and e["loc"][: len(path)] == path for e in errors)
         if one["type"] == "too_short" and is_above:
             continue  # only because an element is wrong, which has a line of its own
-        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH)) or "params"
+        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH, LISTED, NAMED)) or "params"
         if one["type"] == "extra_forbidden":
             yield f"  {key_path}: there is no such setting"
         else:
