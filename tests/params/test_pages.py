@@ -143,5 +143,5 @@ def test_settings_that_a_method_shares_are_named_in_its_section_and_explained_on
     page = methods_page()
     section = page.split("### ogm_ge\n")[1].partition("\n### ")[0]
 
-    assert page.count("| `evidence` |") == 1
+    assert page.count("| score the step's pass, or one without fusion (cut) |") == 1
     assert section.endswith("Shared settings: `active`, `evidence`, `objective`.\n")
