@@ -26,7 +26,7 @@ class Blocks(NamedTuple):
     """Average ranks of the methods that were run on every dataset, and tests of their differences."""
 
     ranks: pd.Series  # method -> average rank over the blocks, best first
-    count: int  # blocks in which all these methods have a result
+    blocks: int  # in which all these methods have a result
     dropped: int  # blocks in which one of them has none
     datasets: int
     incomplete: list[str]  # methods that have no result on some dataset, and no rank
@@ -55,7 +55,7 @@ def rank_blocks(runs: pd.DataFrame) -> Blocks:
     testable = methods >= MIN_METHODS and count >= MIN_BLOCKS and bool((ranks != ranks.iloc[0, 0]).any(axis=None))
     return Blocks(
         ranks=ranks.mean().sort_values(kind="stable"),
-        count=count,
+        blocks=count,
         dropped=len(table) - count,
         datasets=datasets,
         incomplete=list(everywhere.index[~everywhere]),

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from greedymm.analysis.claims.statistics import Floats
 from greedymm.analysis.claims.verdicts import EQUAL, UNDECIDED
-from greedymm.analysis.figures.style import GRAY, ROW, WIDEST, Style, is_unimodal, label, label_rows
+from greedymm.analysis.figures.style import ROW, WIDEST, Style, is_unimodal, label, label_rows
 from greedymm.analysis.zoo.blocks import cliques
+from greedymm.analysis.zoo.labels import FONT, name_points
 from greedymm.analysis.zoo.leaderboard import BEST, BETTER, ENSEMBLE, PLAIN, REFERENCES, WORSE, Tables
 
 STYLES = {
@@ -23,22 +23,22 @@ STYLES = {
     UNDECIDED: Style("#777777", "o", filled=False),
 }
 REFERENCE = Style("#000000", "D")  # of a reference, and of a method that is not compared
+RANKED = Style("#0072B2", "o")  # without a verdict
 MEASURES = {"val_d_util": "d_util, validation (0: balanced)", "test_shapley_gap": "Shapley gap, test (0: balanced)"}
 CAPTIONS = {
-    "forest": "Difference of test accuracy from each reference, paired by seed, with 95 % intervals, which may exceed the"
-    " axis. Green band: practically equal. Filled markers are verdicts, gray ones are undecided.",
-    "balance": "Test accuracy against balance: means over seeds. Bars: 95 % intervals, which may exceed the axes. Color:"
-    " verdict on test accuracy.",
-    "cost": "Test accuracy against the median time of training. Bars: 95 % intervals, which may exceed the axis. Color:"
-    " verdict on test accuracy.",
-    "ranks": "Left: rank of the mean test accuracy, a mean over datasets, with bootstrap intervals, which are too narrow"
-    " for few seeds. Right: average rank over blocks, which are a dataset and a seed. A black line joins methods without"
-    " a critical difference (Nemenyi). 1 is the best rank.",
+    "forest": "Difference of test accuracy from each reference, paired by seed, with 95 % intervals. Green band:"
+    " practically equal. Methods far off are at the edge, with their value.",
+    "balance": "Test accuracy against balance: means over seeds with 95 % intervals. Color: verdict on test accuracy."
+    " Intervals may exceed the axes. Methods far off are at the edge, with their accuracy.",
+    "cost": "Test accuracy, with 95 % intervals, against the median time of training. Color: verdict on test accuracy."
+    " Methods far off are at the edge, with their accuracy.",
+    "ranks": "1 is the best rank. Left: rank of the mean test accuracy, a mean over datasets, with bootstrap intervals,"
+    " which are too narrow for few seeds. Right: average rank over blocks; a block is a dataset and a seed. A black"
+    " line joins methods without a critical difference (Nemenyi).",
     "improvement": "Probability that a run of a method is more accurate than a run of the reference, a mean over"
     " datasets, with bootstrap intervals, which are too narrow for few seeds. 0.5: as good as the reference.",
 }
-FONT, WIDTH, HEIGHT = 6.5, 4.0, 8.5  # of a label, in points: size, and space for a letter and a line
-Points = Mapping[str, tuple[float, float]]
+NEAR = 5.0  # points of accuracy
 
 
 def draw_forest(tables: Tables, dataset: str) -> Figure | None:
@@ -47,22 +47,34 @@ def draw_forest(tables: Tables, dataset: str) -> Figure | None:
     references = [name for name in REFERENCES if name in set(comparisons["reference"])]
     if not references:
         return None
-    accuracy = _estimates(tables, dataset, "test_accuracy")
-    methods = [m for m in accuracy.sort_values("mean", ascending=False, kind="stable").index if not is_unimodal(m)]
+    accuracy = _estimates(tables, dataset, "test_accuracy").sort_values("mean", ascending=False, kind="stable")
+    methods = [str(method) for method in accuracy.index if not is_unimodal(str(method))]
     figure, axes = _rows(methods, len(references))
     for ax, name in zip(axes, references, strict=True):
         rows = comparisons[comparisons["reference"] == name].set_index("method")
-        reference, margin = rows["reference_method"].iloc[0], 100 * rows["margin"].max()
-        ax.axvspan(-margin, margin, color=STYLES[EQUAL].color, alpha=0.15, linewidth=0)
-        ax.axvline(0, color="black", linewidth=0.8)
-        values = 100 * rows[["estimate", "low", "high"]].astype(float)
-        _draw_rows(ax, values, methods, {m: STYLES[v] for m, v in rows["verdict"].items()})
-        ends = [*values["estimate"].dropna(), -2 * margin, 2 * margin]
-        _widen(ax.set_xlim, ends)
-        title = f"{name}, {label(reference)}" if name == BEST else name
-        ax.set(title=f"less {title}", xlabel="points")
-    _legend(figure, set(comparisons["verdict"]), compared=True)
+        _draw_differences(ax, rows, methods)
+        reference = f" ({label(rows['reference_method'].iloc[0])})" if name == BEST else ""
+        ax.set_title(f"minus {name}{reference}", fontsize="medium")
+    _legend(figure, comparisons["verdict"])
     return figure
+
+
+def _draw_differences(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
+    """Draw the differences from one reference; those far off at the edge, with their value."""
+    values, margin = 100 * rows[["estimate", "low", "high"]].astype(float), 100 * rows["margin"].max()
+    ax.axvspan(-margin, margin, color=STYLES[EQUAL].color, alpha=0.15, linewidth=0)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_xlabel(f"difference (points; band: ±{margin:g})")
+    low, high = _set_limits(ax.set_xlim, [*values["estimate"], -2 * margin, 2 * margin])
+    styles = {str(method): STYLES[verdict] for method, verdict in rows["verdict"].items()}
+    _draw_rows(ax, values, methods, styles)
+    for y, method in enumerate(methods):
+        x = values["estimate"].get(method, np.nan)
+        if x < low or x > high:
+            edge, side = (low, 1) if x < low else (high, -1)
+            ax.plot(edge, y, linestyle="", markersize=4.5, **styles[method].line)
+            ax.annotate(f"{x:+.1f}", (edge, y), (6 * side, 0), textcoords="offset points", va="center",
+                        ha="left" if side > 0 else "right", fontsize=FONT)  # fmt: skip
 
 
 def draw_balance(tables: Tables, dataset: str) -> Figure | None:
@@ -102,7 +114,7 @@ def draw_ranks(tables: Tables) -> Figure | None:
     methods = list(ranks.index)
     figure, axes = _rows(methods, 2)
     table = tables.ranks[PLAIN].set_index("method")[["mean_rank", "rank_low", "rank_high"]]
-    styles = dict.fromkeys(methods, Style("#0072B2", "o")) | {m: REFERENCE for m in (PLAIN, ENSEMBLE) if m in ranks}
+    styles = dict.fromkeys(methods, RANKED) | {m: REFERENCE for m in (PLAIN, ENSEMBLE) if m in ranks}
     _draw_rows(axes[0], table, methods, styles)
     _draw_rows(axes[1], ranks.to_frame().assign(low=np.nan, high=np.nan), methods, styles)
     axes[0].set(title="mean over datasets", xlabel="rank of the mean test accuracy")
@@ -115,6 +127,8 @@ def draw_ranks(tables: Tables) -> Figure | None:
             x = right + (k + 0.5) * len(methods) / 2 / max(len(lines), 8)
             axes[1].plot([x, x], [first - 0.2, last + 0.2], color="black", linewidth=2, solid_capstyle="butt")
         axes[1].set_xticks([tick for tick in axes[1].get_xticks() if 0 <= tick <= len(methods)])
+        handle = Line2D([], [], color="black", linewidth=2, label="no critical difference")
+        figure.legend(handles=[handle], loc="outside lower right")
     return figure
 
 
@@ -130,7 +144,7 @@ def draw_improvement(tables: Tables) -> Figure | None:
     figure, axes = _rows(methods, len(drawn))
     for ax, (reference, table) in zip(axes, drawn.items(), strict=True):
         ax.axvline(0.5, color="black", linewidth=0.8)
-        _draw_rows(ax, table.drop(index=reference), methods, dict.fromkeys(methods, Style("#0072B2", "o")))
+        _draw_rows(ax, table.drop(index=reference), methods, dict.fromkeys(methods, RANKED))
         ax.set(title=f"over {reference}", xlabel="probability of improvement", xlim=(-0.03, 1.03))
     return figure
 
@@ -159,19 +173,20 @@ def _draw_rows(ax: Axes, values: pd.DataFrame, methods: Sequence[str], styles: M
 
 
 def _draw_points(ax: Axes, tables: Tables, dataset: str, values: pd.DataFrame) -> None:
-    """Draw test accuracy over the values (mean, low, high) of the multi-modal methods."""
+    """Draw test accuracy over the values (mean, low, high) of the multi-modal methods, those far off at the edge."""
     accuracy = 100 * _estimates(tables, dataset, "test_accuracy")[["mean", "low", "high"]]
     verdicts = _verdicts(tables, dataset)
     methods = [method for method in values.index if not is_unimodal(method)]
+    bottom, top = _set_limits(ax.set_ylim, accuracy.loc[methods, "mean"])
+    if ax.get_xscale() == "linear":
+        _set_limits(ax.set_xlim, values.loc[methods, "mean"], least=np.inf)
     for method in methods:
         style = STYLES.get(verdicts.get(method, ""), REFERENCE)
-        (x, left, right), (y, low, high) = values.loc[method], accuracy.loc[method]
+        (x, left, right), (y, low, high) = values.loc[method].to_numpy(), accuracy.loc[method].to_numpy()
         ax.plot([left, right], [y, y], color=style.color, linewidth=0.6, alpha=0.35)
         ax.plot([x, x], [low, high], color=style.color, linewidth=0.6, alpha=0.35)
-        ax.plot(x, y, linestyle="", markersize=5, label=method, **style.line)
-    _widen(ax.set_ylim, accuracy.loc[methods, "mean"])
-    if ax.get_xscale() == "linear":
-        _widen(ax.set_xlim, values.loc[methods, "mean"])
+        text = method if bottom <= y <= top else f"{method} {y:.1f} %"
+        ax.plot(x, np.clip(y, bottom, top), linestyle="", markersize=5, label=text, **style.line)
     ax.set_ylabel("test accuracy (%)")
 
 
@@ -185,68 +200,35 @@ def _verdicts(tables: Tables, dataset: str) -> dict[str, str]:
 
 
 def _finish(figure: Figure, tables: Tables, dataset: str) -> Figure:
-    """Add the legend, then the names of the points, whose places depend on the final layout."""
+    """Add the legend, then the names of the points, whose positions depend on the final layout."""
     verdicts = _verdicts(tables, dataset)
-    compared = tables.of(dataset).comparisons["reference"].iloc[0] if verdicts else ""
-    _legend(figure, set(verdicts.values()), compared=bool(verdicts), title=compared)
+    _legend(figure, verdicts.values(), tables.of(dataset).comparisons["reference"].iloc[0] if verdicts else "")
     figure.draw_without_rendering()
     for ax in figure.axes:
         name_points(ax)
     return figure
 
 
-def _legend(figure: Figure, verdicts: Iterable[str], *, compared: bool, title: str = "") -> None:
-    handles = [
-        Line2D([], [], linestyle="", label=verdict + (f" than {title}" if title and verdict in (BETTER, WORSE) else ""),
-               **STYLES[verdict].line)
-        for verdict in STYLES
-        if verdict in verdicts
-    ]  # fmt: skip
-    if title and compared:
-        handles.append(Line2D([], [], linestyle="", label=title, **REFERENCE.line))
+def _legend(figure: Figure, verdicts: Iterable[str], reference: str = "") -> None:
+    """Explain the markers of verdicts, and of the reference that is drawn."""
+    styles = {verdict: style for verdict, style in STYLES.items() if verdict in set(verdicts)}
+    names = {verdict: f"{verdict} than {reference}" for verdict in (BETTER, WORSE) if reference}
+    styles |= {reference: REFERENCE} if reference else {}
+    handles = [Line2D([], [], linestyle="", label=names.get(name, name), **styles[name].line) for name in styles]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
 
 
-def _widen(set_limits: Any, values: Iterable[float]) -> None:
-    """Set the limits of an axis to those of the values, with space for markers."""
-    low, high = np.min(list(values)), np.max(list(values))
-    space = 0.06 * (high - low) or 1
-    set_limits(low - space, high + space)
+def _set_limits(setter: Any, values: Iterable[float], least: float = NEAR) -> tuple[float, float]:
+    """Set the limits of an axis, with space for markers, to the range of the values that are not far off; return it.
 
-
-def name_points(ax: Axes) -> None:
-    """Write the label of each marker beside it, where no other label or marker is, with a line to it if it is far."""
-    scale = ax.figure.dpi / 72
-    lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
-    centers = np.array([ax.transData.transform(line.get_xydata()[0]) / scale for line in lines])
-    window = ax.get_window_extent()
-    inside = np.array([window.x0, window.y0, window.x1, window.y1]) / scale
-    taken = [np.array([x - 4, y - 4, x + 4, y + 4]) for x, y in centers]
-    for k in np.argsort(-centers[:, 1], kind="stable"):
-        text = str(lines[k].get_label())
-        size = np.array([WIDTH * len(text), HEIGHT])
-        offset = place(centers[k], size, np.array(taken), inside)
-        box = centers[k] + offset
-        taken.append(np.concatenate([box - size / 2, box + size / 2]))
-        far = bool(np.linalg.norm(offset / (size / 2 + 7)) > 1.5)
-        ax.annotate(
-            text, lines[k].get_xydata()[0], offset, textcoords="offset points", ha="center", va="center",
-            fontsize=FONT, arrowprops={"arrowstyle": "-", "color": GRAY, "linewidth": 0.6, "shrinkA": 0} if far else None,
-        ).set_in_layout(False)  # fmt: skip
-
-
-def place(center: Floats, size: Floats, taken: Floats, inside: Floats) -> Floats:
-    """Offset of a box from its point, so that it is inside and overlaps nothing: the nearest of a spiral of offsets.
-
-    All in points; `taken` and `inside` are x0, y0, x1, y1. Where there is no space, the box is to the right.
+    Values within `least`, or within 3 interquartile ranges, of the quartiles are never far off.
     """
-    for radius in np.arange(0, 300, 6):
-        angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-        rings = np.column_stack([np.cos(angles), np.sin(angles)]) * (size / 2 + 5 + radius)
-        low, high = center + rings - size / 2, center + rings + size / 2
-        free = (low >= inside[:2]).all(axis=1) & (high <= inside[2:]).all(axis=1)
-        apart = (high[:, None] <= taken[:, :2]) | (low[:, None] >= taken[:, 2:])
-        free &= apart.any(axis=2).all(axis=1)
-        if free.any():
-            return np.asarray(rings[free.argmax()])
-    return np.array([size[0] / 2 + 5, 0])
+    numbers = np.array(list(values))
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = np.quantile(numbers, [0.25, 0.75])
+    reach = max(3 * (high - low), least)
+    near = numbers[(numbers >= low - reach) & (numbers <= high + reach)]
+    space = 0.06 * np.ptp(near) or 1
+    low, high = near.min() - space, near.max() + space
+    setter(low - space / 2, high + space / 2)
+    return low, high

@@ -49,8 +49,8 @@ class Tables(NamedTuple):
 
     def of(self, dataset: str) -> "Tables":
         """The tables with the rows of one dataset."""
-        parts = (table[table["dataset"] == dataset] for table in (self.estimates, self.comparisons, self.costs))
-        return Tables(*parts, self.ranks, self.blocks)
+        parts = {name: getattr(self, name) for name in ("estimates", "comparisons", "costs")}
+        return self._replace(**{name: table[table["dataset"] == dataset] for name, table in parts.items()})
 
 
 def make_tables(results: Results, margin: float) -> Tables:

@@ -82,7 +82,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _format_difference(row: Any) -> str:
     if pd.isna(row.estimate):
-        return row.note
+        return str(row.note)
     p = format_p(row.p_equal if row.verdict == EQUAL else row.p_holm)
     text = f"{100 * row.estimate:+.1f}{format_interval(row, 100, 1)} {row.verdict}"
     return f"{text}, p {p}" if p else text
@@ -103,8 +103,8 @@ def format_all_ranks(tables: Tables) -> pd.DataFrame:
 def describe_dataset(tables: Tables, dataset: str, name: str) -> list[str]:
     """How many methods are better and worse than each reference on a dataset, a sentence each."""
     comparisons = tables.of(dataset).comparisons
-    by_reference = {reference: comparisons[comparisons["reference"] == reference] for reference in REFERENCES}
-    return [_count(rows, name) for rows in by_reference.values() if len(rows)]
+    groups = dict(list(comparisons.groupby("reference")))
+    return [_count(groups[reference], name) for reference in REFERENCES if reference in groups]
 
 
 def _count(rows: pd.DataFrame, name: str) -> str:
@@ -131,7 +131,7 @@ def _list(methods: Iterable[str]) -> str:
 def describe_blocks(blocks: Blocks) -> Iterator[str]:
     """What the Friedman test and the critical difference say, and about which data."""
     ranks = blocks.ranks
-    yield f"{len(ranks)} methods are ranked in {blocks.count} blocks, each a seed on one of {blocks.datasets} datasets."
+    yield f"{len(ranks)} methods are ranked in {blocks.blocks} blocks: seeds on {blocks.datasets} datasets."
     if blocks.dropped:
         yield f"{blocks.dropped} blocks are left out, because a method has no result in them."
     if blocks.incomplete:
