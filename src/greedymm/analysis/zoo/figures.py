@@ -26,8 +26,9 @@ REFERENCE = Style("#000000", "D")  # of a reference, and of a method that is not
 RANKED = Style("#0072B2", "o")  # without a verdict
 MEASURES = {"val_d_util": "d_util, validation (0: balanced)", "test_shapley_gap": "Shapley gap, test (0: balanced)"}
 CAPTIONS = {
-    "forest": "Difference of test accuracy from each reference, paired by seed, with 95 % intervals. Green band:"
-    " practically equal. Methods far off are at the edge, with their value.",
+    "forest": "Difference of test accuracy from each reference, paired by seed, with 95 % intervals. Verdicts are"
+    " corrected for the number of methods, intervals are not. Green band: practically equal. Methods far off are at the"
+    " edge, with their value.",
     "balance": "Test accuracy against balance: means over seeds with 95 % intervals. Color: verdict on test accuracy."
     " Intervals may exceed the axes. Methods far off are at the edge, with their accuracy.",
     "cost": "Test accuracy, with 95 % intervals, against the median time of training. Color: verdict on test accuracy."
@@ -92,9 +93,12 @@ def draw_balance(tables: Tables, dataset: str) -> Figure | None:
     return _finish(figure, tables, dataset)
 
 
-def draw_cost(tables: Tables, dataset: str) -> Figure:
+def draw_cost(tables: Tables, dataset: str) -> Figure | None:
     """Draw test accuracy over time of training, with the name of each method."""
     costs = tables.of(dataset).costs.set_index("method")
+    costs = costs[[not is_unimodal(str(method)) for method in costs.index]]
+    if costs.empty:
+        return None
     relative = costs["relative_to"].iloc[0]
     values = costs["relative" if relative else "seconds"].rename("mean").to_frame().assign(low=np.nan, high=np.nan)
     figure, ax = plt.subplots(figsize=(WIDEST, 5.4), layout="constrained")

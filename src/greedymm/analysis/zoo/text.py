@@ -29,6 +29,7 @@ EXPLANATION = [
     "Better, worse: p is at most 0.05, by a paired t test, corrected by Holm's method over the methods of the dataset.",
     "Practically equal: the difference is within {margin}, by two one-sided t tests; p is that of equality, corrected.",
     "Undecided: neither is shown. This is no evidence of equality.",
+    "Many methods and few seeds: only a difference that is large against its spread over seeds is decided.",
     "Fewer than three seeds: no test. Comparisons with other references and datasets are not corrected for each other.",
     "d_util: u(m1 | m0) - u(m0 | m1). 0: both branches depend equally on the other.",
     "A network without fusion between its branches has d_util 0 by construction.",
@@ -90,14 +91,12 @@ def _format_difference(row: Any) -> str:
 
 def format_all_ranks(tables: Tables) -> pd.DataFrame:
     """Ranks over all datasets as text: a row per method, the best mean rank first."""
-    frames = [format_ranks(table, reference) for reference, table in tables.ranks.items()]
-    first, *others = frames
-    first.insert(
-        4, "Average rank over blocks", first["Method"].map(tables.blocks.ranks.map("{:.2f}".format)).fillna("")
-    )
+    first, *others = (format_ranks(table, reference) for reference, table in tables.ranks.items())
+    average = tables.blocks.ranks.map("{:.2f}".format)
+    first.insert(4, "Average rank over blocks", first["Method"].map(average).fillna(""))
     for frame in others:
         first[frame.columns[-1]] = frame.iloc[:, -1]
-    return first.loc[:, (first != "nan").any()]
+    return first.loc[:, (first != "nan").any()].replace("nan", "")
 
 
 def describe_dataset(tables: Tables, dataset: str, name: str) -> list[str]:
@@ -111,7 +110,7 @@ def _count(rows: pd.DataFrame, name: str) -> str:
     first, seeds = rows.iloc[0], sorted(set(rows["n"]))
     reference = first["reference"] + (f", {label(first['reference_method'])}" if first["reference"] == BEST else "")
     counts = " to ".join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))
-    text = f"{name}, {len(rows)} methods against {reference}, {counts} seeds: "
+    text = f"{name}, {len(rows)} methods against {reference} (seeds: {counts}): "
     if rows["p"].isna().all():
         return text + "no test; all are undecided."
     parts = []
@@ -174,9 +173,9 @@ def format_chosen(chosen: pd.DataFrame, params: Params) -> pd.DataFrame:
         search_range(methods.get(row["dataset"], {}).get(row["method"]), str(row["setting"]).split("."))
         for row in chosen.to_dict("records")
     ]
-    table = chosen.dropna(axis=1, how="all").assign(range=ranges)
-    for name in [name for name in ("val_accuracy", "val_shift_accuracy") if name in table]:
-        table[name] = table[name].map(lambda value: "" if pd.isna(value) else f"{100 * value:.1f} %")
+    table = chosen.assign(range=ranges)
+    for name in table.columns.intersection(["val_accuracy", "val_shift_accuracy"]):
+        table[name] = ["" if pd.isna(value) else f"{100 * value:.1f} %" for value in table[name]]
     table["value"] = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in table["value"]]
     return table.astype(str)
 
