@@ -182,7 +182,7 @@ def test_chosen_settings_are_shown_with_the_ranges_that_were_searched() -> None:
 
 def test_labels_of_a_dense_cluster_do_not_overlap() -> None:
     rng = np.random.default_rng(0)
-    centers = rng.normal([300, 200], 12, (35, 2))
+    centers = rng.normal([540, 360], 12, (35, 2))  # near a corner
     inside, size = np.array([0.0, 0, 600, 400]), np.array([60.0, 8.5])
     taken = [*np.hstack([centers - 4, centers + 4])]
     for center in centers:
