@@ -19,7 +19,7 @@ from greedymm.analysis.claims.text import (
 from greedymm.analysis.figures import Picture
 from greedymm.analysis.figures.style import label
 from greedymm.analysis.page import write_page
-from greedymm.analysis.results import GROUP
+from greedymm.analysis.results import GROUP, Results
 from greedymm.analysis.study import Study, costs_table, format_estimates, headline_table
 from greedymm.params.schema import Dataset, Params
 from greedymm.settings import flat
@@ -42,7 +42,7 @@ def write_report(study: Study, pictures: Sequence[Picture], path: Path) -> None:
         "claims_explained": explain_claims(study.claims),
         "cost": _cost(study),
         "costs": costs_table(study.results.costs).replace({"dataset": study.names}),
-        "facts": _facts(study),
+        "facts": describe_runs(study.results, study.params),
         "settings": yaml.safe_dump(params, sort_keys=False),
     }
     write_page(path, "report.html.j2", **content)
@@ -140,11 +140,12 @@ def _cost(study: Study) -> str:
     return f"{len(costs)} runs, {len(study.params.seeds)} seeds, {minutes:.1f} minutes of training on {machine}."
 
 
-def _facts(study: Study) -> dict[str, str]:
-    records, costs, code = study.results.records, study.results.costs, study.params.code
+def describe_runs(results: Results, params: Params) -> dict[str, str]:
+    """Seeds, code, machine, versions and cost of all runs."""
+    records, costs, code = results.records, results.costs, params.code
     minutes, longest, memory = costs["seconds"].sum() / 60, costs["seconds"].max(), costs["peak_memory_mb"].max()
     return {
-        "runs": f"{len(records)}, seeds {', '.join(map(str, study.params.seeds))}",
+        "runs": f"{len(records)}, seeds {', '.join(map(str, params.seeds))}",
         "commit": _distinct(record["commit"] or "not in a repository" for record in records),
         "code of the keys": f"pinned to commit {code}" if code else "as it is",
         "machine": _distinct(

@@ -14,12 +14,12 @@ from greedymm.analysis.claims.statistics import DIGITS, LEVEL, Floats
 from greedymm.analysis.claims.table import UNIMODAL
 
 RESAMPLES = 2000
-REFERENCE = "greedy"
+REFERENCE = "greedy"  # of the probability of improvement
 QUANTILES = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 class Rank(NamedTuple):
-    """A method over the datasets that it was run on; NaN: no interval, because a dataset has one run, or no greedy."""
+    """A method over the datasets that it was run on; NaN: a dataset has one run, or no reference."""
 
     method: str
     datasets: int
@@ -27,7 +27,7 @@ class Rank(NamedTuple):
     mean_rank: float  # among the methods of a dataset by mean test accuracy; 1: the best; equal ones share a rank
     rank_low: float
     rank_high: float
-    improvement: float  # P(X > Y) + P(X = Y) / 2 of a run X of the method and a greedy run Y, mean over datasets
+    improvement: float  # P(X > Y) + P(X = Y) / 2 of a run X of the method and a run Y of the reference
     improvement_low: float
     improvement_high: float
 
@@ -36,37 +36,40 @@ class Draws(NamedTuple):
     """A method on one dataset: the estimate, then each resample, (1 + RESAMPLES,)."""
 
     ranks: Floats
-    improvement: Floats  # NaN: no greedy run
+    improvement: Floats  # NaN: no run of the reference
     runs: int
     resampled: bool  # more than one run, also of the reference
 
 
-def ranks_table(runs: pd.DataFrame) -> pd.DataFrame:
+def ranks_table(runs: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
     """Rank the multi-modal methods: a row per method, best first, columns of `Rank`.
 
-    Ranks compare methods that were run on the same datasets. Arguments: a row per run, with dataset, method and
-    test_accuracy, which is NaN or missing where unknown.
+    Ranks compare methods that were run on the same datasets.
+
+    Args:
+        runs: a row per run, with dataset, method and test_accuracy, which is NaN or missing where unknown.
+        reference: the method that the others may improve on.
     """
     known = runs[np.isfinite(runs["test_accuracy"].astype(float)) & ~runs["method"].str.startswith(UNIMODAL)]
     rng = np.random.default_rng(0)
-    draws = [_draw(group, rng) for _, group in known.groupby("dataset", sort=False)]
+    draws = [_draw(group, reference, rng) for _, group in known.groupby("dataset", sort=False)]
     rows = [_rank(method, [d[method] for d in draws if method in d]) for method in known["method"].unique()]
     return pd.DataFrame(rows, columns=Rank._fields).sort_values("mean_rank", kind="stable", ignore_index=True)
 
 
-def _draw(runs: pd.DataFrame, rng: np.random.Generator) -> dict[str, Draws]:
+def _draw(runs: pd.DataFrame, reference: str, rng: np.random.Generator) -> dict[str, Draws]:
     """Ranks and improvements of the methods on one dataset."""
     accuracies = {str(m): g["test_accuracy"].to_numpy(float).round(DIGITS) for m, g in runs.groupby("method")}
     weights = {method: _resample(len(x), rng) for method, x in accuracies.items()}
     means = np.column_stack([weights[method] @ x for method, x in accuracies.items()])
     ranks = stats.rankdata(-means.round(DIGITS), axis=1)  # (1 + RESAMPLES, methods)
-    against = accuracies.get(REFERENCE, np.empty(0))
+    against = accuracies.get(reference, np.empty(0))
     draws = {}
     for column, (method, x) in enumerate(accuracies.items()):
-        pairs = (np.sign(x[:, None] - against) + 1) / 2  # (runs, greedy runs)
+        pairs = (np.sign(x[:, None] - against) + 1) / 2  # (runs, runs of the reference)
         improvement = np.full(len(ranks), np.nan)
         if len(against):
-            improvement = ((weights[method] @ pairs) * weights[REFERENCE]).sum(axis=1)
+            improvement = ((weights[method] @ pairs) * weights[reference]).sum(axis=1)
         draws[method] = Draws(ranks[:, column], improvement, len(x), min(len(x), len(against) or len(x)) > 1)
     return draws
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from greedymm.analysis.claims.ranks import REFERENCE
 from greedymm.analysis.claims.statistics import MIN_SEEDS_FOR_EXCHANGE, MIN_SEEDS_FOR_FLIPS, MIN_SEEDS_FOR_T
 from greedymm.analysis.claims.table import ACCURACY, CLAIMS
 from greedymm.analysis.claims.verdicts import CONTRADICTED, EQUAL, SUPPORTED, UNDECIDED
@@ -35,15 +36,15 @@ def format_claims(claims: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFram
         "Data": claims["dataset"].map(dict(names)),
         "Verdict": claims["verdict"],
         ESTIMATE: [_format_estimate(row) for row in claims.itertuples()],
-        "p (Holm)": claims["p_holm"].map(_format_p),
-        "p (equal)": claims["p_equal"].map(_format_p),
+        "p (Holm)": claims["p_holm"].map(format_p),
+        "p (equal)": claims["p_equal"].map(format_p),
         "Seeds": claims["n"].astype(str),
         "Seeds needed": ["" if pd.isna(seeds) else str(seeds) for seeds in claims["seeds_needed"]],
         "Note": claims["note"],
         "Measure": claims["measure"],
         "Method": claims["method"],
-        "p": claims["p"].map(_format_p),
-        "p (sign flips)": claims["p_sign_flip"].map(_format_p),
+        "p": claims["p"].map(format_p),
+        "p (sign flips)": claims["p_sign_flip"].map(format_p),
     })  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def _summarize(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def format_ranks(ranks: pd.DataFrame) -> pd.DataFrame:
+def format_ranks(ranks: pd.DataFrame, reference: str = REFERENCE) -> pd.DataFrame:
     """The table of `ranks_table` as text: a row per method, estimates with intervals."""
 
     def with_interval(rows: pd.DataFrame) -> list[str]:
@@ -82,13 +83,13 @@ def format_ranks(ranks: pd.DataFrame) -> pd.DataFrame:
         "Datasets": ranks["datasets"].astype(str),
         "Runs": ranks["runs"].astype(str),
         "Mean rank": with_interval(ranks[["mean_rank", "rank_low", "rank_high"]]),
-        "Probability of improvement over greedy": with_interval(improvement),
+        f"Probability of improvement over {reference}": with_interval(improvement),
     })  # fmt: skip
 
 
 def explain_claims(claims: pd.DataFrame) -> list[str]:
     """How to read the claims: verdicts, tests, intervals."""
-    margin = "".join(f" of {_points(value)}" for value in claims["margin"].dropna().unique())
+    margin = "".join(f" of {format_points(value)}" for value in claims["margin"].dropna().unique())
     return [
         "Supported, contradicted: the difference is significant at the level 0.05, for or against the claim.",
         f"Practically equal: the difference of two accuracies is within the margin{margin}, by two one-sided t tests.",
@@ -140,14 +141,14 @@ def _describe_method(row: Any, name: str) -> str:
     if row.n == 0:
         return f"{subject} and greedy training on {name} have no seed in common: {row.verdict}."
     if row.verdict == EQUAL:
-        text = f"is as accurate as greedy training on {name}, within {_points(row.margin)}"
-        return f"{subject} {text}{_interval(row, 100, 1)}, p {_format_p(row.p_equal)}: {row.verdict}."
+        text = f"is as accurate as greedy training on {name}, within {format_points(row.margin)}"
+        return f"{subject} {text}{format_interval(row, 100, 1)}, p {format_p(row.p_equal)}: {row.verdict}."
     sign = -1 if row.estimate < 0 else 1
     points = f"{100 * abs(row.estimate):.1f}"
     difference = f"{points} points {'more' if sign > 0 else 'less'} accurate than"
     if float(points) == 0:
         difference = "on average as accurate as"
-    text = f"{subject} is {difference} greedy training on {name}{_interval(row, 100 * sign, 1)}"
+    text = f"{subject} is {difference} greedy training on {name}{format_interval(row, 100 * sign, 1)}"
     return text + _conclusion(row)
 
 
@@ -159,7 +160,7 @@ def _describe_proxy(rows: list[Any], name: str) -> str:
     scope = "over the epochs of training" if "training" in row.measure else "from seed to seed"
     if pd.isna(row.estimate):
         return f"On {name}, d_speed and d_util cannot be compared {scope}: {row.note}."
-    numbers = f"rank correlation {row.estimate:.2f}{_interval(row, 1, 2)}"
+    numbers = f"rank correlation {row.estimate:.2f}{format_interval(row, 1, 2)}"
     numbers += "" if pd.isna(row.null_mean) else f", {row.null_mean:.2f} between different seeds"
     verb = {SUPPORTED: "go together", CONTRADICTED: "do not go together"}.get(row.verdict, "may go together")
     return f"d_speed and d_util {verb} {scope} on {name} ({numbers})" + _conclusion(row)
@@ -167,7 +168,7 @@ def _describe_proxy(rows: list[Any], name: str) -> str:
 
 def _conclusion(row: Any) -> str:
     """End of a sentence, such as `, p 0.005: supported.`."""
-    p = "" if pd.isna(row.p_holm) else f", p {_format_p(row.p_holm)}"
+    p = "" if pd.isna(row.p_holm) else f", p {format_p(row.p_holm)}"
     if row.n == 1:
         return f": {row.verdict} with one seed."
     seeds = "" if pd.isna(row.seeds_needed) else f"; {row.seeds_needed} seeds would decide"
@@ -175,14 +176,15 @@ def _conclusion(row: Any) -> str:
     return f"{p}: {row.verdict}{seeds}{reason}."
 
 
-def _interval(row: Any, factor: float, digits: int) -> str:
+def format_interval(row: Any, factor: float, digits: int) -> str:
+    """The interval of a row in brackets, after a space; nothing where there is none."""
     if pd.isna(row.low):
         return ""
     low, high = sorted((factor * row.low, factor * row.high))
     return f" [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _points(accuracy: float) -> str:
+def format_points(accuracy: float) -> str:
     """A margin in words: `1 point`."""
     points = f"{100 * accuracy:.3g}"
     return f"{points} point" if points == "1" else f"{points} points"
@@ -194,9 +196,10 @@ def _format_estimate(row: Any) -> str:
         return ""
     points = row.measure.startswith(ACCURACY)
     text = f"{100 * row.estimate:+.1f} points" if points else f"{row.estimate:.2f}"
-    text += _interval(row, 100, 1) if points else _interval(row, 1, 2)
+    text += format_interval(row, 100, 1) if points else format_interval(row, 1, 2)
     return text if pd.isna(row.null_mean) else f"{text} (permuted: {row.null_mean:.2f})"
 
 
-def _format_p(p: float) -> str:
+def format_p(p: float) -> str:
+    """A p-value with three decimals; nothing for NaN."""
     return "" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"  # noqa: PLR2004 - three decimals

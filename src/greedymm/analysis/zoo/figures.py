@@ -1,0 +1,238 @@
+"""Tables of a board -> figures. Color and marker are the verdict against the first reference that was run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from greedymm.analysis.claims.verdicts import EQUAL, UNDECIDED
+from greedymm.analysis.figures.style import ROW, WIDEST, Style, is_unimodal, label, label_rows
+from greedymm.analysis.zoo.blocks import cliques
+from greedymm.analysis.zoo.labels import FONT, name_points
+from greedymm.analysis.zoo.leaderboard import BEST, BETTER, ENSEMBLE, PLAIN, REFERENCES, WORSE, Tables
+
+STYLES = {
+    BETTER: Style("#0072B2", "^"),
+    WORSE: Style("#D55E00", "v"),
+    EQUAL: Style("#009E73", "s"),
+    UNDECIDED: Style("#777777", "o", filled=False),
+}
+REFERENCE = Style("#000000", "D")  # of a reference, and of a method that is not compared
+RANKED = Style("#0072B2", "o")  # without a verdict
+MEASURES = {"val_d_util": "d_util, validation (0: balanced)", "test_shapley_gap": "Shapley gap, test (0: balanced)"}
+CAPTIONS = {
+    "forest": "Difference of test accuracy from each reference, paired by seed, with 95 % intervals. Verdicts are"
+    " corrected for the number of methods, intervals are not. Green band: practically equal. Methods far off are at the"
+    " edge, with their value.",
+    "balance": "Test accuracy against balance: means over seeds with 95 % intervals. Color: verdict on test accuracy."
+    " Intervals may exceed the axes. Methods far off are at the edge, with their accuracy.",
+    "cost": "Test accuracy, with 95 % intervals, against the median time of training. Color: verdict on test accuracy."
+    " Methods far off are at the edge, with their accuracy.",
+    "ranks": "1 is the best rank. Left: rank of the mean test accuracy, a mean over datasets, with bootstrap intervals,"
+    " which are too narrow for few seeds. Right: average rank over blocks; a block is a dataset and a seed. A black"
+    " line joins methods without a critical difference (Nemenyi).",
+    "improvement": "Probability that a run of a method is more accurate than a run of the reference, a mean over"
+    " datasets, with bootstrap intervals, which are too narrow for few seeds. 0.5: as good as the reference.",
+}
+NEAR = 5.0  # points of accuracy
+
+
+def draw_forest(tables: Tables, dataset: str) -> Figure | None:
+    """Draw the differences from each reference in a panel; a row for each method, the most accurate one first."""
+    comparisons = tables.of(dataset).comparisons
+    references = [name for name in REFERENCES if name in set(comparisons["reference"])]
+    if not references:
+        return None
+    accuracy = _estimates(tables, dataset, "test_accuracy").sort_values("mean", ascending=False, kind="stable")
+    methods = [str(method) for method in accuracy.index if not is_unimodal(str(method))]
+    figure, axes = _rows(methods, len(references))
+    for ax, name in zip(axes, references, strict=True):
+        rows = comparisons[comparisons["reference"] == name].set_index("method")
+        _draw_differences(ax, rows, methods)
+        reference = f" ({label(rows['reference_method'].iloc[0])})" if name == BEST else ""
+        ax.set_title(f"minus {name}{reference}", fontsize="medium")
+    _legend(figure, comparisons["verdict"])
+    return figure
+
+
+def _draw_differences(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
+    """Draw the differences from one reference; those far off at the edge, with their value."""
+    values, margin = 100 * rows[["estimate", "low", "high"]].astype(float), 100 * rows["margin"].max()
+    ax.axvspan(-margin, margin, color=STYLES[EQUAL].color, alpha=0.15, linewidth=0)
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_xlabel(f"difference (points; band: ±{margin:g})")
+    low, high = _set_limits(ax.set_xlim, [*values["estimate"], -2 * margin, 2 * margin])
+    styles = {str(method): STYLES[verdict] for method, verdict in rows["verdict"].items()}
+    _draw_rows(ax, values, methods, styles)
+    for y, method in enumerate(methods):
+        x = values["estimate"].get(method, np.nan)
+        if x < low or x > high:
+            edge, side = (low, 1) if x < low else (high, -1)
+            ax.plot(edge, y, linestyle="", markersize=4.5, **styles[method].line)
+            ax.annotate(f"{x:+.1f}", (edge, y), (6 * side, 0), textcoords="offset points", va="center",
+                        ha="left" if side > 0 else "right", fontsize=FONT)  # fmt: skip
+
+
+def draw_balance(tables: Tables, dataset: str) -> Figure | None:
+    """Draw test accuracy over each measure of balance in a panel, with the name of each method."""
+    drawn = {measure: _estimates(tables, dataset, measure) for measure in MEASURES}
+    drawn = {measure: table for measure, table in drawn.items() if len(table)}
+    if not drawn:
+        return None
+    figure, axes = plt.subplots(len(drawn), 1, figsize=(WIDEST, 5.4 * len(drawn)), squeeze=False, layout="constrained")
+    for ax, (measure, table) in zip(axes[:, 0], drawn.items(), strict=True):
+        if measure == "val_d_util":
+            ax.axvline(0, color="black", linewidth=0.8)
+        ax.set_xlabel(MEASURES[measure])
+        _draw_points(ax, tables, dataset, table[["mean", "low", "high"]])
+    return _finish(figure, tables, dataset)
+
+
+def draw_cost(tables: Tables, dataset: str) -> Figure | None:
+    """Draw test accuracy over time of training, with the name of each method."""
+    costs = tables.of(dataset).costs.set_index("method")
+    costs = costs[[not is_unimodal(str(method)) for method in costs.index]]
+    if costs.empty:
+        return None
+    relative = costs["relative_to"].iloc[0]
+    values = costs["relative" if relative else "seconds"].rename("mean").to_frame().assign(low=np.nan, high=np.nan)
+    figure, ax = plt.subplots(figsize=(WIDEST, 5.4), layout="constrained")
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("{x:g}" if np.ptp(np.log10(values["mean"])) < 1 else "")
+    ax.set_xlabel(f"time of training, relative to {relative}" if relative else "time of training (s)")
+    _draw_points(ax, tables, dataset, values)
+    return _finish(figure, tables, dataset)
+
+
+def draw_ranks(tables: Tables) -> Figure | None:
+    """Draw mean ranks with intervals, and beside them average ranks with lines of the critical difference."""
+    ranks, critical = tables.blocks.ranks, tables.blocks.critical
+    if ranks.empty:
+        return None
+    methods = list(ranks.index)
+    figure, axes = _rows(methods, 2)
+    table = tables.ranks[PLAIN].set_index("method")[["mean_rank", "rank_low", "rank_high"]]
+    styles = dict.fromkeys(methods, RANKED) | {m: REFERENCE for m in (PLAIN, ENSEMBLE) if m in ranks}
+    _draw_rows(axes[0], table, methods, styles)
+    _draw_rows(axes[1], ranks.to_frame().assign(low=np.nan, high=np.nan), methods, styles)
+    axes[0].set(title="mean over datasets", xlabel="rank of the mean test accuracy")
+    axes[1].set(title="average over blocks", xlabel="rank within a dataset and seed")
+    if tables.blocks.differ:
+        axes[1].set_title(f"average over blocks, critical difference {critical:.2f}")
+        lines = cliques(ranks, critical)
+        right = len(methods) + 0.5
+        for k, (first, last) in enumerate(lines):
+            x = right + (k + 0.5) * len(methods) / 2 / max(len(lines), 8)
+            axes[1].plot([x, x], [first - 0.2, last + 0.2], color="black", linewidth=2, solid_capstyle="butt")
+        axes[1].set_xticks([tick for tick in axes[1].get_xticks() if 0 <= tick <= len(methods)])
+        handle = Line2D([], [], color="black", linewidth=2, label="no critical difference")
+        figure.legend(handles=[handle], loc="outside lower right")
+    return figure
+
+
+def draw_improvement(tables: Tables) -> Figure | None:
+    """Draw the probability of improvement over each reference in a panel, a row for each method."""
+    names = ["improvement", "improvement_low", "improvement_high"]
+    drawn = {reference: table.set_index("method")[names].dropna(how="all") for reference, table in tables.ranks.items()}
+    drawn = {reference: table for reference, table in drawn.items() if len(table)}
+    if not drawn:
+        return None
+    first = next(iter(drawn.values()))
+    methods = list(first.sort_values("improvement", ascending=False, kind="stable").index)
+    figure, axes = _rows(methods, len(drawn))
+    for ax, (reference, table) in zip(axes, drawn.items(), strict=True):
+        ax.axvline(0.5, color="black", linewidth=0.8)
+        _draw_rows(ax, table.drop(index=reference), methods, dict.fromkeys(methods, RANKED))
+        ax.set(title=f"over {reference}", xlabel="probability of improvement", xlim=(-0.03, 1.03))
+    return figure
+
+
+def _estimates(tables: Tables, dataset: str, measure: str) -> pd.DataFrame:
+    own = tables.of(dataset).estimates
+    return own[own["measure"] == measure].set_index("method")
+
+
+def _rows(methods: Sequence[str], columns: int) -> tuple[Figure, Any]:
+    size = (WIDEST, 1.3 + ROW * 0.75 * max(4, len(methods)))
+    figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, sharey=True, layout="constrained")
+    label_rows(axes[0, 0], methods)
+    axes[0, 0].tick_params(axis="y", labelsize="small")
+    return figure, axes[0]
+
+
+def _draw_rows(ax: Axes, values: pd.DataFrame, methods: Sequence[str], styles: Mapping[str, Style]) -> None:
+    """Draw a marker and a line for each method that has a row: columns are estimate, low and high."""
+    for y, method in enumerate(methods):
+        if method in values.index:
+            mean, low, high = values.loc[method].to_numpy(float)
+            style = styles.get(method, REFERENCE)
+            ax.plot([low, high], [y, y], color=style.color, linewidth=1)
+            ax.plot(mean, y, linestyle="", markersize=4.5, **style.line)
+
+
+def _draw_points(ax: Axes, tables: Tables, dataset: str, values: pd.DataFrame) -> None:
+    """Draw test accuracy over the values (mean, low, high) of the multi-modal methods, those far off at the edge."""
+    accuracy = 100 * _estimates(tables, dataset, "test_accuracy")[["mean", "low", "high"]]
+    verdicts = _verdicts(tables, dataset)
+    methods = [method for method in values.index if not is_unimodal(method)]
+    bottom, top = _set_limits(ax.set_ylim, accuracy.loc[methods, "mean"])
+    if ax.get_xscale() == "linear":
+        _set_limits(ax.set_xlim, values.loc[methods, "mean"], least=np.inf)
+    for method in methods:
+        style = STYLES.get(verdicts.get(method, ""), REFERENCE)
+        (x, left, right), (y, low, high) = values.loc[method].to_numpy(), accuracy.loc[method].to_numpy()
+        ax.plot([left, right], [y, y], color=style.color, linewidth=0.6, alpha=0.35)
+        ax.plot([x, x], [low, high], color=style.color, linewidth=0.6, alpha=0.35)
+        text = method if bottom <= y <= top else f"{method} {y:.1f} %"
+        ax.plot(x, np.clip(y, bottom, top), linestyle="", markersize=5, label=text, **style.line)
+    ax.set_ylabel("test accuracy (%)")
+
+
+def _verdicts(tables: Tables, dataset: str) -> dict[str, str]:
+    """Verdict of each method against the first reference that was run."""
+    comparisons = tables.of(dataset).comparisons
+    if comparisons.empty:
+        return {}
+    first = comparisons[comparisons["reference"] == comparisons["reference"].iloc[0]]
+    return dict(zip(first["method"], first["verdict"], strict=True))
+
+
+def _finish(figure: Figure, tables: Tables, dataset: str) -> Figure:
+    """Add the legend, then the names of the points, whose positions depend on the final layout."""
+    verdicts = _verdicts(tables, dataset)
+    _legend(figure, verdicts.values(), tables.of(dataset).comparisons["reference"].iloc[0] if verdicts else "")
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        name_points(ax)
+    return figure
+
+
+def _legend(figure: Figure, verdicts: Iterable[str], reference: str = "") -> None:
+    """Explain the markers of verdicts, and of the reference that is drawn."""
+    styles = {verdict: style for verdict, style in STYLES.items() if verdict in set(verdicts)}
+    names = {verdict: f"{verdict} than {reference}" for verdict in (BETTER, WORSE) if reference}
+    styles |= {reference: REFERENCE} if reference else {}
+    handles = [Line2D([], [], linestyle="", label=names.get(name, name), **styles[name].line) for name in styles]
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
+
+
+def _set_limits(setter: Any, values: Iterable[float], least: float = NEAR) -> tuple[float, float]:
+    """Set the limits of an axis, with space for markers, to the range of the values that are not far off; return it.
+
+    Values within `least`, or within 3 interquartile ranges, of the quartiles are never far off.
+    """
+    numbers = np.array(list(values))
+    numbers = numbers[np.isfinite(numbers)]
+    low, high = np.quantile(numbers, [0.25, 0.75])
+    reach = max(3 * (high - low), least)
+    near = numbers[(numbers >= low - reach) & (numbers <= high + reach)]
+    space = 0.06 * np.ptp(near) or 1
+    low, high = near.min() - space, near.max() + space
+    setter(low - space / 2, high + space / 2)
+    return low, high
