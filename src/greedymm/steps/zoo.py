@@ -1,7 +1,20 @@
 """Step `zoo`: results of all methods, with the params' settings and with those that searches chose -> one page."""
 
+from collections.abc import Iterator
+
+import pandas as pd
+
 from greedymm.analysis.results import read_results
+from greedymm.analysis.zoo.leaderboard import Board
+from greedymm.analysis.zoo.zoo import write_zoo
+from greedymm.info import read_info
+from greedymm.params.schema import Tuning
+from greedymm.params.tuning import ranges_of
 from greedymm.plan import Plan
+from greedymm.search import Search
+
+CHOSEN = ["dataset", "method", "chosen by", "setting", "value", "range", "val_accuracy", "val_shift_accuracy", "trials"]
+TUNED = {"val": "tuned", "val_shift": "tuned under shift"}  # split to choose by -> name of the board
 
 
 def make_zoo(plan: Plan) -> None:
@@ -10,4 +23,28 @@ def make_zoo(plan: Plan) -> None:
     Raises:
         GreedymmError: if a run or a search cannot be used.
     """
-    read_results(plan.default_runs)
+    info = {run.dataset: read_info(run.data_path) for run in plan.default_runs}
+    rows = [row for search in plan.searches.values() for row in describe_choice(search, plan.params.tuning)]
+    write_zoo(list(make_boards(plan)), plan.params, info, pd.DataFrame(rows, columns=CHOSEN), plan.zoo_folder)
+
+
+def make_boards(plan: Plan) -> Iterator[Board]:
+    """The results with the params' settings, then with those that are best on each split to choose by."""
+    yield Board("published", read_results(plan.default_runs))
+    for split, name in TUNED.items():
+        runs = [run for search in plan.searches.values() for run in search.best(split)]
+        if runs:
+            yield Board(name, read_results(runs))
+
+
+def describe_choice(search: Search, tuning: Tuning | None) -> Iterator[dict[str, object]]:
+    """A row for each setting that a search chose."""
+    assert tuning is not None
+    content, ranges = search.results(), ranges_of(search.base.settings.method_settings, tuning)
+    for split, index in content["chosen"].items():
+        trial = content["trials"][index]
+        scores = {f"{s}_accuracy": trial[s]["accuracy"] for s in TUNED if s in trial}
+        common = {"dataset": search.base.dataset, "method": search.base.method, "chosen by": split, **scores}
+        for setting, value in trial["values"].items():
+            own = {"setting": setting, "value": value, "range": ranges[setting], "trials": len(content["trials"])}
+            yield common | own

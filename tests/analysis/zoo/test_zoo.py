@@ -17,7 +17,6 @@ from greedymm.analysis.zoo.leaderboard import BEST, Board, Tables, make_tables, 
 from greedymm.analysis.zoo.text import describe_dataset, format_accuracy, format_balance, format_chosen
 from greedymm.analysis.zoo.zoo import write_zoo
 from greedymm.info import DataInfo
-from greedymm.settings import MethodSettings
 
 NAME, OTHER = made_up.DATASET, "solids"
 LEVELS = {"greedy_multi": 0.6, "ume": 0.602, "ogm_ge": 0.7, "agm": 0.5, "mla": 0.601}
@@ -158,22 +157,13 @@ def test_sentences_count_verdicts_and_one_seed_decides_nothing() -> None:
 
 
 def test_chosen_settings_are_shown_with_the_ranges_that_were_searched() -> None:
-    from pydantic import Field
-
-    from greedymm.settings import choice, log_uniform
-
-    class Settings(MethodSettings):
-        alpha: float = Field(0.1, json_schema_extra=log_uniform(0.1, 2.0))
-        depth: int = Field(1, json_schema_extra=choice(1, 2))
-
-    params = made_up.make_params([0])
-    section = params.datasets[NAME].model_copy(update={"methods": {"mine": Settings()}})
     row = {"dataset": NAME, "method": "mine", "val_accuracy": 0.91234, "trials": 8}
-    chosen = pd.DataFrame([row | {"setting": s, "value": v} for s, v in (("alpha", 0.31), ("depth", 2), ("other", 1))])
+    own = [("alpha", 0.31, log_uniform(0.1, 2.0)), ("depth", 2, choice(1, 2)), ("p", 0.5, uniform(0, 1))]
+    chosen = pd.DataFrame([row | {"setting": s, "value": v, "range": r["search"]} for s, v, r in own])
 
-    table = format_chosen(chosen, params.model_copy(update={"datasets": {NAME: section}}))
+    table = format_chosen(chosen)
 
-    assert table["range"].tolist() == ["0.1 to 2, log uniform", "one of 1, 2", ""]
+    assert table["range"].tolist() == ["0.1 to 2, log uniform", "one of 1, 2", "0 to 1, uniform"]
     assert set(table["val_accuracy"]) == {"91.2 %"}
 
 
@@ -222,7 +212,9 @@ def test_the_page_keeps_boards_apart_marks_generated_data_and_is_the_same_again(
     }  # fmt: skip
     shifted = Board("tuned under shift", draw_results(3, methods=LEVELS | {"ogm_ge": 0.4}))
     boards, params = [Board("published", draw_results(3, (OTHER,))), shifted], made_up.make_params([0, 1, 2])
-    chosen = pd.DataFrame([{"dataset": NAME, "method": "agm", "setting": "alpha", "value": 1.5, "trials": 8}])
+    chosen = pd.DataFrame(
+        [{"dataset": NAME, "method": "agm", "setting": "alpha", "value": 1.5, **log_uniform(1, 2), "trials": 8}]
+    ).rename(columns={"search": "range"})
 
     write_zoo(boards, params, info, chosen, tmp_path / "a")
     write_zoo([shifted], params, info, chosen, tmp_path / "b")

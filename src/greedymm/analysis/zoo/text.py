@@ -1,10 +1,9 @@
 """Tables of a board -> tables as text, and sentences that say what the verdicts say."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel
 
 from greedymm.analysis.claims.text import format_interval, format_p, format_points, format_ranks
 from greedymm.analysis.claims.verdicts import EQUAL, UNDECIDED
@@ -166,32 +165,17 @@ def _describe_pairs(ranks: pd.Series, critical: float) -> Iterator[str]:
             yield f"Against {reference}, {' and '.join(texts)}; {len(ranks) - 1 - len(better) - len(worse)} undecided."
 
 
-def format_chosen(chosen: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Tuned settings with the ranges that were searched: a row per dataset, method and setting."""
-    methods = {name: section.methods for name, section in params.datasets.items()}
-    ranges = [
-        search_range(methods.get(row["dataset"], {}).get(row["method"]), str(row["setting"]).split("."))
-        for row in chosen.to_dict("records")
-    ]
-    table = chosen.assign(range=ranges)
+def format_chosen(chosen: pd.DataFrame) -> pd.DataFrame:
+    """Tuned settings as text, with the ranges that were searched: a row per dataset, method and setting."""
+    table = chosen.assign(range=[_format_range(span) for span in chosen["range"]])
     for name in table.columns.intersection(["val_accuracy", "val_shift_accuracy"]):
         table[name] = ["" if pd.isna(value) else f"{100 * value:.1f} %" for value in table[name]]
     table["value"] = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in table["value"]]
     return table.astype(str)
 
 
-def search_range(settings: BaseModel | None, path: Sequence[str]) -> str:
-    """The range that a setting of a method is drawn from; empty where none is stated."""
-    field = type(settings).model_fields.get(path[0]) if settings is not None else None
-    if field is None:
-        return ""
-    if path[1:]:
-        inner = getattr(settings, path[0])
-        return search_range(inner, path[1:]) if isinstance(inner, BaseModel) else ""
-    extra = field.json_schema_extra
-    search: Any = extra.get("search") if isinstance(extra, dict) else None
-    texts = [
-        f"one of {', '.join(map(str, v))}" if kind == "choice" else f"{v[0]:g} to {v[1]:g}, {kind.replace('_', ' ')}"
-        for kind, v in (search or {}).items()
-    ]
-    return "".join(texts)
+def _format_range(span: Mapping[str, Sequence[Any]]) -> str:
+    ((kind, values),) = span.items()
+    if kind == "choice":
+        return f"one of {', '.join(map(str, values))}"
+    return f"{values[0]:g} to {values[1]:g}, {kind.replace('_', ' ')}"

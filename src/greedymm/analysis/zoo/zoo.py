@@ -37,11 +37,11 @@ def write_zoo(
         boards: results of all methods, under one or several choices of their settings.
         params: of the plan.
         info: facts of each dataset that has a result.
-        chosen: settings that were tuned: dataset, method, setting, value, val_accuracy, val_shift_accuracy, trials; a
-            row for each setting. It may be empty.
+        chosen: settings that were tuned: dataset, method, setting, value, range, val_accuracy, val_shift_accuracy,
+            trials; a row for each setting. It may be empty.
         folder: gets tables/, figures/ and index.html.
     """
-    settings = format_chosen(chosen, params)
+    settings = format_chosen(chosen)
     if len(chosen):
         _write_table(folder / "tables/chosen", settings, chosen)
     content = {
