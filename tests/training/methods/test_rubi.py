@@ -30,9 +30,7 @@ def test_training_agrees_with_a_plain_loop(tmp_path: Path, biased: str | None, o
         alone = {j: masks[i](output.features[j].detach()) for i, j in enumerate(modalities)}
         bias = [cross_entropy(heads[i](alone[j]), step.labels) for i, j in enumerate(modalities)]
         loss = 0.5 * torch.stack(bias).sum()
-        joint = output.logits
-        for b in alone.values():
-            joint = joint / (1 + (-b).exp())
+        joint = output.logits * sum(1 / (1 + (-b).exp()) for b in alone.values()) / len(alone)
         if objective != "branch":
             loss = loss + cross_entropy(joint, step.labels)
         for k, y in enumerate(output.branches if objective != "joint" else []):

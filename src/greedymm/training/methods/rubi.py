@@ -1,7 +1,7 @@
 """RUBi: in training, what biased modalities predict by themselves masks the logits.
 
     b_j = c_j(stop gradient of h_j) for each biased modality j
-    y_k' = y_k * product over j != k of sigmoid(b_j);  y' = y * product over j of sigmoid(b_j)
+    y_k' = y_k * product over j != k of sigmoid(b_j);  y' = y * mean over j of sigmoid(b_j)
     loss of y_k' and y' + weight * sum_j CE(d_j(b_j));  prediction: y, not masked
 
 y: logits of the network; y_k, h_k: logits and features of branch k; c_j, d_j: linear layers. A sample that j alone
@@ -9,7 +9,9 @@ classifies has a small loss, and so a small gradient. Source: Cadene et al., Neu
 modality, the question, and a loss of y' (objective `joint`). There, c is an MLP; here it is linear as the heads of the
 branches [our choice]. `biased: null` is a symmetric form: all modalities are biased [our choice]. It needs no knowledge
 of the data. Wu et al., ICML 2022, compare with RUBi [recalled]; which form they trained is unknown. Losses of branches
-(objectives `branch` and `multi`) are masked by the other modalities only [our choice].
+(objectives `branch` and `multi`) are masked by the other modalities only. In the symmetric form y has the mean of the
+masks [our choices]: with their product, validation accuracy on colored_mnist_5k is 0.57 after six epochs, and with the
+mean 0.96 (one seed).
 """
 
 from collections.abc import Mapping
@@ -73,7 +75,7 @@ class Rubi(Method):
         with torch.no_grad():
             self.probabilities = [mask.gather(1, step.labels[:, None]).mean() for mask in masks.values()]
         branches = [masked(y, [m for j, m in masks.items() if j != k]) for k, y in enumerate(output.branches)]
-        whole = output._replace(logits=masked(output.logits, list(masks.values())), branches=branches)
+        whole = output._replace(logits=output.logits * torch.stack(list(masks.values())).mean(dim=0), branches=branches)
         own = [cross_entropy(d(logits[j]), step.labels) for j, d in zip(self.biased, self.heads, strict=True)]
         return {
             "task": objective_loss(whole, step.labels, self.settings.objective),
