@@ -58,6 +58,9 @@ CASES = {
             {"parts": [{"method": "ogm_ge", "alpha": 0, "noise": False}, {"method": "modality_dropout", "p": 0}]}
         ),
     ),
+    "lfm": Case(
+        Lfm.model_validate({"rate": 0.1, "active": {"stop": 2}}), neutral=Lfm.model_validate({"active": {"start": 9}})
+    ),
     "ogm_ge": Case(OgmGe(), neutral=OgmGe(alpha=0, noise=False)),
     "agm": Case(Agm(), neutral=Agm(alpha=0, additive=True)),
     "g_blend": Case(GBlend(super_epoch=2, probe=1)),
@@ -82,9 +85,9 @@ CASES = {
     "gradnorm": Case(GradNorm(), neutral=GradNorm.model_validate({"active": {"start": 99}})),
     "dgl": Case(Dgl(alpha=1.5)),
     "inforeg": Case(InfoReg(), neutral=InfoReg(threshold=1)),
-    "mslr": Case(Mslr(memory=2), neutral=Mslr(dynamic=False)),
+    "mslr": Case(Mslr(memory=2, objective="multi"), neutral=Mslr(dynamic=False)),
     "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses(patience=9)),
-    "miles": Case(Miles(tau=0.05, gamma=0.5), neutral=Miles(mu=1)),
+    "miles": Case(Miles(tau=0, gamma=2), neutral=Miles(mu=1)),
     "anti_balance": Case(AntiBalance(), neutral=AntiBalance(alpha=0)),
     "tcmax": Case(TcMax()),
     "lfm": Case(Lfm(rate=0.1), neutral=Lfm.model_validate({"active": {"start": 9}})),

@@ -67,7 +67,7 @@ class Mses(Method):
         self.waited = torch.zeros(self.modalities, dtype=torch.int64)
         self.stopped = torch.zeros(self.modalities, dtype=torch.bool)
         self.best: list[list[Tensor]] = [[] for _ in branches]
-        self.shown = self.stopped.to(self.device, torch.float32)
+        self.flags = self.stopped.to(self.device, torch.float32)
 
     def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:  # noqa: ARG002
         """Score the branches after the previous epoch, and stop those whose patience is over."""
@@ -84,7 +84,7 @@ class Mses(Method):
                 self.best[k] = [tensor.clone() for tensor in self.tensors[k]]
             elif not self.stopped[k] and self.waited[k] >= self.settings.patience:
                 self.stop(k)
-        self.shown = self.stopped.to(self.device, torch.float32)
+        self.flags = self.stopped.to(self.device, torch.float32)
 
     def stop(self, k: int) -> None:
         """Stop a branch, with its best weights."""
@@ -105,7 +105,7 @@ class Mses(Method):
 
     def log(self) -> Mapping[str, Tensor]:
         """1 for each branch that is stopped."""
-        return {f"stopped_{k}": stopped for k, stopped in enumerate(self.shown)}
+        return {f"stopped_{k}": stopped for k, stopped in enumerate(self.flags)}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Losses, counters and best weights of the branches."""
@@ -121,7 +121,7 @@ class Mses(Method):
             self.best[k] = [
                 state[f"best_{k}.{i}"].to(self.device) for i in range(len(tensors)) if f"best_{k}.0" in state
             ]
-        self.shown = self.stopped.to(self.device, torch.float32)
+        self.flags = self.stopped.to(self.device, torch.float32)
 
 
 def build(settings: Settings) -> Mses:

@@ -4,11 +4,11 @@
     loss = -mean_i f(x_i)[label_i] + log Z,  Z = mean of exp f over independent draws of each modality and of the label
     log Z = logsumexp_c( sum_k ( logsumexp_i f_k(x_i)[c] - log B ) ) - log C
 
-Source: ICLR 2026 (arXiv 2602.13015), and its code. Z has all B^M C combinations of a batch, and depends on the size of
-the batch. The published f is the sum of the branches' logits (`scale: sum`). With own heads, `mean` is the scale of the
-network's logits. Unlike in the code, log Z is a true logsumexp, and a mean: the losses of the code differ from it by a
-constant or by one another. The form needs logits that are a sum over branches. Fusions between stages mix modalities
-within y_k; then Z is an approximation. For an absent modality f_k is 0. It has no hyper-parameter, and no extra pass.
+Source: ICLR 2026 (arXiv 2602.13015), and its code. Z has all B^M C combinations of a batch, so it depends on the batch
+size. The published f is the sum of the branches' logits (`scale: sum`), which are those of a joint head with `concat`.
+With own heads, `mean` is the scale of the network's logits. Unlike in the code, log Z is a true logsumexp, and the
+constant log(B C) is not added to the loss. The form needs logits that are a sum over branches. Fusions between stages
+mix modalities within y_k; then Z is an approximation. For an absent modality f_k is 0. No extra pass.
 """
 
 import math
