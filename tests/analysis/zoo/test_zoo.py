@@ -17,6 +17,7 @@ from greedymm.analysis.zoo.leaderboard import BEST, Board, Tables, make_tables, 
 from greedymm.analysis.zoo.text import describe_dataset, format_accuracy, format_balance, format_chosen
 from greedymm.analysis.zoo.zoo import write_zoo
 from greedymm.info import DataInfo
+from greedymm.settings import choice, log_uniform, uniform
 
 NAME, OTHER = made_up.DATASET, "solids"
 LEVELS = {"greedy_multi": 0.6, "ume": 0.602, "ogm_ge": 0.7, "agm": 0.5, "mla": 0.601}
