@@ -30,10 +30,9 @@ def test_cosines_are_those_of_mean_gradients_of_each_fixed_batch() -> None:
         expected = []
         for rows in (order[:8], order[8:16], order[16:24]):
             output = model([x[rows] for x in split.inputs])
-            pair = [
-                gradient(model, cross_entropy(y, split.labels[rows]), k) for y in (output.branches[k], output.logits)
-            ]
-            expected.append(float(cosine_similarity(*pair, dim=0)))
+            losses = [cross_entropy(y, split.labels[rows]) for y in (output.branches[k], output.logits)]
+            own, joint = (gradient(model, loss, k) for loss in losses)
+            expected.append(float(cosine_similarity(own, joint, dim=0)))
             assert table[f"{m}_gradient_cosine"][rows.numpy()].to_numpy() == pytest.approx(expected[-1], abs=1e-5)
         assert found[f"gradient_cosine_{m}"] == pytest.approx(np.mean(expected), abs=1e-5)
         assert table[f"{m}_gradient_cosine"].isna().sum() == split.count - 24

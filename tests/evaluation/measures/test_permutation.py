@@ -54,7 +54,8 @@ class Wrapper(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model, split = measured.network(), measured.split()
         inputs = [x[column] for x, column in zip(split.inputs, rows.T, strict=True)]
         with torch.no_grad():
-            return model(inputs).logits.argmax(dim=1).numpy()
+            predicted: np.ndarray = model(inputs).logits.argmax(dim=1).numpy()
+        return predicted
 
 
 def test_importance_is_that_of_scikit_learn_without_its_fixed_points() -> None:
@@ -87,7 +88,7 @@ def test_values_by_hand_and_none_where_the_network_is_never_correct() -> None:
     found = compute(settings, pd.DataFrame({"label": label, "mean": label} | kept | lost), ("m0", "m1"))
     never = compute(settings, pd.DataFrame({"label": label, "mean": wrong} | kept | lost), ("m0", "m1"))
 
-    assert (found["permutation_m0"], found["permutation_m1"]) == (0, pytest.approx(0.2))
+    assert [found["permutation_m0"], found["permutation_m1"]] == pytest.approx([0, 0.2])
     assert found["permutation_sd_m1"] == pytest.approx(np.std([0, 0.25, 0.25, 0.25, 0.25], ddof=1))
     assert set(never.values()) == {None}
 

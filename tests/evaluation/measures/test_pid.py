@@ -10,7 +10,15 @@ from scipy.optimize import linprog
 
 from greedymm.errors import GreedymmError
 from greedymm.evaluation.evaluate import required_passes
-from greedymm.evaluation.measures.pid import Array, Settings, compute, decompose, joint_distribution, least_informative
+from greedymm.evaluation.measures.pid import (
+    Array,
+    Settings,
+    compute,
+    decompose,
+    information,
+    joint_distribution,
+    least_informative,
+)
 
 SETTINGS = Settings(name="pid")
 AND = 0.31127812  # I(X0; Y) = I(X1; Y)
@@ -75,6 +83,10 @@ def test_the_optimum_is_reached(shape: tuple[int, int, int]) -> None:
     np.testing.assert_allclose(q.sum(axis=2), p.sum(axis=2), atol=1e-6)
     np.testing.assert_allclose(q.sum(axis=1), p.sum(axis=1), atol=1e-6)
     assert duality_gap(p, q) < 1e-4
+
+
+def test_a_nearly_empty_cell_has_no_information() -> None:
+    assert information(np.diag([1e-200, 1.0])) == pytest.approx(0)  # the product of its margins is 0 in floating point
 
 
 def test_two_readings_of_a_network_and_the_bias() -> None:

@@ -106,9 +106,9 @@ def decompose(p: Array) -> tuple[float, float, float, float]:
 def information(p: Array) -> float:
     """I(Y; X) in bits, of a joint distribution (Y, *X)."""
     p = p.reshape(len(p), -1)
-    independent = p.sum(axis=1, keepdims=True) * p.sum(axis=0)
-    positive = p > 0
-    return float((p[positive] * np.log2(p[positive] / independent[positive])).sum())
+    y, x = np.nonzero(p)
+    bits = np.log2(p[y, x]) - np.log2(p.sum(axis=1)[y]) - np.log2(p.sum(axis=0)[x])  # of tiny p, no product is 0
+    return float((p[y, x] * bits).sum())
 
 
 def least_informative(p: Array) -> Array:
