@@ -53,6 +53,16 @@ def test_the_cosine_is_one_if_the_other_branch_has_no_influence() -> None:
     assert np.isnan(found[1])  # the gradient of branch 1 is 0
 
 
+def test_a_frozen_branch_has_no_cosine() -> None:
+    model, split = tiny.network(), measured.split()
+    model.branches[1].requires_grad_(requires_grad=False)
+
+    found = cosines(model.eval(), list(split))
+
+    assert np.isfinite(found[0])
+    assert np.isnan(found[1])
+
+
 def test_a_batch_in_parts_gives_the_cosine_of_the_whole() -> None:
     model, split = measured.network(), measured.split()
     whole = [(split.inputs, split.labels)]

@@ -34,7 +34,6 @@ COSINE = "gradient_cosine"
 class Settings(MeasureSettings):
     """Measure `gradient_cosine`: cosine of the gradients of a branch's own loss and of the network's loss."""
 
-    during_training = False
     batches: int = Field(default=8, ge=1, strict=True, description="fixed batches of the split")
     batch_size: int = Field(default=64, ge=1, strict=True, description="samples in one batch")
     seed: int = Field(default=0, ge=0, strict=True, description="of the draw of the batches")
@@ -78,7 +77,9 @@ def cosines(network: MultimodalNetwork, parts: Sequence[Batch]) -> list[float]:
 
 
 def gradient(logits: Tensor, labels: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Gradient of the sum of the samples' cross-entropies, flat, on the CPU."""
+    """Gradient of the sum of the samples' cross-entropies, flat, on the CPU; 0 if all parameters are frozen."""
+    if not parameters:
+        return torch.zeros(1, dtype=torch.float64)
     loss = cross_entropy(logits, labels, reduction="sum")
     parts = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
     return torch.cat([part.double().flatten() for part in parts]).cpu()
