@@ -57,14 +57,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run_of(model: dict[str, Any], method: str, settings: dict[str, Any], data: Path) -> Run:
+def run_of(
+    model: dict[str, Any], method: str, settings: dict[str, Any], data: Path, measures: list[Any] | None = None
+) -> Run:
+    default = ["shapley"] if model is CONCAT else ["utilization", "shapley"]
     section = {
         "model": model,
         "training": {"epochs": 3, "batch_size": 32, "learning_rate": 0.1, "snapshots": [1, 3]},
         "inputs": {"flip": True},
         "methods": {method: settings},
         "unimodal": False,
-        "measures": ["shapley"] if model is CONCAT else ["utilization", "shapley"],
+        "measures": measures or default,
     }
     (run,) = planned(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
     run.data_path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +124,26 @@ def test_it_trains_is_measured_and_resumes(
                 train(run, CPU)
     train(run, CPU)
     assert whole == {name: (run.folder / name).read_bytes() for name in whole}
+
+
+@pytest.mark.parametrize("model", [MMTM, CONCAT], ids=["mmtm", "concat"])
+def test_all_measures_together_have_values_and_expensive_ones_none_at_snapshots(
+    model: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [{"name": "emap", "samples": 10} if name == "emap" else name for name in greedymm.list_measures()]
+    run = run_of(model, "mla", {}, data, names)  # which brings a head and a decision rule of its own
+    train(run, CPU)
+    evaluate(run, CPU)
+    result = read_json(run.evaluation_folder / "result.json")
+
+    expected = {"permutation_gray", "emap_gap", "pid_label_synergy", "noise_area_color", "missing_area_gray"}
+    expected |= {"probe_accuracy_gray", "missing_accuracy_color_at_1"}
+    cheap = {"calibration_error", "utilization_color", "shapley_gray", "gradient_cosine_color"}
+    for split in ("val", "test"):
+        assert all(isinstance(result[split][name], float) for name in expected | cheap)
+    assert not expected & result["during_training"].keys()
+    assert cheap <= result["during_training"].keys()
 
 
 def _die(*_: Any) -> None:

@@ -118,6 +118,8 @@ class DistillationSettings(MethodSettings):
 class MeasureSettings(Named):
     """Settings of a measure."""
 
+    during_training: ClassVar[bool] = True  # False: not computed at snapshots, because it is expensive
+
 
 class Training(Strict):
     """Epochs and optimizer, the same for every method and reference."""

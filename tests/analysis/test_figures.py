@@ -31,9 +31,9 @@ from greedymm.analysis.figures import (
     uniquely_correct,
     utilization,
 )
-from greedymm.analysis.figures.style import draw_intervals, save, styles
+from greedymm.analysis.figures.style import TALLEST, WIDEST, draw_intervals, save, styles
 from greedymm.analysis.results import Results
-from greedymm.analysis.study import Images, Study, curves_table, estimates_table, uniquely_correct_table
+from greedymm.analysis.study import SPLITS, Images, Study, curves_table, estimates_table, uniquely_correct_table
 from greedymm.info import DataInfo
 
 SOLIDS = "solids"
@@ -392,6 +392,27 @@ def test_other_measures_have_a_panel_for_each_value() -> None:
     dots = [line for line in figure.axes[0].get_lines() if len(np.atleast_1d(line.get_xdata())) == 1]
     assert [float(np.asarray(line.get_xdata())[0]) for line in dots] == [0.2, 0.4]
     assert [line.get_markerfacecolor() == "white" for line in dots] == [True, False]
+
+
+def test_many_measures_are_a_table_of_means_on_test() -> None:
+    names = [f"value_{k}" for k in range(50)]
+    runs = pd.DataFrame({"dataset": SOLIDS, "method": METHODS, "seed": 0, "run": METHODS})
+    columns = {f"{split}_{n}": float(split == "test") * k for k, n in enumerate(names) for split in SPLITS}
+    values = pd.DataFrame(columns, runs.index)
+    values.loc[1, "test_value_3"] = np.nan
+    values.loc[2, "test_value_3"] = 0.25
+
+    figure = draw(measures, make_study()._replace(estimates=estimates_table(runs.join(values))))
+
+    (ax,) = figure.axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == names
+    assert [t.get_text() for t in ax.get_xticklabels()] == list(METHODS)
+    cells = np.array([t.get_text() for t in ax.texts]).reshape(len(names), len(METHODS))
+    assert cells[3].tolist() == ["3.00", "", "0.25", *["3.00"] * (len(METHODS) - 3)]
+    figure.draw_without_rendering()
+    assert overlaps(list(ax.texts)) == []
+    assert figure.get_size_inches()[0] <= WIDEST
+    assert figure.get_size_inches()[1] <= TALLEST
 
 
 def test_d_util_is_drawn_against_d_speed_with_a_dot_for_each_multimodal_run() -> None:

@@ -125,6 +125,19 @@ def test_streamed_batches_are_those_of_a_resident_split(way: str, path: Path) ->
             assert torch.equal(expected, found)
 
 
+@pytest.mark.parametrize("way", ["streamed", "streamed by workers"])
+def test_two_passes_over_a_streamed_split_can_take_turns(way: str, path: Path) -> None:
+    split = Loader(path, ["m0", "m1"], SIZE, CPU, KEPT[way]).batches("train")
+    backwards = torch.arange(split.count).flip(0)
+    expected = [list(split), list(split.of(backwards))]
+
+    turns = list(zip(split, split.of(backwards), strict=True))
+
+    for batches, passed in zip(expected, zip(*turns, strict=True), strict=True):
+        for (inputs, labels), (images, classes) in zip(batches, passed, strict=True):
+            assert all(map(torch.equal, (*inputs, labels), (*images, classes)))
+
+
 # -- What is loaded -----------------------------------------------------------------------------------------
 
 

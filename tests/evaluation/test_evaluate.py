@@ -33,12 +33,21 @@ def compute(_: Gates, __: pd.DataFrame, ___: Sequence[str]) -> dict[str, float |
     return {"accuracy_m0": 0.0}
 
 
+class Numbered(MeasureSettings):
+    """A measure with a column of its own."""
+
+
+def columns(_: Numbered, network: MultimodalNetwork, train: tiny.Split, split: tiny.Split) -> dict[str, np.ndarray]:
+    assert not network.training
+    return {"mean_number": train.count * np.arange(split.count)}
+
+
 def rates(table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, float | None]:
     return compute_measures(table, MEASURES, modalities)
 
 
 def samples(model: MultimodalNetwork, split: tiny.Split, known: pd.DataFrame) -> pd.DataFrame:
-    return predict_split(model, split, known, MEASURES)
+    return predict_split(model, split, known, MEASURES, split)
 
 
 def frame(columns: dict[str, list[int]]) -> pd.DataFrame:
@@ -215,3 +224,21 @@ def test_two_measures_cannot_give_one_value_or_mean_two_things_by_one_pass(monke
     monkeypatch.setattr(sys.modules[__name__], "passes", lambda *_: {"cut": Pass(present=torch.tensor([True, False]))})
     with pytest.raises(GreedymmError, match=r"two measures have different passes 'cut'; rename that of 'gates'"):
         required_passes(tiny.network(), both)
+
+
+def test_a_measure_adds_columns_of_its_own_from_both_splits(
+    trained: dict[int, tuple[MultimodalNetwork, tiny.Split]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, split = trained[2]
+    train = tiny.split(26, CLARITY[2], 6)
+    numbered = Numbered(name="numbered")
+    monkeypatch.setattr(sys.modules[__name__], "passes", lambda *_: {})
+
+    table = predict_split(model.train(), split, known(split), (*MEASURES, numbered), train)
+
+    assert table["mean_number"].tolist() == [26 * i for i in range(13)]
+    assert "m1_cut" in table
+    with pytest.raises(GreedymmError, match=r"measure 'numbered': columns mean_number exist already; rename them"):
+        predict_split(model, split, known(split), (numbered, numbered), train)
+    alone, of_one = trained[1]
+    assert "mean_number" not in predict_split(alone, of_one, known(of_one), (numbered,), of_one)

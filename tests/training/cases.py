@@ -90,7 +90,6 @@ CASES = {
     "miles": Case(Miles(tau=0, gamma=2), neutral=Miles(mu=1)),
     "anti_balance": Case(AntiBalance(), neutral=AntiBalance(alpha=0)),
     "tcmax": Case(TcMax()),
-    "lfm": Case(Lfm(rate=0.1), neutral=Lfm.model_validate({"active": {"start": 9}})),
     "ume": Case(Ume()),
     "finetune": Case(Finetune()),
     "umt": Case(Umt(weight=2.0, teacher_epochs=2), neutral=Umt(weight=0, teacher_epochs=1)),

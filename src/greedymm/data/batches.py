@@ -58,9 +58,9 @@ class StreamedBatches(Dataset[Batch]):
         return images, labels
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
-        self.rows = torch.split(rows, size)
+        own = replace(self, rows=torch.split(rows, size))  # two passes can take turns
         pin, generator = self.device.type == "cuda", torch.Generator()  # the default generator must not be advanced
-        for images, labels in DataLoader(self, None, num_workers=self.workers, pin_memory=pin, generator=generator):
+        for images, labels in DataLoader(own, None, num_workers=self.workers, pin_memory=pin, generator=generator):
             yield [x.to(self.device, non_blocking=True) for x in images], labels.to(self.device, non_blocking=True)
 
 

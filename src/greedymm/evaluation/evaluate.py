@@ -1,7 +1,8 @@
 """A trained network + batches -> one table of predictions -> measures.
 
 The table has one row per sample: columns `split`, `id`, `label`, then predicted classes: `mean` of the network, and one
-column per branch with the name of its modality. Columns of another pass than the full one end with `_<pass>`.
+column per branch with the name of its modality. Columns of another pass than the full one end with `_<pass>`. Measures
+add columns of their own for what a pass cannot express.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from greedymm.errors import GreedymmError
-from greedymm.models.network import Batch, MultimodalNetwork, Pass
+from greedymm.models.network import Batch, Batches, MultimodalNetwork, Pass
 from greedymm.params.plugins import module_of
 from greedymm.settings import MeasureSettings
 
@@ -49,23 +50,46 @@ def predict_logits(
 
 
 def predict_split(
-    network: MultimodalNetwork, batches: Iterable[Batch], samples: pd.DataFrame, measures: Sequence[MeasureSettings]
+    network: MultimodalNetwork,
+    split: Batches,
+    samples: pd.DataFrame,
+    measures: Sequence[MeasureSettings],
+    train: Batches,
 ) -> pd.DataFrame:
-    """The table of predictions of a split: of the full pass, and of all passes that the measures need.
+    """The table of predictions of a split: of the full pass, and all passes and columns that the measures need.
 
     Args:
         network: of a run, with recorded means.
-        batches: the split, in the order of `samples`.
+        split: the split, in the order of `samples`.
         samples: columns split, id and label.
         measures: settings.
+        train: the training split as stored, not augmented.
+
+    Raises:
+        GreedymmError: if two columns have the same name.
     """
     frames = [samples]
     passes = {FULL: Pass(), **required_passes(network, measures)}
-    for name, logits in predict_logits(network, batches, passes).items():
+    for name, logits in predict_logits(network, split, passes).items():
         predicted = logits.argmax(dim=2).cpu().numpy().astype(np.int16)
         columns = [column(head, name) for head in (NETWORK, *network.modalities)]
         frames.append(pd.DataFrame(predicted, columns=columns))
-    return pd.concat(frames, axis=1)
+    table = pd.concat(frames, axis=1)
+    for measure in measures if len(network.modalities) > 1 else ():
+        own = pd.DataFrame(_own_columns(measure, network, train, split))
+        if duplicates := [str(name) for name in own if name in table]:
+            names = ", ".join(duplicates)
+            raise GreedymmError(f"measure '{measure.name}': columns {names} exist already; rename them")
+        table = table.join(own)
+    return table
+
+
+def _own_columns(
+    measure: MeasureSettings, network: MultimodalNetwork, train: Batches, split: Batches
+) -> dict[str, npt.NDArray[np.generic]]:
+    """The columns (N,) that a measure computes itself, if its plug-in has the function `columns`."""
+    function = getattr(module_of(measure), "columns", None)
+    return function(measure, network.eval(), train, split) if function else {}
 
 
 def predict_probabilities(network: MultimodalNetwork, batches: Iterable[Batch], samples: pd.DataFrame) -> pd.DataFrame:

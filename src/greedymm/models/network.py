@@ -5,9 +5,9 @@ Inputs of M modalities -> logits of the network and of each branch.
 
 # B samples; C_k channels of branch k; D_k features of branch k; M branches; *s_k any axes of space and time.
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,23 @@ from torch import Tensor, nn
 from greedymm.errors import GreedymmError
 
 Batch = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; labels (B,)
+
+
+class Batches(Protocol):
+    """Batches of a split of `count` samples, `size` in one: the same number in each pass, in an order of its own.
+
+    `of` gives the samples with some row numbers, and `view` the split in another order: without generators in the
+    stored order and not augmented.
+    """
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Batch]: ...
+    def of(self, rows: Tensor) -> Iterator[Batch]: ...
+    def view(self, order: torch.Generator | None = ..., augmentation: torch.Generator | None = ...) -> "Batches": ...
 
 
 class Output(NamedTuple):

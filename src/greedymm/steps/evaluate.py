@@ -23,20 +23,20 @@ def evaluate(run: Run, execution: Execution) -> None:
     network.record_means(train)
     samples = {split: loader.file.sample_table(split) for split in loader.file.splits if split != "train"}
     predictions = {
-        split: predict_split(network, val if split == "val" else loader.batches(split), table, measures)
+        split: predict_split(network, val if split == "val" else loader.batches(split), table, measures, train)
         for split, table in samples.items()
     }
     values = {split: compute_measures(table, measures, modalities) for split, table in predictions.items()}
     # Of validation alone: test is looked at once, with the weights that were chosen.
     during = []
+    cheap = [measure for measure in measures if measure.during_training]
     for epoch, weights in sorted(snapshots["weights"].items()):
-        if epoch == state["best"]["epoch"]:
-            during.append({"epoch": epoch} | values["val"])
-            continue
-        network.load_state_dict(weights)
-        network.record_means(train)
-        table = predict_split(network, val, samples["val"], measures)
-        during.append({"epoch": epoch} | compute_measures(table, measures, modalities))
+        table = predictions["val"]
+        if epoch != state["best"]["epoch"]:
+            network.load_state_dict(weights)
+            network.record_means(train)
+            table = predict_split(network, val, samples["val"], cheap, train)
+        during.append({"epoch": epoch} | compute_measures(table, cheap, modalities))
     with atomic_write(run.evaluation_folder / "predictions.parquet") as tmp:
         pd.concat(predictions.values()).to_parquet(tmp, index=False)
     tables = {name: read(run.folder / f"{name}.csv", pd.read_csv) for name in ("history", "timing")}

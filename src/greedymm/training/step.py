@@ -2,9 +2,9 @@
 
 # B samples; M modalities; N steps.
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,26 +13,10 @@ from torch.optim import Optimizer
 
 from greedymm.modalities import modality_gap
 from greedymm.models.network import Batch, MultimodalNetwork, Output, Pass
+from greedymm.models.network import Batches as Batches  # noqa: PLC0414  methods import it from here
 from greedymm.training.speed import ConditionalLearningSpeed
 
 Gradients = dict[nn.Parameter, Tensor]  # zeros where a loss does not depend on a parameter
-
-
-class Batches(Protocol):
-    """Batches of a split of `count` samples, `size` in one: the same number in each pass, in an order of its own.
-
-    `of` gives the samples with some row numbers, and `view` the split in another order: without generators in the
-    stored order and not augmented.
-    """
-
-    @property
-    def count(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[Batch]: ...
-    def of(self, rows: Tensor) -> Iterator[Batch]: ...
-    def view(self, order: torch.Generator | None = ..., augmentation: torch.Generator | None = ...) -> "Batches": ...
 
 
 @dataclass

@@ -75,6 +75,8 @@ def test_the_gap_is_the_mean_over_pairs() -> None:
 
     pairs = [abs((values[f"shapley_{a}"] or 0) - (values[f"shapley_{b}"] or 0)) for a, b in combinations(NAMES[:3], 2)]
     assert values["shapley_gap"] == pytest.approx(np.mean(pairs))
+    total = sum(abs(values[f"shapley_{m}"] or 0) for m in NAMES[:3])
+    assert values["shapley_imbalance"] == pytest.approx(np.mean(pairs) / total)
     assert "interaction" not in values
 
 
@@ -100,6 +102,21 @@ def test_two_modalities_by_hand(
 
     assert [found["shapley_m0"], found["shapley_m1"]] == pytest.approx(values)
     assert found["interaction"] == pytest.approx(interaction)
+
+
+# Of one sample: whether both, m0 alone and m1 alone are correct.
+PATTERNS = [(both, m0, m1) for both in (0, 1) for m0 in (0, 1) for m1 in (0, 1)]
+
+
+@pytest.mark.parametrize(("both", "m0", "m1"), PATTERNS)
+def test_values_of_single_samples_that_are_negative(both: int, m0: int, m1: int) -> None:
+    alone = {"mean": both, "mean_only_m0": m0, "mean_only_m1": m1}
+    of = pd.DataFrame({"label": [1, 1]} | {name: [right, 1] for name, right in alone.items()})
+
+    found = compute(SETTINGS, of, NAMES[:2])
+
+    negative = [m0 + both - m1 < 0, m1 + both - m0 < 0]
+    assert [found["shapley_negative_m0"], found["shapley_negative_m1"]] == [0.5 * each for each in negative]
 
 
 def test_passes_are_all_sets_of_modalities_but_none_and_all() -> None:

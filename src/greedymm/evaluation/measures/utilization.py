@@ -12,13 +12,12 @@ import pandas as pd
 import torch
 
 from greedymm.evaluation.evaluate import is_correct
+from greedymm.evaluation.measures.common import CUT, cut_pass
 from greedymm.modalities import modality_gap
 from greedymm.models.network import Pass
 from greedymm.settings import MeasureSettings
 
 log = logging.getLogger(__name__)
-
-CUT = "cut"
 
 
 class Settings(MeasureSettings):
@@ -27,7 +26,7 @@ class Settings(MeasureSettings):
 
 def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:
     """One pass, in which each branch hears only itself."""
-    return {CUT: Pass(hears=torch.eye(len(modalities), dtype=torch.bool))}
+    return cut_pass(modalities)
 
 
 def compute(_settings: Settings, table: pd.DataFrame, modalities: Sequence[str]) -> dict[str, float | None]:
