@@ -48,8 +48,8 @@ def leave_result(
 
     Args:
         run: whose folders they go to.
-        measures: of the splits val and test: `accuracy` and, for several modalities, other measures. So many of the
-            test samples are correct as the accuracy says.
+        measures: of the splits val, test and others: `accuracy` and, for several modalities, other measures. So many
+            of the test samples are correct as the accuracy says.
         d_speed: at the end of each epoch. None: the run has none.
         d_util: at each epoch of the settings' snapshots.
         samples: number of test samples.
@@ -73,6 +73,7 @@ def leave_result(
         "timing": {"epoch": numbers} | {name: [cost] * len(numbers) for name, cost in COSTS.items()},
         "during_training": during,
         "best_epoch": numbers[-1],
+        "splits": list(measures),
         **measures,
     }
     run.evaluation_folder.mkdir(parents=True, exist_ok=True)

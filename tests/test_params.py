@@ -435,15 +435,17 @@ from pathlib import Path
 import greedymm
 from greedymm.params.json_schema import json_schema
 from greedymm.params.load import load
+from greedymm.params.pages import methods_page
 from greedymm.plan import planned
 kinds = ("datasets", "branches", "fusions", "heads", "methods", "measures")
 assert all(getattr(greedymm, f"list_{kind}")() for kind in kinds)
 assert planned(load(Path("params.yaml"), Path("params/paper.yaml")))
 json_schema()  # reads the settings of all plug-ins
+methods_page()
 slow = {"torch", "torchvision", "mlflow", "pandas", "matplotlib", "scipy", "mlxtend", "h5py"} & sys.modules.keys()
 assert not slow, slow
 """
 
 
-def test_planning_all_runs_and_the_schema_import_nothing_that_costs_seconds() -> None:
+def test_planning_all_runs_the_schema_and_the_page_of_methods_import_nothing_that_costs_seconds() -> None:
     subprocess.run([sys.executable, "-c", PLANNING], cwd=ROOT, check=True)

@@ -93,9 +93,19 @@ def test_training_samples_alone_are_shuffled_and_augmented_each_by_its_own_strea
 # -- What a trained network predicts ------------------------------------------------------------------------
 
 
+def test_every_split_but_train_is_measured(trained: Run) -> None:
+    result = read_json(trained.evaluation_folder / "result.json")
+    predictions = pd.read_parquet(trained.evaluation_folder / "predictions.parquet")
+
+    assert result["splits"] == predictions["split"].unique().tolist() == ["val", "test", "val_shift"]
+    for split, rows in predictions.groupby("split"):
+        assert result[split]["accuracy"] == (rows["mean"] == rows["label"]).mean()
+        assert result[split].keys() == result["test"].keys()
+
+
 def test_predictions_are_those_of_the_evaluation_with_probabilities(trained: Run, tmp_path: Path) -> None:
     output = tmp_path / "predictions.csv"
-    for split in ("val", "test"):
+    for split in ("val", "test", "val_shift"):
         predict(trained.folder / "checkpoint.pt", trained.data_path, split, output)
 
         found = pd.read_csv(output, dtype={"label": str, "predicted": str})
@@ -144,6 +154,8 @@ def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained
         predict(checkpoint, tmp_path / "nowhere.h5", "test", output)
     with pytest.raises(GreedymmError, match=r"snapshots.pt lacks best, .*: give the checkpoint.pt"):
         predict(trained.folder / "snapshots.pt", trained.data_path, "test", output)
+    with pytest.raises(GreedymmError, match=r"no split 'dev'; it has: train, val, test, val_shift"):
+        predict(checkpoint, trained.data_path, "dev", output)
     with pytest.raises(GreedymmError, match=r"is a folder; name a file in it"):
         predict(checkpoint, trained.data_path, "test", tmp_path)
     assert not output.exists()

@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -213,7 +213,9 @@ def predict(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint.pt in the folder of a run")],
     data: Annotated[Path, typer.Option(help="HDF5 file, as in results/data", dir_okay=False)],
     output: Annotated[Path, typer.Option(help="CSV file to write")],
-    split: Annotated[Literal["train", "val", "test"], typer.Option(help="samples to predict")] = "test",
+    split: Annotated[
+        str, typer.Option(help="samples to predict: train, val, test, or another split of the file")
+    ] = "test",
 ) -> None:
     """Write the predictions of a checkpoint as CSV."""
     from greedymm.steps.predict import predict as run_step
@@ -266,6 +268,14 @@ def schema() -> None:
     from greedymm.params.json_schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@app.command()
+def methods() -> None:
+    """Write docs/methods.md: formulas and settings of methods, fusions, heads and measures."""
+    from greedymm.params.pages import methods_page
+
+    typer.echo(methods_page())
 
 
 @app.command()

@@ -106,6 +106,13 @@ class ScoringSettings(MethodSettings):
     active: Window = Window()
 
 
+class DistillationSettings(MethodSettings):
+    """Settings of a training method with a teacher for each branch."""
+
+    objective: Literal["branch", "joint", "multi"] = Field("joint", description="loss: of branches, network, or both")
+    teacher_epochs: Count | None = Field(default=None, description="epochs of the teachers; null: of the training")
+
+
 class MeasureSettings(Named):
     """Settings of a measure."""
 

@@ -15,7 +15,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     run = planned(made_up.make_params([0]))[0]
     made_up.leave_result(
-        run, {"val": {"accuracy": 0.75}, "test": {"accuracy": 0.5, "d_util": None}}, [0.5, 0.25, 0.125]
+        run,
+        {"val": {"accuracy": 0.75}, "test": {"accuracy": 0.5, "d_util": None}, "val_shift": {"accuracy": 0.25}},
+        [0.5, 0.25, 0.125],
     )
     return run
 
@@ -32,8 +34,9 @@ def test_a_run_is_described_by_its_settings_where_it_ran_its_epochs_and_measures
     assert ["hardware.cores", "2"] in lines["computed with"]
     assert ["d_speed", "0.25"] in lines["best epoch, 2"]
     assert ["d_speed", "0.125"] in lines["last epoch, 3"]
-    assert lines["measures, validation split"] == [["accuracy", "0.75"]]
+    assert lines["measures, val split"] == [["accuracy", "0.75"]]
     assert lines["measures, test split"] == [["accuracy", "0.5"], ["d_util", "-"]]
+    assert lines["measures, val_shift split"] == [["accuracy", "0.25"]]
 
 
 def test_a_folder_without_a_result_and_a_broken_result_are_named(run: Run, tmp_path: Path) -> None:

@@ -49,6 +49,15 @@ def test_what_all_runs_left_is_in_the_tables(runs: list[Run]) -> None:
     assert len(results.records) == 4
 
 
+def test_measures_of_a_further_split_are_columns_and_empty_for_runs_without_it(runs: list[Run]) -> None:
+    made_up.leave_result(runs[0], {s: {"accuracy": 0.5} for s in ("val", "test", "val_shift")}, [0.5])
+
+    table = read_results(runs).runs
+
+    assert table["val_shift_accuracy"].notna().tolist() == [True, False, False, False]
+    assert table["val_shift_accuracy"][0] == 0.5
+
+
 def test_runs_without_snapshots_or_with_undefined_measures_have_a_table(runs: list[Run]) -> None:
     for run in runs:
         leave(run, [None, None])

@@ -13,6 +13,7 @@ from greedymm.data import hdf5
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.samples import DatasetInfo, LazySamples, Samples, UnreadableError
 from greedymm.errors import GreedymmError
+from greedymm.info import read_info
 
 FACTS = DatasetInfo(
     ("cat", "dög"),
@@ -81,6 +82,22 @@ def test_bytes_do_not_depend_on_the_path_or_the_time(written: Path, tmp_path: Pa
     hdf5.write(other, splits(), FACTS)
 
     assert other.read_bytes() == written.read_bytes()
+
+
+def test_a_dataset_may_have_more_splits_and_they_are_checked_like_the_others(tmp_path: Path) -> None:
+    path, more = tmp_path / "data.h5", {"val_shift": samples(5, seed=3), "another": samples(6, seed=4)}
+    hdf5.write(path, splits() | more, FACTS)
+
+    with DataFile(path) as file:
+        assert file.splits == ["train", "val", "test", "val_shift", "another"]
+        assert file.sample_table("val_shift")["id"].tolist() == more["val_shift"].ids
+        with pytest.raises(GreedymmError, match="no split 'night'; it has: train, val, test, val_shift, another"):
+            file.labels("night")
+    assert read_info(path).counts == {"train": 7, "val": 3, "test": 4, "val_shift": 5, "another": 6}
+    with pytest.raises(GreedymmError, match="split 'another' has no sample of: dög"):
+        hdf5.write(path, splits() | more | {"another": no_dog(more["another"])}, FACTS)
+    with pytest.raises(GreedymmError, match="two samples have the same id: 3/é0"):
+        hdf5.write(path, splits() | more | {"another": more["val_shift"]}, FACTS)
 
 
 # -- Refused when written -----------------------------------------------------------------------------------

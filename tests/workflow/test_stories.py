@@ -57,7 +57,7 @@ def test_history_and_predictions_hold_what_they_should(made: Project) -> None:
     assert len(steps) == history[["regular_steps", "rebalancing_color", "rebalancing_gray"]].to_numpy().sum()
     assert history["d_speed"].iloc[-1] == pytest.approx(steps["d_speed"].iloc[-1])
     assert set(predictions) >= {"split", "id", "label", "mean", "color", "gray", "mean_cut", "color_cut", "gray_cut"}
-    assert predictions["split"].value_counts().to_dict() == {"test": 40, "val": 30}
+    assert predictions["split"].value_counts().to_dict() == {"test": 40, "val": 30, "val_shift": 30}
 
 
 # -- Properties 1 to 3: clones ------------------------------------------------------------------------------

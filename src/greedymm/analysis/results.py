@@ -136,7 +136,7 @@ def _measures(content: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"epochs": len(history["epoch"]), "best_epoch": content["best_epoch"]}
     if "d_speed" in history:
         row["d_speed"] = history["d_speed"][-1]
-    return row | {f"{split}_{name}": v for split in ("val", "test") for name, v in content[split].items()}
+    return row | {f"{split}_{name}": v for split in content["splits"] for name, v in content[split].items()}
 
 
 def _costs(timing: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -196,8 +196,7 @@ def _describe(path: Path) -> str:
             "computed with": flat(result["record"]),
             f"best epoch, {result['best_epoch']}": history.loc[result["best_epoch"]],
             f"last epoch, {history.index[-1]}": history.iloc[-1],
-            "measures, validation split": result["val"],
-            "measures, test split": result["test"],
+            **{f"measures, {split} split": result[split] for split in result["splits"]},
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(repr(error)) from None

@@ -1,7 +1,7 @@
 """The HDF5 layout: written and read here only.
 
-- `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val and test. `LazySamples`: one chunk per
-  sample, so that a part of the file can be read alone
+- `/<split>/<modality>`: uint8 (N, C, *axes); the splits are train, val, test, and others that a dataset has.
+  `LazySamples`: one chunk per sample, so that a part of the file can be read alone
 - `/<split>/labels`: int64 (N,)
 - `/<split>/ids`: strings (N,)
 - attributes of `/`: layout, classes, modalities, source, license, generated, hashes, settings, notes
@@ -40,11 +40,11 @@ def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: Datase
     broken: dict[str, object] = {}
     with atomic_write(path) as tmp:
         with h5py.File(tmp, "w", libver="latest", track_order=True) as file:
-            for split in SPLITS:
-                broken |= _write_split(file.create_group(split, track_order=True), splits[split])
+            for split, samples in splits.items():
+                broken |= _write_split(file.create_group(split, track_order=True), samples)
             skip = any(isinstance(samples, LazySamples) and samples.skip_broken for samples in splits.values())
             notes = facts.notes + exclude_broken(broken, facts.source, skip=skip)
-            for split in SPLITS:
+            for split in splits:
                 _check_labels(split, file[split]["labels"][:], facts)
             file.attrs["layout"] = LAYOUT
             file.attrs["modalities"] = json.dumps(list(splits["train"].shapes))
@@ -54,10 +54,9 @@ def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: Datase
 
 
 def _check(splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
-    for split in SPLITS:
-        if split not in splits:
-            raise GreedymmError(f"the dataset has no split '{split}'")
-        samples = splits[split]
+    if missing := [split for split in SPLITS if split not in splits]:
+        raise GreedymmError(f"the dataset has no split '{missing[0]}'")
+    for split, samples in splits.items():
         if list(samples.shapes) != list(splits["train"].shapes):
             raise GreedymmError(f"split '{split}' has the modalities {list(samples.shapes)}, 'train' has others")
         lengths = {"labels": len(samples.labels), "ids": len(samples.ids)}
@@ -68,7 +67,7 @@ def _check(splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> N
         if len(set(lengths.values())) > 1:
             raise GreedymmError(f"the parts of split '{split}' differ in length: {lengths}")
         _check_labels(split, samples.labels, facts)
-    name, count = Counter(name for split in SPLITS for name in splits[split].ids).most_common(1)[0]
+    name, count = Counter(name for samples in splits.values() for name in samples.ids).most_common(1)[0]
     if count > 1:
         raise GreedymmError(f"two samples have the same id: {name}")
 
@@ -154,15 +153,15 @@ class DataFile:
         """Images of one modality, uint8 (N, C, *axes), still in the file.
 
         Raises:
-            GreedymmError: if the dataset has no such modality.
+            GreedymmError: if the dataset has no such split or modality.
         """
         if modality not in self.modalities:
             raise GreedymmError(f"{self.path} has no modality '{modality}'; it has: {', '.join(self.modalities)}")
-        return self._file[split][modality]
+        return self._split(split)[modality]
 
     def labels(self, split: str) -> npt.NDArray[np.int64]:
         """Labels of a split: int64 (N,)."""
-        return np.asarray(self._file[split]["labels"])
+        return np.asarray(self._split(split)["labels"])
 
     def examples(self, split: str, modality: str, count: int) -> list[npt.NDArray[np.uint8]]:
         """First samples of each class, (count, C, *axes); only one if they are clips, which are large."""
@@ -172,8 +171,13 @@ class DataFile:
 
     def sample_table(self, split: str) -> pd.DataFrame:
         """One row per sample of a split: split, id, label."""
-        ids = self._file[split]["ids"].asstr()[:]
+        ids = self._split(split)["ids"].asstr()[:]
         return pd.DataFrame({"split": split, "id": ids, "label": self.labels(split).astype(np.int16)})
+
+    def _split(self, name: str) -> h5py.Group:
+        if name not in self.splits:
+            raise GreedymmError(f"{self.path} has no split '{name}'; it has: {', '.join(self.splits)}")
+        return self._file[name]
 
 
 def _describe(path: Path) -> DataInfo:
@@ -186,7 +190,7 @@ def _describe(path: Path) -> DataInfo:
             own=settings.get("data", {}).get("folder") is not None,
             modalities=tuple(shapes),
             shapes=shapes,
-            counts={split: len(file.labels(split)) for split in SPLITS},
+            counts={split: len(file.labels(split)) for split in file.splits},
             sha256=sha256(path),
             **{name: getattr(facts, name) for name in ("generated", "source", "license", "notes", "classes")},
         )

@@ -1,4 +1,4 @@
-"""What datasets share: samples of three splits, facts about their origin, and settings of folders."""
+"""What datasets share: samples of the splits, facts about their origin, and settings of folders."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from greedymm.settings import DatasetSettings
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
+SPLITS = ("train", "val", "test")  # of every dataset; it may have others, which evaluation also measures
 GENERATED_MARKER = "GENERATED.txt"  # in a folder of generated data: its readers must call them generated
 MAX_LISTED = 20  # lines of a list in an error message; the log has all
 

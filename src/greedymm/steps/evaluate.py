@@ -13,18 +13,18 @@ from greedymm.training.networks import load_network
 
 
 def evaluate(run: Run, execution: Execution) -> None:
-    """Write the predictions of all passes, and all that analysis needs to know of the run in `result.json`."""
+    """Write the predictions of every split but train, and `result.json`: all that analysis needs of the run."""
     settings, measures, modalities = run.settings, run.evaluation.measures, run.settings.modalities
     device = prepare_device(execution)
     network, _, state = load_network(run.folder / "checkpoint.pt", device, settings)
     snapshots = checkpoint.load(run.folder / "snapshots.pt", device, settings.model_dump(mode="json"))
     loader = Loader(run.data_path, settings.stored, None, device, execution, settings.inputs)
-    train, val, test = (loader.batches(split) for split in ("train", "val", "test"))
-    samples = {split: loader.file.sample_table(split) for split in ("val", "test")}
+    train, val = loader.batches("train"), loader.batches("val")
     network.record_means(train)
+    samples = {split: loader.file.sample_table(split) for split in loader.file.splits if split != "train"}
     predictions = {
-        split: predict_split(network, batches, samples[split], measures)
-        for split, batches in (("val", val), ("test", test))
+        split: predict_split(network, val if split == "val" else loader.batches(split), table, measures)
+        for split, table in samples.items()
     }
     values = {split: compute_measures(table, measures, modalities) for split, table in predictions.items()}
     # Of validation alone: test is looked at once, with the weights that were chosen.
@@ -43,6 +43,7 @@ def evaluate(run: Run, execution: Execution) -> None:
     tables["during_training"] = pd.DataFrame(during or {"epoch": []})
     record = read(run.folder / "record.json", read_json)
     result = {"settings": record.pop("settings"), "record": record, "best_epoch": state["best"]["epoch"]}
+    result["splits"] = list(values)  # each is a key below
     # JSON has no NaN.
     columns = {n: t.astype(object).where(t.notna(), None).to_dict("list") for n, t in tables.items()}
     write_json(result | values | columns, run.evaluation_folder / "result.json")

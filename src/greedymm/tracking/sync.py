@@ -157,7 +157,7 @@ def _log_metrics(store: Store, run_id: str, result: Result) -> None:
     _log_history(store, run_id, history.to_dict("records"))
     snapshots = result.table("during_training").set_index("epoch").filter(regex="util").add_prefix("during_val_")
     store.log_epochs(run_id, snapshots.reset_index().to_dict("records"), "during_val_d_util")
-    final = {f"{split}_{k}": v for split in ("val", "test") for k, v in result.summary[split].items()}
+    final = {f"{split}_{k}": v for split in result.summary["splits"] for k, v in result.summary[split].items()}
     # A metric of every epoch keeps its name for the epochs.
     final = {f"best_{k}" if k in history else k: v for k, v in final.items()}
     store.log_final(run_id, final | {"best_epoch": result.summary["best_epoch"]})

@@ -125,7 +125,7 @@ class Fit:
 
     def finished(self) -> bool:
         """Whether all epochs are done, or enough epochs had a training accuracy of 100 %."""
-        perfect = sum(row["train_accuracy"] == 1 for row in self.progress.history)
+        perfect = sum(row["train_accuracy"] == 1 for row in self.progress.history[self.method.pretraining :])
         return perfect >= self.settings.perfect_epochs or len(self.progress.history) >= self.settings.epochs
 
     def run_epoch(self, train: Batches, val: Batches) -> Row:
@@ -140,15 +140,16 @@ class Fit:
         check_finite([*steps.loss.tolist(), scores.loss(objective)], number + 1, learning_rate)
         row: Row = {"epoch": number + 1, "learning_rate": learning_rate}
         row |= history_row(steps, scores, objective, self.model.modalities, measures_speed=self.speed is not None)
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(row["train_loss"])
-        else:
+        pretrains = number < self.method.pretraining
+        if not isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step()
+        elif not pretrains:
+            self.scheduler.step(row["train_loss"])
         timing = timing_row(number + 1, time.perf_counter() - started, int(steps.samples.sum()) / train_seconds)
         progress.history.append(row)
         progress.timing.append(timing)
         progress.steps.append(steps)
-        if row["val_accuracy"] > progress.best.get("val_accuracy", -1):
+        if not pretrains and row["val_accuracy"] > progress.best.get("val_accuracy", -1):
             progress.best = {"epoch": number + 1, "val_accuracy": row["val_accuracy"], "model": self.weights()}
         if number + 1 in self.settings.snapshots:
             progress.snapshots[number + 1] = self.weights()

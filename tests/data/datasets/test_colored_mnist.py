@@ -59,7 +59,7 @@ def put(mnist: Mnist, folder: Path, *, gzipped: bool) -> None:
 
 
 @pytest.mark.parametrize("gzipped", [True, False], ids=["gzipped", "unpacked"])
-def test_every_digit_of_the_files_is_in_one_split_with_its_label(
+def test_every_digit_of_the_files_is_in_its_split_with_its_label(
     mnist: Mnist, tmp_path: Path, *, gzipped: bool
 ) -> None:
     put(mnist, tmp_path, gzipped=gzipped)
@@ -67,15 +67,16 @@ def test_every_digit_of_the_files_is_in_one_split_with_its_label(
     splits, facts = make(Settings(validation=0.4), tmp_path)
 
     counts = {name: np.bincount(split.labels).tolist() for name, split in splits.items()}
-    assert counts == {"train": [3] * 10, "val": [2] * 10, "test": [2] * 10}
+    assert counts == {"train": [3] * 10, "val": [2] * 10, "test": [2] * 10, "val_shift": [2] * 10}
     assert splits["test"].ids == [f"test-{i:05d}" for i in range(20)]
+    assert splits["val_shift"].ids == [f"{name}-shift" for name in splits["val"].ids]
     assert sorted(splits["train"].ids + splits["val"].ids) == [f"train-{i:05d}" for i in range(50)]
     for split in splits.values():
         assert {m: x.shape[1:] for m, x in split.modalities.items()} == {"color": (3, 28, 28), "gray": (1, 28, 28)}
         assert [x.dtype for x in split.modalities.values()] == [np.uint8, np.uint8]
         assert split.labels.dtype == np.int64
         for name, gray, label in zip(split.ids, split.modalities["gray"], split.labels, strict=True):
-            part, number = name.split("-")
+            part, number = name.removesuffix("-shift").split("-")
             assert (gray[0] == mnist.images[part][int(number)]).all()
             assert label == mnist.labels[part][int(number)]
     assert facts.hashes == {name: md5(content) for name, content in mnist.files.items()}

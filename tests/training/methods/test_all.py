@@ -61,9 +61,13 @@ def test_a_joint_head_trains_if_the_method_allows_it(tmp_path: Path, name: str, 
     case = CASES[name]
     if case.two_only and modalities > 2:
         return
-    settings = with_objective(case.settings, "joint")
+    settings, training = (
+        with_objective(case.settings, "joint"),
+        tiny.TRAINING.model_copy(update={"learning_rate": 0.03}),
+    )
+    clarity = (2.0, 0.5, 1.0)[:modalities]
 
-    history = tiny.run(tmp_path / "r.pt", name, settings, clarity=(2.0, 0.5, 1.0)[:modalities], joint=True).go().history
+    history = tiny.run(tmp_path / "r.pt", name, settings, clarity=clarity, training=training, joint=True).go().history
 
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert "d_speed" not in history[0]  # no fusion has parameters to compare

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from greedymm.analysis.figures.style import grid
 from greedymm.analysis.study import Image, Study
 
-CAPTION = "Samples of each class, training and test. Of clips: frames from the first to the last."
+CAPTION = "Samples of each class, from every split but val. Of clips: frames from the first to the last."
 SIZE, CLIP_SIZE = (0.9, 0.33), (3.0, 0.48)  # inches: width of a class, height of a row
 CLIP_AXES = 5  # (n, C, T, H, W); images have (n, C, H, W)
 FRAMES = 5  # of a clip, from its first to its last

@@ -72,14 +72,17 @@ def colorize(train: Samples, test: Samples, settings: Settings) -> dict[str, Sam
     """Hold out validation digits, and give every gray digit its color.
 
     A training or validation digit takes the mean color of its class, a test digit that of a random class, drawn
-    uniformly. Each part has its own random stream: a change of one leaves the others as they are.
+    uniformly. The split `val_shift` has the validation digits, with colors drawn as in test. Each split has its own
+    random stream: a change of one leaves the others as they are.
     """
-    held, *generators = (np.random.default_rng([settings.seed, i]) for i in range(4))
+    held, *generators = (np.random.default_rng([settings.seed, i]) for i in range(5))
     validation = hold_out(train.labels, settings.validation, held)
     parts = {"train": train.select(~validation), "val": train.select(validation), "test": test}
+    parts["val_shift"] = parts["val"]._replace(ids=[f"{name}-shift" for name in parts["val"].ids])
     splits = {}
     for (split, digits), rng in zip(parts.items(), generators, strict=True):
-        labels = rng.integers(len(CLASSES), size=len(digits.labels)) if split == "test" else digits.labels
+        shifted = split in ("test", "val_shift")
+        labels = rng.integers(len(CLASSES), size=len(digits.labels)) if shifted else digits.labels
         color = _color(digits.modalities["gray"], labels, settings.variance, rng)
         splits[split] = digits._replace(modalities={"color": color} | digits.modalities)
     return splits

@@ -41,6 +41,11 @@ class Method:
     def __init__(self, settings: MethodSettings) -> None:
         self.settings = settings
 
+    @property
+    def pretraining(self) -> int:
+        """Number of first epochs with another loss. Plateaus, early stopping and the best epoch ignore them."""
+        return 0
+
     def passes(self) -> frozenset[str]:
         """Fields of `Pass` that the method uses. A fusion that does not support them is refused before training."""
         return frozenset({"hears"}) if getattr(self.settings, "evidence", "full") == "cut" else frozenset()
@@ -78,10 +83,7 @@ class Method:
 
     def loss(self, step: Step) -> Tensor | dict[str, Tensor]:
         """The loss to minimize, or several losses by name, to minimize their sum."""
-        losses = branch_losses(step.output, step.labels) if self.settings.objective != "joint" else []
-        if self.settings.objective != "branch":
-            losses.append(cross_entropy(step.output.logits, step.labels))
-        return torch.stack(losses).sum()
+        return objective_loss(step.output, step.labels, self.settings.objective)
 
     def after_backward(self, step: Step) -> None:
         """Called between backward and update, for example to edit gradients."""
@@ -114,6 +116,14 @@ class Method:
     def device(self) -> torch.device:
         """Device of the network."""
         return next(self.network.parameters()).device
+
+
+def objective_loss(output: Output, labels: Tensor, objective: str) -> Tensor:
+    """Loss of an objective: `branch`, `joint` or `multi`."""
+    losses = branch_losses(output, labels) if objective != "joint" else []
+    if objective != "branch":
+        losses.append(cross_entropy(output.logits, labels))
+    return torch.stack(losses).sum()
 
 
 def branch_losses(output: Output, labels: Tensor) -> list[Tensor]:

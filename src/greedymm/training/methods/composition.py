@@ -49,6 +49,11 @@ class Composition(Method):
         self.parts: dict[str, Method] = {str(part.method): module_of(part).build(part) for part in settings.parts}
         self.measures_speed = all(part.measures_speed for part in self.parts.values())
 
+    @property
+    def pretraining(self) -> int:
+        """The largest number of any method."""
+        return max(part.pretraining for part in self.parts.values())
+
     def passes(self) -> frozenset[str]:
         """Fields that any method uses."""
         return frozenset().union(*(part.passes() for part in self.parts.values()))

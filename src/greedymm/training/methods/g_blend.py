@@ -9,7 +9,6 @@ Our choices: a negative G_k is set to 0, |O_k| is at least 1e-4, and the weights
 losses of both splits are means in evaluation mode, after training.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -17,11 +16,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from greedymm.models.network import MultimodalNetwork, Output, Pass
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.base import Method, branch_losses
+from greedymm.training.methods.copies import copy_network, train_copy
 from greedymm.training.step import Batches, Step, evaluate
 
 LEAST_OVERFITTING = 1e-4
@@ -62,10 +62,10 @@ class GBlend(Method):
     def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:
         """Estimate the weights at the start of a super-epoch."""
         if epoch == 0 or (self.settings.online and epoch % self.settings.super_epoch == 0):
-            rate, before, after = optimizer.param_groups[0]["lr"], [], []
+            before, after = [], []
             for head in range(self.modalities + 1):
                 trained = copy_network(self.network)
-                self.probe(trained, head, train, SGD(trained.parameters(), **optimizer.defaults | {"lr": rate}))
+                self.probe(trained, head, train, optimizer)
                 before.append(self.losses(copy_network(self.network), head, train, val))
                 after.append(self.losses(trained, head, train, val))
             self.weights = torch.tensor(blend(before, after), device=self.device)
@@ -76,18 +76,14 @@ class GBlend(Method):
         return Pass(hears=cut if head < self.modalities else None)
 
     def probe(self, network: MultimodalNetwork, head: int, train: Batches, optimizer: Optimizer) -> None:
-        """Train a network with the loss of one head, in an order of its own. Torch's default generator is kept."""
-        seeds = [int(torch.randint(2**31, (), generator=self.generator)) for _ in range(2)]
-        order, augmentation = (torch.Generator().manual_seed(seed) for seed in seeds)
-        network.train()
-        with torch.random.fork_rng():
-            for _ in range(self.settings.probe or self.settings.super_epoch):
-                for inputs, labels in train.view(order, augmentation):
-                    optimizer.zero_grad(set_to_none=True)
-                    output: Output = network(inputs, self.how(head))
-                    logits = [*output.branches, output.logits][head]
-                    cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
-                    optimizer.step()
+        """Train a network with the loss of one head."""
+
+        def loss(inputs: list[Tensor], labels: Tensor) -> Tensor:
+            output: Output = network(inputs, self.how(head))
+            return cross_entropy([*output.branches, output.logits][head], labels)
+
+        epochs = self.settings.probe or self.settings.super_epoch
+        train_copy(network, loss, train, epochs, optimizer, self.generator)
 
     def losses(self, network: MultimodalNetwork, head: int, train: Batches, val: Batches) -> Losses:
         """Losses of a head of a network on both splits, not augmented."""
@@ -113,14 +109,6 @@ class GBlend(Method):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the weights."""
         self.weights = state["weights"].to(self.device)
-
-
-def copy_network(network: MultimodalNetwork) -> MultimodalNetwork:
-    """Copy a network, without its decision rule, which can hold the method and all its references."""
-    rule, network.decide = network.decide, None
-    copied = copy.deepcopy(network)
-    network.decide = rule
-    return copied
 
 
 def blend(before: Sequence[Losses], after: Sequence[Losses]) -> list[float]:

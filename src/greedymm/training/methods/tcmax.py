@@ -1,0 +1,76 @@
+"""TCMax: maximize a bound of the total correlation of the modalities and the label, in place of the cross-entropy.
+
+    f = sum_k f_k, f_k = y_k or y_k / M
+    loss = -mean_i f(x_i)[label_i] + log Z,  Z = mean of exp f over independent draws of each modality and of the label
+    log Z = logsumexp_c( sum_k ( logsumexp_i f_k(x_i)[c] - log B ) ) - log C
+
+Source: ICLR 2026 (arXiv 2602.13015), and its code. Z has all B^M C combinations of a batch, and depends on the size of
+the batch. The published f is the sum of the branches' logits (`scale: sum`). With own heads, `mean` is the scale of the
+network's logits. Unlike in the code, log Z is a true logsumexp, and a mean: the losses of the code differ from it by a
+constant or by one another. The form needs logits that are a sum over branches. Fusions between stages mix modalities
+within y_k; then Z is an approximation. For an absent modality f_k is 0. It has no hyper-parameter, and no extra pass.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from greedymm.errors import GreedymmError
+from greedymm.models.network import MultimodalNetwork
+from greedymm.settings import MethodSettings, choice
+from greedymm.training.methods.base import Method
+from greedymm.training.methods.branchwise import votes
+from greedymm.training.step import Step
+
+
+class Settings(MethodSettings):
+    """Method `tcmax` (ICLR 2026)."""
+
+    objective: Literal["joint"] = Field(default="joint", description="of the network's logits, in all combinations")
+    scale: Literal["sum", "mean"] = Field(
+        default="sum", description="f: sum or mean of the branches' logits", json_schema_extra=choice("sum", "mean")
+    )
+
+
+class TcMax(Method):
+    """A loss on all combinations of the modalities of a batch."""
+
+    settings: Settings
+
+    def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
+        """Refuse a head whose logits are not a sum over branches."""
+        super().setup(network, generator)
+        if not is_additive(network):
+            raise GreedymmError(
+                "method 'tcmax' needs logits that are a sum over branches; use the head `own`, or `joint` with `concat`"
+            )
+
+    def loss(self, step: Step) -> Tensor:
+        """Minus the bound of the total correlation."""
+        shares = torch.stack(step.output.branches) * votes(step.output)
+        return total_correlation_loss(shares if self.settings.scale == "sum" else shares / len(shares), step.labels)
+
+
+@torch.no_grad()
+def is_additive(network: MultimodalNetwork) -> bool:
+    """Whether the logits of the head are the sum or the mean of the branches' logits, for some features."""
+    device = next(network.parameters()).device
+    logits, branches = network.head([torch.linspace(-1, 2, b.width, device=device)[None] for b in network.branches])
+    total = torch.stack(branches).sum(dim=0)
+    return torch.allclose(logits, total / len(branches) if network.head.averages else total, atol=1e-5)
+
+
+def total_correlation_loss(shares: Tensor, labels: Tensor) -> Tensor:
+    """Loss from f_k, (M, B, classes): a scalar, which can be negative."""
+    _, samples, classes = shares.shape
+    positive = shares.sum(dim=0).gather(1, labels[:, None]).mean()
+    log_means = shares.logsumexp(dim=1) - math.log(samples)  # (M, classes)
+    return log_means.sum(dim=0).logsumexp(dim=0) - math.log(classes) - positive
+
+
+def build(settings: Settings) -> TcMax:
+    """Build the method from its settings."""
+    return TcMax(settings)
