@@ -8,8 +8,8 @@ from greedymm.training.methods.anti_balance import Settings as AntiBalance
 from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.cagrad import Settings as CAGrad
 from greedymm.training.methods.composition import Settings as Composition
-from greedymm.training.methods.di_mml import Settings as DiMml
 from greedymm.training.methods.dgl import Settings as Dgl
+from greedymm.training.methods.di_mml import Settings as DiMml
 from greedymm.training.methods.finetune import Settings as Finetune
 from greedymm.training.methods.g2d import Settings as G2d
 from greedymm.training.methods.g_blend import Settings as GBlend
