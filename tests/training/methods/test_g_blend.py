@@ -65,7 +65,7 @@ def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 def test_training_is_that_of_a_plain_loop(tmp_path: Path) -> None:
     run, bare = (
-        tiny.run(tmp_path / f"{i}.pt", settings=SETTINGS, clarity=(2.0, 0.5), training=tiny.STEADY) for i in range(2)
+        tiny.run(tmp_path / f"{i}.pt", settings=SETTINGS, clarity=(3.0, 1.0), training=tiny.STEADY) for i in range(2)
     )
 
     rows = tiny.bare_loop(bare, Plain(bare))
