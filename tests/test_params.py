@@ -86,6 +86,7 @@ def only_error(path: str, value: Any) -> str:
         (("paper",), ["colored_mnist", "modelnet40", "nvgesture"]),
         (("paper", "calibration"), ["colored_mnist"]),
         (("paper", "smoke"), ["modelnet40", "nvgesture"]),
+        (("paper", "fusions"), ["colored_mnist"]),
     ],
     ids=lambda value: "-".join(value) or "default",
 )
@@ -252,7 +253,7 @@ MISFITS: dict[str, tuple[dict[str, Any], str]] = {
     "empty stages": ({"fuse_after": []}, "fusion 'mmtm' needs fuse_after"),
     "late with stages": ({"fusion": "concat", "head": "joint"}, "fusion 'concat' needs fuse_after: an empty list"),
     "late with own heads": ({"fusion": "concat", "fuse_after": []}, "does not fit fusion 'concat': use head joint"),
-    "joint head": ({"head": "joint"}, "does not fit fusion 'mmtm': use head joint with"),
+    "joint head": ({"head": "joint"}, "does not fit fusion 'mmtm': use head own"),
     "stage behind the last": ({"fuse_after": [1, 3]}, "the branch of color has stages 1 to 2, not (1, 3)"),
     "one modality": ({"fuse_after": {"color": [1]}}, "all modalities need lists of the same length"),
     "unequal": ({"fuse_after": {"color": [1], "gray": [1, 2]}}, "all modalities need lists of the same length"),

@@ -52,13 +52,15 @@ class BranchSettings(Named):
 class FusionSettings(Named):
     """Settings of a fusion."""
 
-    late: ClassVar[bool] = False  # True: it joins the branches' last features for one head, and is not between stages
+    late: ClassVar[bool] = False  # True: it follows the branches, and reads nothing between their stages
+    head: ClassVar[str] = "own"  # kind of the head that it needs
 
 
 class HeadSettings(Named):
     """Settings of a head."""
 
-    joint: ClassVar[bool] = False  # True: it reads joined features. False: each branch has its own logits
+    # own: each branch has its own logits; joint: one layer reads joined features; central: it reads a central tower
+    kind: ClassVar[str] = "own"
 
 
 class MethodSettings(Strict):

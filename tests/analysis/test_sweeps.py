@@ -16,6 +16,7 @@ from greedymm.info import DataInfo
 from greedymm.params.load import validate
 from greedymm.params.schema import Params
 from greedymm.plan import Plan, points
+from greedymm.run import Run
 from greedymm.steps.sweeps import make_sweeps
 
 NAME = made_up.DATASET
@@ -80,6 +81,27 @@ def test_any_setting_can_vary() -> None:
     assert len({run.data_path for _, run in runs(setting="data.variance", values=[0.02, 0.05])}) == 2
 
 
+def test_values_with_names_can_be_whole_sections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    models = {
+        "side by side": {"branch": "cnn", "fusion": "concat", "head": "joint"},
+        "added": {"branch": "cnn", "fusion": "sum"},
+    }
+    plan = Plan.make(make_params(setting="model", values=models, methods=["greedy"], seeds=[0]))
+    leave_all(plan)
+
+    sweep = read_sweep(plan, "rate")
+
+    assert list(sweep.table["value"].unique()) == list(models)
+    assert [run.settings.fusion.name for run in points_of(plan)] == ["concat", "sum"]  # type: ignore[union-attr]
+    texts = sweep.published.set_index("method")["this study"]
+    assert texts.to_dict() == dict.fromkeys(("concatenation", "sum"), f"greedy on {NAME}: 60.0 %")
+
+
+def points_of(plan: Plan) -> list[Run]:
+    return [plan.runs[name] for _, name in plan.sweeps["rate"]]
+
+
 def test_a_sweep_that_cannot_be_made_is_named() -> None:
     for change, message in (
         ({"dataset": "solids"}, "sweeps.rate: there is no dataset 'solids'"),
@@ -87,7 +109,9 @@ def test_a_sweep_that_cannot_be_made_is_named() -> None:
         ({"setting": "training.learning_rate.x"}, "has no setting"),
         ({"methods": ["random"]}, r"has no method \['random'\]"),
         ({"values": [0.1, -1]}, r"sweeps.rate, value -1:\n.*greater than 0"),
-        ({"values": [0.1]}, "at least 2 items"),
+        ({"values": [0.1]}, "values: .*at least 2 items"),
+        ({"values": {"low": 0.1}}, "values: .*at least 2 items"),
+        ({"values": {"low": 0.1, "none": -1}}, r"sweeps.rate, value none:\n.*greater than 0"),
         ({"step": 1}, "there is no such setting"),
     ):
         with pytest.raises(GreedymmError, match=message):

@@ -310,7 +310,7 @@ CONCAT = {"branch": {"name": "cnn", "widths": [4, 4]}, "fusion": "concat", "head
             {"methods": {"random": {"objective": "joint"}}},
             "method 'random' needs passes with mode, which the fusion cannot make; it can: alone, detach, hears",
         ),
-        ({"methods": {"greedy": {}}}, "method 'greedy': with a joint head, objective branch trains shares"),
+        ({"methods": {"greedy": {}}}, "method 'greedy': with a joint head, objective branch trains the branches'"),
     ],
     ids=["a missing group", "an impossible pass", "an untrained joint head"],
 )

@@ -17,6 +17,7 @@ from greedymm.models.fusions.mmtm import Settings as Mmtm
 from greedymm.models.heads.joint import Settings as Joint
 from greedymm.models.heads.own import Settings as Own
 from greedymm.models.network import MultimodalNetwork
+from greedymm.params.plugins import settings_class
 from greedymm.seeding import Generators, seed_everything
 from greedymm.settings import FusionSettings, HeadSettings, MethodSettings, Training
 from greedymm.training.fit import Fit, Progress
@@ -90,6 +91,17 @@ def network(modalities: int = 2, *, official_gates: bool = False, joint: bool = 
     if joint:
         fusion, head = Concat(name="concat"), Joint(name="joint")
     stages = (2, 3) if fusion and not joint else ()
+    model = build([cnn] * modalities, fusion, [stages] * modalities, head, CHANNELS[:modalities], CLASSES)
+    model.modalities = NAMES[:modalities]
+    return model
+
+
+def fused(name: str, modalities: int = 2, **settings: Any) -> MultimodalNetwork:
+    """Branches of three stages with any fusion, and the head that it needs."""
+    fusion = settings_class("fusion", name)(name=name, **settings)
+    head = settings_class("head", fusion.head)(name=fusion.head)
+    stages = () if fusion.late else (2, 3)
+    cnn = Cnn(name="cnn", widths=(4, 6, 8))
     model = build([cnn] * modalities, fusion, [stages] * modalities, head, CHANNELS[:modalities], CLASSES)
     model.modalities = NAMES[:modalities]
     return model

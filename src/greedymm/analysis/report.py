@@ -70,7 +70,7 @@ def _datasets(study: Study, pictures: Sequence[Picture]) -> dict[str, dict[str, 
             "proxy_sentence": proxies[name],
             "proxy": own.pop("proxy", None),
             "pictures": list(own.values()),
-            "published": published_table([name], accuracies),
+            "published": published_table([name], accuracies, {name: study.params.datasets[name].model.fusion.name}),
             "conditions": _conditions(study.params.datasets[name]) if genuine else "",
             "measures": _measures(study.params.datasets[name]),
             **{title: _rows(table, name) for title, table in tables.items()},
@@ -99,17 +99,22 @@ def _origin(dataset: str, setting: str, value: object) -> str:
     return FROM_AUTHORS if dataset == "modelnet40" else AS_AUTHORS
 
 
-def published_table(datasets: list[str], accuracies: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+def published_table(
+    datasets: list[str], accuracies: Mapping[tuple[str, str], str], fusions: Mapping[str, str]
+) -> pd.DataFrame:
     """Test accuracies that others published for the data of some datasets, under conditions of their own.
 
-    Column `this study` has the comparable ones of `accuracies`: dataset and method -> test accuracy as text.
+    Column `this study` has the comparable ones of `accuracies`: dataset and method -> test accuracy as text. A number
+    of a fusion is compared with datasets of the same fusion: `fusions` has its name for each dataset.
     """
     sources = {name: LITERATURE["same_as"].get(name, name) for name in datasets}
     rows = []
     for data in dict.fromkeys(sources.values()):
         for row in LITERATURE["numbers"].get(data, []):
             method = LITERATURE["comparable"].get(row["method"])
-            keys = [(name, method) for name in datasets if sources[name] == data and (name, method) in accuracies]
+            fusion = LITERATURE["fusions"].get(row["method"])
+            same = [name for name in datasets if sources[name] == data and fusion in (None, fusions[name])]
+            keys = [(name, method) for name in same if (name, method) in accuracies]
             texts = [f"{label(method)} on {name}: {accuracies[name, method]}" for name, method in keys]
             rows.append({"data": data, **row, "this study": "; ".join(texts)})
     columns = ["data", "method", "accuracy", "conditions", "source", "this study"]

@@ -11,11 +11,13 @@ from matplotlib.figure import Figure
 from greedymm.analysis.claims.statistics import Estimate
 from greedymm.analysis.figures.style import MOST_LINES, Style, draw_curves, label, save, styles
 from greedymm.analysis.page import write_page
+from greedymm.analysis.report import published_table
 from greedymm.analysis.results import read_results
-from greedymm.analysis.study import estimates_table, headline_table, to_csv
+from greedymm.analysis.study import estimates_table, format_estimates, headline_table, to_csv
 from greedymm.files import write_text
 from greedymm.info import read_info
 from greedymm.plan import Plan
+from greedymm.run import Run
 
 INDEX = ["value", "method"]
 MEASURES = {
@@ -23,6 +25,7 @@ MEASURES = {
     "val_d_util": "d_util, validation",
     "d_speed": "d_speed (units of log10)",
 }
+OF_FUSIONS = ("model", "model.fusion")  # settings that vary the fusion, for which there are published numbers
 OFFSET = 0.08  # between methods, where a step between values is 1
 
 
@@ -35,6 +38,7 @@ class SweepResult(NamedTuple):
     styles: dict[str, Style]  # of each method, as in the report
     runs: pd.DataFrame  # a row per value and run: value, method, MEASURES
     table: pd.DataFrame  # estimates over seeds: value, method, measure, n, mean, sd, low, high
+    published: pd.DataFrame  # published test accuracies with the same fusions, beside those of the sweep; may be empty
 
 
 def read_sweep(plan: Plan, name: str) -> SweepResult:
@@ -49,6 +53,7 @@ def read_sweep(plan: Plan, name: str) -> SweepResult:
     values = pd.DataFrame([(value, run.name) for value, run in points], columns=["value", "run"])
     groups = values.merge(results.runs, on="run").groupby("value", sort=False)
     table = pd.concat([estimates_table(part.drop(columns="value")).assign(value=value) for value, part in groups])
+    table = table.loc[table["measure"].isin(MEASURES), [*INDEX, "measure", *Estimate._fields]]
     every = [method for section in plan.params.datasets.values() for method in section.methods]
     return SweepResult(
         name=name,
@@ -56,8 +61,22 @@ def read_sweep(plan: Plan, name: str) -> SweepResult:
         title=read_info(points[0][1].data_path).display_name,
         styles=styles([run.method for _, run in points], every),
         runs=groups.obj.reindex(columns=[*INDEX, *MEASURES]),
-        table=table.loc[table["measure"].isin(MEASURES), [*INDEX, "measure", *Estimate._fields]],
+        table=table,
+        published=published(dict(points), table) if plan.params.sweeps[name].setting in OF_FUSIONS else pd.DataFrame(),
     )
+
+
+def published(runs: dict[str, Run], table: pd.DataFrame) -> pd.DataFrame:
+    """Published test accuracies with the fusions of a sweep's values. `runs`: a run of each value."""
+    accuracies = format_estimates(table, INDEX)["test_accuracy"]
+    tables = []
+    for value, run in runs.items():
+        texts = {(run.dataset, method): text for method, text in accuracies[value].items()}
+        fusion = run.settings.fusion
+        assert fusion is not None  # of several modalities
+        tables.append(published_table([run.dataset], texts, {run.dataset: fusion.name}))
+    rows = pd.concat(tables, ignore_index=True)
+    return rows[rows["this study"] != ""]
 
 
 def write_sweeps(sweeps: Sequence[SweepResult], folder: Path) -> None:

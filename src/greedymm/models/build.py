@@ -28,7 +28,7 @@ def build(
     Args:
         branches, channels: settings of the branch, and channels of the input, for each modality.
         fusion, head: settings; fusion None: no fusion.
-        fuse_after: for each branch, the stages, counted from 1, that the fusions follow.
+        fuse_after: for each branch, the stages, counted from 1, that the fusions follow, or that a central tower reads.
         classes: number of logits.
 
     Raises:
@@ -42,20 +42,30 @@ def build(
         head_module.add_branch(branch.width)
         branch.initialize()
         modules.append(branch)
-    if fusion is not None and fusion.late:
+    widths = [widths_after(modules, stages) for stages in zip(*fuse_after, strict=True)]
+    fusions: list[Fusion] = []
+    if fusion is None:
+        head_module.finish(None)
+    elif fusion.late:
         head_module.finish(fusion_plugin.build(fusion, [branch.width for branch in modules]))
+    elif fusion.head == "central":
+        tower: Branch = module_of(branches[0]).build(branches[0].untrained(), channels[0])
+        tower.initialize()
+        head_module.finish(fusion_plugin.build(fusion, widths, tower, fuse_after[0]))
     else:
         head_module.finish(None)
-    fusions: list[Fusion] = []
-    for stages in zip(*fuse_after, strict=True):
-        for branch, stage in zip(modules, stages, strict=True):
-            if not 1 <= stage <= len(branch.stages):
-                raise GreedymmError(f"fuse_after: a branch has stages 1 to {len(branch.stages)}, not {stage}")
-        widths = [branch.widths[stage - 1] for branch, stage in zip(modules, stages, strict=True)]
-        fusions.append(fusion_plugin.build(fusion, widths))
+        fusions = [fusion_plugin.build(fusion, level) for level in widths]
     network = MultimodalNetwork(modules, head_module, fusions, fuse_after)
     use_channels_last(network)
     return network
+
+
+def widths_after(branches: Sequence[Branch], stages: Sequence[int]) -> list[int]:
+    """Channels of each branch after a stage of its own, counted from 1."""
+    for branch, stage in zip(branches, stages, strict=True):
+        if not 1 <= stage <= len(branch.stages):
+            raise GreedymmError(f"fuse_after: a branch has stages 1 to {len(branch.stages)}, not {stage}")
+    return [branch.widths[stage - 1] for branch, stage in zip(branches, stages, strict=True)]
 
 
 def use_channels_last(network: nn.Module) -> None:

@@ -6,6 +6,7 @@ Inputs of M modalities -> logits of the network and of each branch.
 # B samples; C_k channels of branch k; D_k features of branch k; M branches; *s_k any axes of space and time.
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import ClassVar, NamedTuple, cast
 
 import torch
@@ -19,7 +20,7 @@ Batch = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; labels (
 class Output(NamedTuple):
     """Result of one forward pass."""
 
-    logits: Tensor  # (B, classes) of the network: mean of the branches' logits, or those of a joint head
+    logits: Tensor  # (B, classes) of the network: mean or sum of the branches' logits, or those of a joint head
     branches: list[Tensor]  # (B, classes) of each modality: of its own head, or its share of the joint head
     features: list[Tensor]  # (B, D_k), input of the head
     present: Tensor | None = None  # bool (M,) or (B, M): modalities that have a vote; None: all
@@ -110,14 +111,15 @@ class Fusion(Part):
         """Store the recorded means."""
 
 
-class LateFusion(nn.Module):
-    """Base class of fusions that join the branches' last features for one head."""
+class LateFusion(Part):
+    """Base class of fusions that join the branches for the network's logits. No branch hears another in any pass."""
 
-    width: int  # D of the joined features
-    supports: ClassVar[frozenset[str]] = frozenset({"present"})
+    width: int  # D of the joined features, for a joint head
+    averages: ClassVar[bool] = False  # it joins the logits of the branches to their mean
+    supports: ClassVar[frozenset[str]] = frozenset({"present", "hears", "detach"})
 
     def forward(self, features: list[Tensor], present: Tensor | None = None) -> Tensor:
-        """Join features (B, D_k) of the modalities that are present, bool (M,) or (B, M): (B, D)."""
+        """Join features (B, D_k), or logits, of the modalities that are present, bool (M,) or (B, M): (B, D)."""
         raise NotImplementedError
 
 
@@ -125,16 +127,22 @@ class Head(Part):
     """Base class of heads. The weights of a head are drawn after those of the branch, or fusion, that it reads."""
 
     averages = False  # whether the network's logits are the mean of the branches' logits
+    joint = False  # whether the network's logits are not trained by the losses of the branches' logits
+    reads_levels = (
+        False  # whether `forward` also gets the features (B, C_k, *s) of the branches at each of `fuse_after`
+    )
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes
+        self.fusion: LateFusion | None = None
 
     def add_branch(self, width: int) -> None:
         """Called for each branch in order; its features have D = `width`."""
 
     def finish(self, fusion: LateFusion | None) -> None:
         """Called once all branches are added."""
+        self.fusion = fusion
 
     def forward(self, features: list[Tensor], present: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Logits of the network and of each branch, from features (B, D_k) or (B, T, D_k)."""
@@ -148,7 +156,7 @@ class MultimodalNetwork(nn.Module):
         branches: one for each modality.
         head: computes the logits.
         fusions: between stages, in order.
-        fuse_after: for each branch, the stages, counted from 1, that the fusions follow.
+        fuse_after: for each branch, the stages, counted from 1, that the fusions follow, or that the head reads.
 
     Attributes:
         decide: decision rule for evaluation, Output -> logits (B, classes). None: the head's logits.
@@ -185,12 +193,15 @@ class MultimodalNetwork(nn.Module):
         if how.uses:  # most passes use nothing
             self.require(how.uses, "this call")
         hears = how.hears_by_sample()
-        for fusion, starts, stops in zip(self.fusions, self._stops, self._stops[1:], strict=False):
-            if not how.alone:
-                features = fusion(features, hears, how.mode, detach=how.detach)
+        levels = []
+        for level, (starts, stops) in enumerate(pairwise(self._stops)):
+            if self.fusions and not how.alone:
+                features = self.fusions[level](features, hears, how.mode, detach=how.detach)
+            levels.append(features)
             features = [b(h, i, j) for b, h, i, j in zip(self.branches, features, starts, stops, strict=True)]
         features = [branch.pool(h) for branch, h in zip(self.branches, features, strict=True)]
-        logits, branches = self.head(features, how.present)
+        more = (levels,) if self.head.reads_levels else ()
+        logits, branches = self.head(features, how.present, *more)
         output = Output(logits, branches, [h if h.dim() == 2 else h.mean(dim=1) for h in features], how.present)  # noqa: PLR2004
         if self.decide is None or self.training:
             return output
@@ -208,16 +219,17 @@ class MultimodalNetwork(nn.Module):
 
     def remove_fusions(self) -> None:
         """Remove the fusions between stages: each branch computes alone."""
-        self.fusions, self._stops = cast("list[Fusion]", nn.ModuleList()), self._stops[-1:]
+        if self.fusions:
+            self.fusions, self._stops = cast("list[Fusion]", nn.ModuleList()), self._stops[-1:]
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters by group; a group can be empty."""
-        groups = {}
+        groups, fusions = {}, [*self.fusions, *filter(None, [self.head.fusion])]
         for k, branch in enumerate(self.branches):
             groups[f"branch_{k}.body"] = list(branch.parameters())
             groups[f"branch_{k}.head"] = list(self.head.branch_parameters(k))
-            groups[f"fusion.side_{k}"] = [p for fusion in self.fusions for p in fusion.branch_parameters(k)]
-        groups["fusion.shared"] = [p for fusion in self.fusions for p in fusion.shared_parameters()]
+            groups[f"fusion.side_{k}"] = [p for fusion in fusions for p in fusion.branch_parameters(k)]
+        groups["fusion.shared"] = [p for fusion in fusions for p in fusion.shared_parameters()]
         return groups | {"head.shared": list(self.head.shared_parameters())}
 
     def group(self, *names: str) -> list[nn.Parameter]:

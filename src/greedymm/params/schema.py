@@ -63,6 +63,13 @@ FuseAfter = Annotated[
     Discriminator(lambda raw: EACH if isinstance(raw, dict) else ALL),
 ]
 
+LISTED, NAMED = "as a list", "by name"
+Values = Annotated[
+    Annotated[tuple[Any, ...], Field(min_length=2), Tag(LISTED)]
+    | Annotated[dict[str, Any], Field(min_length=2), Tag(NAMED)],
+    Discriminator(lambda raw: NAMED if isinstance(raw, dict) else LISTED),
+]
+
 
 class Model(Strict):
     """A branch for each modality, a fusion of the branches, and a head."""
@@ -80,8 +87,8 @@ class Model(Strict):
             ValueError: if the parts do not fit each other or the modalities, or if a stage does not exist.
         """
         head, fusion = f"head '{self.head.name}'", f"fusion '{self.fusion.name}'"
-        if self.head.joint != self.fusion.late:
-            raise ValueError(f"{head} does not fit {fusion}: use head joint with fusion concat, else head own")
+        if self.head.kind != self.fusion.head:
+            raise ValueError(f"{head} does not fit {fusion}: use head {self.fusion.head}")
         if self.fusion.late == bool(self.fuse_after):
             expected = "an empty list" if self.fusion.late else "a list of stages, such as [2, 3]"
             raise ValueError(f"{fusion} needs fuse_after: {expected}")
@@ -130,9 +137,16 @@ class Sweep(Strict):
 
     dataset: str = Field(description="a dataset of these params, whose other settings stay as they are")
     setting: str = Field(min_length=1, description="path of the setting that varies, such as training.learning_rate")
-    values: tuple[Any, ...] = Field(min_length=2, description="values of the setting")
+    values: Values = Field(description="values of the setting: a list, or a mapping with a name for each value")
     methods: tuple[str, ...] | None = Field(default=None, min_length=1, description="null: all methods of the dataset")
     seeds: Seeds | None = Field(default=None, description="null: the seeds of the params")
+
+    @property
+    def named_values(self) -> list[tuple[str, Any]]:
+        """Each value with its name, or as text."""
+        if isinstance(self.values, dict):
+            return list(self.values.items())
+        return [(" + ".join(map(str, v)) if isinstance(v, list | tuple) else str(v), v) for v in self.values]
 
 
 Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
@@ -220,7 +234,7 @@ class Params(WithPlugins):
             raise ValueError(f"sweeps.{name}: {sweep.dataset} has no method {unknown or 'to train'}; {cure}")
         content = {"plugins": self.plugins, "seeds": sweep.seeds or self.seeds, "code": self.code}
         *path, last = sweep.setting.split(".")
-        for value in sweep.values:
+        for text, value in sweep.named_values:
             raw = section.model_dump(mode="json")
             raw["methods"] = {method: own for method, own in raw["methods"].items() if method in methods}
             parent: Any = raw
@@ -229,11 +243,10 @@ class Params(WithPlugins):
             if not isinstance(parent, dict) or last not in parent:
                 raise ValueError(f"sweeps.{name}: {sweep.dataset} has no setting '{sweep.setting}'")
             parent[last] = value
-            text = " + ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             try:
                 yield text, Params.model_validate(content | {"datasets": {sweep.dataset: raw}})
             except ValidationError as error:
-                raise ValueError(f"sweeps.{name}, value {value!r}:\n" + "\n".join(error_lines(error))) from None
+                raise ValueError(f"sweeps.{name}, value {text}:\n" + "\n".join(error_lines(error))) from None
 
 
 def error_lines(error: ValidationError) -> Iterator[str]:
@@ -244,7 +257,7 @@ def error_lines(error: ValidationError) -> Iterator[str]:
         is_above = any(len(e["loc"]) > len(path) and e["loc"][: len(path)] == path for e in errors)
         if one["type"] == "too_short" and is_above:
             continue  # only because an element is wrong, which has a line of its own
-        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH)) or "params"
+        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH, LISTED, NAMED)) or "params"
         if one["type"] == "extra_forbidden":
             yield f"  {key_path}: there is no such setting"
         else:

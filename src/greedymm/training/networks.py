@@ -36,9 +36,9 @@ def make_method(settings: MethodSettings, network: MultimodalNetwork, generator:
     for fusion in network.fusions:
         fusion.tracks_means = bool(method.passes() & {"hears", "present"})
     modules = method.setup(network, generator)
-    if not network.head.averages and settings.objective == "branch" and len(network.branches) > 1:
+    if network.head.joint and settings.objective == "branch" and len(network.branches) > 1:
         raise GreedymmError(
-            f"{name}: with a joint head, objective branch trains shares of its logits, and not the logits themselves;"
+            f"{name}: with a joint head, objective branch trains the branches' logits, and not those of the network;"
             " set `objective: joint` or `multi`"
         )
     if modules is not None:

@@ -1,4 +1,4 @@
-"""Concatenation of the branches' last features, for one head. There is no other fusion."""
+"""Concatenation of the branches' last features, for one head. Zeros replace the features of an absent modality."""
 
 # B samples; D_k features of branch k; M branches.
 
@@ -7,20 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from greedymm.models.network import LateFusion, by_sample
+from greedymm.models.fusions.absent import zero_absent
+from greedymm.models.network import LateFusion
 from greedymm.settings import FusionSettings
 
 
 class Settings(FusionSettings):
     """Fusion `concat`: the branches' last features are concatenated for the head `joint`."""
 
-    late = True
+    late, head = True, "joint"
 
 
 class Concat(LateFusion):
-    """Concatenates features. Zeros replace those of an absent modality. No branch hears another in any pass."""
-
-    supports = frozenset({"present", "hears", "detach"})
+    """Concatenates features."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -28,10 +27,7 @@ class Concat(LateFusion):
 
     def forward(self, features: list[Tensor], present: Tensor | None = None) -> Tensor:
         """Concatenate features (B, D_k) of each branch: (B, sum of D_k)."""
-        if present is not None:
-            kept = by_sample(present).unsqueeze(2)  # (1 or B, M, 1)
-            features = [torch.where(kept[:, k], h, 0) for k, h in enumerate(features)]
-        return torch.cat(features, dim=1)
+        return torch.cat(zero_absent(features, present), dim=1)
 
 
 def build(settings: Settings, widths: Sequence[int]) -> Concat:  # noqa: ARG001

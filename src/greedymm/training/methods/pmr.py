@@ -70,8 +70,7 @@ class Pmr(Method):
 
     def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:  # noqa: ARG002
         """Update the prototypes."""
-        active = self.settings.active
-        if not active.start <= epoch + 1 <= (active.stop or epoch + 1):
+        if not self.settings.active.contains(epoch, 0):
             return
         rows = torch.randperm(train.count, generator=self.generator)[: math.ceil(self.settings.share * train.count)]
         sums, counts = self.features(train.view(), rows)
