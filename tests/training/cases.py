@@ -9,6 +9,7 @@ from greedymm.training.methods.balanced import Settings as Balanced
 from greedymm.training.methods.cagrad import Settings as CAGrad
 from greedymm.training.methods.composition import Settings as Composition
 from greedymm.training.methods.dgl import Settings as Dgl
+from greedymm.training.methods.di_mml import Settings as DiMml
 from greedymm.training.methods.finetune import Settings as Finetune
 from greedymm.training.methods.g2d import Settings as G2d
 from greedymm.training.methods.g_blend import Settings as GBlend
@@ -67,6 +68,7 @@ CASES = {
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),
     "opm": Case(Opm.model_validate({"active": {"start": 2}}), neutral=Opm(share=0)),
+    "di_mml": Case(DiMml(contrast_after=0.25, second_stage=0.25), joint=False),
     "reconboost": Case(ReconBoost()),
     "relearn": Case(Relearn(every=1, times=2), neutral=Relearn(every=1, strength=0)),
     "remix": Case(

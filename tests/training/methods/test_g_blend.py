@@ -1,5 +1,6 @@
 """G-Blend: weights by hand, and probes that leave no trace."""
 
+import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -7,11 +8,71 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from greedymm.errors import GreedymmError
+from greedymm.models.network import Output, Pass
 from greedymm.training.methods.g_blend import Losses, Settings, blend
 
 SETTINGS = Settings(super_epoch=2, probe=1)
+
+
+class Plain:
+    """A plain step; before epochs 0 and 2, a copy of the network is trained for one epoch for each head."""
+
+    def __init__(self, run: tiny.Run) -> None:
+        self.run, self.weights = run, list[float]()
+
+    def __call__(self, step: tiny.BareStep) -> tiny.Row:
+        heads = range(len(step.model.branches) + 1)
+        if step.number == 0 and step.epoch % 2 == 0:
+            ratios = [self.ratio(step.model, head) for head in heads]
+            self.weights = [r / sum(ratios) for r in ratios]
+        output = step.model.train()(step.inputs)
+        losses = [mean_loss(y, step.labels) for y in (*output.branches, output.logits)]
+        torch.stack([w * loss for w, loss in zip(self.weights, losses, strict=True)]).sum().backward()  # type: ignore[no-untyped-call]
+        *branches, joint = self.weights
+        return {f"weight_{k}": w for k, w in enumerate(branches)} | {"weight_joint": joint}
+
+    def ratio(self, model: Any, head: int) -> float:
+        """G / O^2 of one head."""
+        alone = Pass(hears=torch.eye(len(model.branches), dtype=torch.bool) if head < len(model.branches) else None)
+        trained, generator = copy.deepcopy(model).train(), self.run.streams["method"]
+        order, _ = (torch.Generator().manual_seed(int(torch.randint(2**31, (), generator=generator))) for _ in range(2))
+        optimizer = torch.optim.SGD(trained.parameters(), lr=0.1, momentum=0.9)
+        for inputs, labels in self.run.train.view(order):
+            optimizer.zero_grad()
+            mean_loss(head_of(trained(inputs, alone), head), labels).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        (train, val), (new_train, new_val) = (self.losses(m, head, alone) for m in (copy.deepcopy(model), trained))
+        return max(val - new_val, 0) / max(abs((new_val - new_train) - (val - train)), 1e-4) ** 2
+
+    def losses(self, model: Any, head: int, alone: Pass) -> list[float]:
+        model.record_means(self.run.train.view())
+        with torch.no_grad():
+            splits = [self.run.train, self.run.val]
+            return [float(mean_loss(head_of(model(s.inputs, alone), head), s.labels)) for s in splits]
+
+
+def head_of(output: Output, head: int) -> Tensor:
+    return [*output.branches, output.logits][head]
+
+
+def mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    return -torch.stack([y.log_softmax(dim=0)[c] for y, c in zip(logits, labels.tolist(), strict=True)]).mean()
+
+
+def test_training_is_that_of_a_plain_loop(tmp_path: Path) -> None:
+    run, bare = (
+        tiny.run(tmp_path / f"{i}.pt", settings=SETTINGS, clarity=(3.0, 1.0), training=tiny.STEADY) for i in range(2)
+    )
+
+    rows = tiny.bare_loop(bare, Plain(bare))
+    run.go()
+
+    tiny.assert_agree(run, bare, rows)
+    assert len({row["weight_0"] for row in rows}) == 2
 
 
 def test_weights_are_gain_over_squared_overfitting() -> None:
@@ -81,6 +142,13 @@ def test_probes_leave_the_network_and_torchs_generator_as_they_were(tmp_path: Pa
     assert torch.equal(torch.get_rng_state(), generator)
     assert torch.equal(run.streams["order"].get_state(), order)
     assert not torch.equal(method.weights, torch.full((3,), 1 / 3))
+
+
+def test_a_validation_split_with_too_few_samples_is_refused(tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "r.pt", "g_blend", SETTINGS)
+
+    with pytest.raises(GreedymmError, match=r"method 'g_blend' .* has 5 samples for 3 classes; it needs 6"):
+        run.fit.run(run.train, tiny.split(5, (1.0, 0.3), 4), lambda _row: None)
 
 
 def test_the_loss_is_the_weighted_sum_over_all_heads(tmp_path: Path) -> None:

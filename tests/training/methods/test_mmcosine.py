@@ -82,8 +82,7 @@ def test_features_of_zeros_give_finite_logits_and_gradients() -> None:
 
 
 def test_a_joint_head_without_weights_of_each_modality_is_refused() -> None:
-    model = tiny.network(joint=True)
-    model.head.fusion = torch.nn.Identity()  # stands for a fusion that mixes features
+    model = tiny.fused("film", 2)
 
     with pytest.raises(GreedymmError, match="use the head `own`, or the fusion `concat`"):
         make_method(Settings(), model, torch.Generator())

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 
 from greedymm.modalities import shapley_values, subsets
 from greedymm.models.network import MultimodalNetwork, Pass
-from greedymm.settings import MethodSettings, Window
+from greedymm.settings import MethodSettings, Window, log_uniform
 from greedymm.training.methods.base import Method, branch_losses
 from greedymm.training.step import Step
 
@@ -33,7 +33,12 @@ class Settings(MethodSettings):
     objective: Literal["joint", "multi"] = Field(
         default="joint", description="cross-entropy. joint: of the sum of phi; multi: of the sum and of each branch"
     )
-    alpha: float = Field(default=1.5, ge=0, description="strength; published: 1.5 on CREMA-D, 2.5 on AV-MNIST")
+    alpha: float = Field(
+        default=1.5,
+        ge=0,
+        description="strength; published: 1.5 on CREMA-D, 2.5 on AV-MNIST",
+        json_schema_extra=log_uniform(0.3, 5.0),
+    )
     cap: float = Field(default=10.0, ge=0, description="of tau - r")
     additive: bool = Field(
         default=False,

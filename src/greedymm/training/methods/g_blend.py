@@ -6,7 +6,7 @@
 Source: Wang, Tran and Feiszli, CVPR 2020; the authors' code for the estimate was never released. For each head, a copy
 of the network is trained for n epochs: with the loss of branch k, cut from the others, or with the loss of the network.
 Our choices: a negative G_k is set to 0, |O_k| is at least 1e-4, and the weights are equal if no head generalizes. The
-losses of both splits are means in evaluation mode, after training.
+losses of both splits are means in evaluation mode, after training. Cost: 1 + (M + 1) * n epochs in a super-epoch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,9 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from greedymm.models.network import MultimodalNetwork, Output, Pass
-from greedymm.settings import MethodSettings
+from greedymm.settings import MethodSettings, choice
 from greedymm.training.methods.base import Method, branch_losses
+from greedymm.training.methods.branchwise import check_validation
 from greedymm.training.methods.copies import copy_network, train_copy
 from greedymm.training.step import Batches, Step, evaluate
 
@@ -32,7 +33,9 @@ class Settings(MethodSettings):
 
     objective: Literal["multi"] = Field(default="multi", description="losses of all heads, weighted")
     online: bool = Field(default=True, description="estimate in each super-epoch; false: once, at the start")
-    super_epoch: int = Field(default=10, ge=1, strict=True, description="epochs between two estimates")
+    super_epoch: int = Field(
+        default=10, ge=1, strict=True, description="epochs between two estimates", json_schema_extra=choice(1, 2, 3)
+    )
     probe: int | None = Field(
         default=None, ge=1, strict=True, description="n, epochs that each copy is trained; null: a super-epoch"
     )
@@ -53,6 +56,10 @@ class GBlend(Method):
     def passes(self) -> frozenset[str]:
         """Cut branches."""
         return frozenset({"hears"})
+
+    def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
+        """Losses in validation need samples."""
+        check_validation(self, val)
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
         """Initialize equal weights."""

@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from greedymm.errors import GreedymmError
 from greedymm.models.network import Head, MultimodalNetwork, Output, Pass, by_sample
-from greedymm.settings import MethodSettings
+from greedymm.settings import MethodSettings, choice
 from greedymm.training.methods.base import Method
 from greedymm.training.step import Step
 
@@ -30,10 +30,14 @@ class Settings(MethodSettings):
     """Method `mla` (Zhang et al. 2024)."""
 
     objective: Literal["branch"] = Field(default="branch", description="each branch's own loss, in its turn")
-    projection: bool = Field(default=True, description="project the gradient of the shared head")
+    projection: bool = Field(
+        default=True, description="project the gradient of the shared head", json_schema_extra=choice(True, False)
+    )
     entropy: bool = Field(default=True, description="weight the branches of each sample by entropy; false: their mean")
     flow: Literal["cut", "detach"] = Field(
-        default="cut", description="cut: a branch does not hear the others; detach: it does, without gradient to them"
+        default="cut",
+        description="cut: a branch does not hear the others; detach: it does, without gradient to them",
+        json_schema_extra=choice("cut", "detach"),
     )
 
 

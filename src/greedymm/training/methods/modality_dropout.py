@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from greedymm.models.network import Pass
-from greedymm.settings import MethodSettings, Window
+from greedymm.settings import MethodSettings, Window, uniform
 from greedymm.training.methods.base import Method
 from greedymm.training.step import Step
 
@@ -20,7 +20,13 @@ from greedymm.training.step import Step
 class Settings(MethodSettings):
     """Method `modality_dropout` (Neverova et al. 2016)."""
 
-    p: float = Field(default=0.2, ge=0, lt=1, description="probability that a modality of a sample is absent")
+    p: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="probability that a modality of a sample is absent",
+        json_schema_extra=uniform(0.05, 0.6),
+    )
     mask: Literal["cut", "input"] = Field(
         default="cut", description="cut: absent for the fusion, the vote and the loss; input: its input is zeros"
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork
-from greedymm.settings import ScoringSettings
+from greedymm.settings import ScoringSettings, log_uniform
 from greedymm.training.methods.base import Method
 from greedymm.training.step import Step
 
@@ -28,7 +28,12 @@ EPSILON = 1e-8
 class Settings(ScoringSettings):
     """Method `ogm_ge` (Peng et al. 2022)."""
 
-    alpha: float = Field(default=0.8, ge=0, description="strength; published: 0.8 on CREMA-D, 0.1 on VGGSound")
+    alpha: float = Field(
+        default=0.8,
+        ge=0,
+        description="strength; published: 0.8 on CREMA-D, 0.1 on VGGSound",
+        json_schema_extra=log_uniform(0.1, 2.0),
+    )
     noise: bool = Field(default=True, description="add noise as large as the gradients (GE)")
 
 

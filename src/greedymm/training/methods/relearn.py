@@ -21,13 +21,12 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 
-from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import Count, MethodSettings, choice, log_uniform
 from greedymm.training.methods.base import Method
+from greedymm.training.methods.branchwise import check_validation
 from greedymm.training.step import Batches
 
-SAMPLES = 2  # for each cluster in validation, at least: a cluster of one sample is pure
 STARTS, ITERATIONS = 10, 100  # of k-means; iterations at most
 
 
@@ -51,13 +50,8 @@ class Relearn(Method):
         return [f"branch_{k}.body" for k in range(modalities)]
 
     def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
-        """Clusters in validation need samples."""
-        classes = self.network.head.classes
-        if val.count < SAMPLES * classes:
-            raise GreedymmError(
-                f"method 'relearn' clusters the validation split into {classes} classes, and its {val.count} samples"
-                f" are too few; give it {SAMPLES * classes} or more, or delete the method from the params"
-            )
+        """Clusters of validation samples need more than one each."""
+        check_validation(self, val)
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
         """Store the initial weights."""
