@@ -54,7 +54,7 @@ def test_a_block_without_a_result_and_a_method_without_a_dataset_are_left_out() 
     assert (blocks.blocks, blocks.incomplete) == (9, ["agm"])
     assert set(blocks.ranks.index) == {"greedy_multi", "ume", "ogm_ge"}
     text = " ".join(describe_blocks(blocks))
-    assert "3 methods are ranked in 9 blocks." in text
+    assert "3 methods are ranked in 9 blocks: seeds on 2 datasets." in text
     assert "lack a dataset: agm." in text
 
 

@@ -23,6 +23,7 @@ BALANCE = {
 }
 MOST_NAMES = 8  # in a sentence
 EXPLANATION = [
+    f"A method may train with another loss than {PLAIN}. Then compare it with `greedy` or `greedy_joint`, too.",
     "Rows are sorted by mean test accuracy. The order is no verdict: neighbors often do not differ.",
     "Differences are paired by seed, in percentage points, with 95 % intervals (Student's t), which are not corrected.",
     "Better, worse: p is at most 0.05, by a paired t test, corrected by Holm's method over the methods of the dataset.",
@@ -130,7 +131,7 @@ def _list(methods: Iterable[str]) -> str:
 def describe_blocks(blocks: Blocks) -> Iterator[str]:
     """What the Friedman test and the critical difference say, and about which data."""
     ranks = blocks.ranks
-    yield f"{len(ranks)} methods are ranked in {blocks.blocks} blocks. Each is a seed on one of {blocks.datasets} datasets."
+    yield f"{len(ranks)} methods are ranked in {blocks.blocks} blocks: seeds on {blocks.datasets} datasets."
     if blocks.incomplete:
         yield f"Not ranked, because they lack a dataset: {_list(blocks.incomplete)}."
     if pd.isna(blocks.p):
