@@ -68,11 +68,14 @@ def _draw_differences(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     ax.set_xlabel(f"difference (points; band: ±{margin:g})")
     low, high = _set_limits(ax.set_xlim, [*values["estimate"], -2 * margin, 2 * margin])
     inside = values["estimate"].clip(low, high)
-    _draw_rows(ax, values.assign(estimate=inside), methods, rows["verdict"].map(STYLES).to_dict())
-    for method, x in inside[(values["estimate"] - inside).abs() > 0].items():
-        side, align = (1, "left") if x == low else (-1, "right")
-        text, point = f"{values['estimate'][method]:+.1f}", (x, methods.index(str(method)))
-        ax.annotate(text, point, (6 * side, 0), textcoords="offset points", va="center", ha=align, fontsize=FONT)
+    styles = {str(method): STYLES[verdict] for method, verdict in rows["verdict"].items()}
+    _draw_rows(ax, values.assign(estimate=inside), methods, styles)
+    for y, method in enumerate(methods):
+        x = values["estimate"].get(method, np.nan)
+        if x < low or x > high:
+            side, align = (1, "left") if x < low else (-1, "right")
+            text, point, offset = f"{x:+.1f}", (inside[method], y), (6 * side, 0)
+            ax.annotate(text, point, offset, textcoords="offset points", va="center", ha=align, fontsize=FONT)
 
 
 def draw_balance(tables: Tables, dataset: str) -> Figure | None:

@@ -23,7 +23,7 @@ BALANCE = {
 }
 MOST_NAMES = 8  # in a sentence
 EXPLANATION = [
-    f"A method may train with another loss than {PLAIN}. Then compare it with `greedy` or `greedy_joint`, too.",
+    f"A method may train with another loss than {PLAIN}. Then compare it with greedy or greedy_joint, too.",
     "Rows are sorted by mean test accuracy. The order is no verdict: neighbors often do not differ.",
     "Differences are paired by seed, in percentage points, with 95 % intervals (Student's t), which are not corrected.",
     "Better, worse: p is at most 0.05, by a paired t test, corrected by Holm's method over the methods of the dataset.",
