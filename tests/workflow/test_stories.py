@@ -99,6 +99,8 @@ def test_the_zoo_is_made_recorded_and_pulled_as_the_default_is(made: Project, tm
     assert "Left: 0 runs" in printed
     assert "balanced" in (clone.folder / "results/zoo/index.html").read_text()
     assert NOTHING in clone.run(*SNAKEMAKE, *zoo)
+    clone.run("greedymm", "preview")
+    assert "balanced" in (clone.folder / "results/preview/zoo/index.html").read_text()
     clone.run("dvc", "repro")
     assert "up to date" in clone.run("dvc", "status")
     clone.run("dvc", "push", "--quiet")

@@ -69,6 +69,7 @@ def _write_board(board: Board, params: Params, info: Mapping[str, DataInfo], fol
     return {
         "name": board.name,
         "id": name,
+        "excluded": results.excluded,
         "facts": describe_runs(results, params),
         "ranks": ranks,
         "blocks": blocks,
