@@ -39,8 +39,8 @@ class Plain:
     def loss(self, logits: list[Tensor], labels: list[int], kept: list[list[bool]]) -> Tensor:
         total = torch.zeros(())
         for i, label in enumerate(labels):
-            votes = sum(y[i] * kept[i][k] for k, y in enumerate(logits)) / sum(kept[i])  # absent: a gradient of 0
-            total = total - votes.log_softmax(dim=0)[label] / len(labels)
+            votes = torch.stack([y[i] * kept[i][k] for k, y in enumerate(logits)])  # absent: a gradient of 0
+            total = total - (votes.sum(dim=0) / sum(kept[i])).log_softmax(dim=0)[label] / len(labels)
             for k in range(len(logits) if self.objective == "multi" else 0):
                 share = kept[i][k] / max(sum(of_sample[k] for of_sample in kept), 1)
                 total = total - share * logits[k][i].log_softmax(dim=0)[label]
