@@ -170,9 +170,35 @@ def test_stages_share_the_epochs_of_the_run() -> None:
     assert found == {1: (1, 1), 2: (1, 1), 6: (1, 5), 170: (20, 150)}
 
 
+def test_branches_whose_logits_are_added_are_served() -> None:
+    make_method(Settings(), tiny.fused("sum"), torch.Generator())
+
+
 def test_a_joint_head_is_refused() -> None:
     with pytest.raises(GreedymmError, match="use head own"):
         make_method(Settings(), tiny.network(joint=True), torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("epochs", "changes"),
+    [(2, {}), (1, {"contrast": 0}), (4, {"contrast_after": 0.8}), (1, {"second_stage": 0})],
+)
+def test_a_training_without_an_epoch_for_a_part_of_it_is_refused(
+    tmp_path: Path, epochs: int, changes: dict[str, float]
+) -> None:
+    training = tiny.TRAINING.model_copy(update={"epochs": epochs, "snapshots": ()})
+    run = tiny.run(tmp_path / "r.pt", settings=Settings.model_validate(changes), training=training)
+
+    with pytest.raises(GreedymmError, match=rf"{epochs} epochs have none .* Three epochs and the default shares"):
+        run.go()
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_parts_that_are_switched_off_need_no_epoch(tmp_path: Path, epochs: int) -> None:
+    training = tiny.TRAINING.model_copy(update={"epochs": epochs, "snapshots": ()})
+    settings = Settings() if epochs == 3 else Settings(contrast=0, second_stage=0)
+
+    assert len(tiny.run(tmp_path / "r.pt", settings=settings, training=training).go().history) == epochs
 
 
 def test_the_rule_counts_what_was_trained_when_the_best_weights_were_kept(tmp_path: Path) -> None:

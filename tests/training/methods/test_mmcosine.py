@@ -82,7 +82,14 @@ def test_features_of_zeros_give_finite_logits_and_gradients() -> None:
 
 
 def test_a_joint_head_without_weights_of_each_modality_is_refused() -> None:
-    model = tiny.fused("film", 2)
+    with pytest.raises(GreedymmError, match="'mmcosine' needs logits that are a sum over branches; use the head `own`"):
+        make_method(Settings(), tiny.fused("film"), torch.Generator())
 
-    with pytest.raises(GreedymmError, match="use the head `own`, or the fusion `concat`"):
-        make_method(Settings(), model, torch.Generator())
+
+def test_the_sum_of_own_logits_is_served() -> None:
+    model = tiny.fused("sum")
+
+    make_method(Settings(), model, torch.Generator())
+
+    output = model([torch.randn(2, 3, 8, 8), torch.randn(2, 1, 8, 8)])
+    torch.testing.assert_close(output.logits, output.branches[0] + output.branches[1])

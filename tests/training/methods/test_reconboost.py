@@ -8,7 +8,9 @@ import tiny
 import torch
 from torch import Tensor
 
+from greedymm.errors import GreedymmError
 from greedymm.training.methods.reconboost import Settings
+from greedymm.training.networks import make_method
 from greedymm.training.step import Steps
 
 
@@ -24,17 +26,19 @@ def plain(step: tiny.BareStep) -> tiny.Row:
             loss = loss - (beta * sum(y[i] for y in logits)).log_softmax(dim=0)[label] / len(labels)
         loss.backward()  # type: ignore[no-untyped-call]
         return row
-    own, other = logits[k], logits[1 - k].detach()
+    others = [j for j in range(len(logits)) if j != k]
+    own, before = logits[k], logits[k - 1 if k else len(logits) - 1].detach()
     for i, label in enumerate(labels):
-        weight = (5 - float((beta.detach() * other[i]).softmax(dim=0)[label])) / 3
+        rest = beta.detach() * sum(logits[j][i].detach() for j in others)
+        weight = (5 - float(rest.softmax(dim=0)[label])) / 3
         loss = loss - weight * own[i].log_softmax(dim=0)[label] / len(labels)
         row["weight"] += weight / len(labels)
     if step.epoch > 0:
-        squares = (own.softmax(dim=1) - other.softmax(dim=1)) ** 2
+        squares = (own.softmax(dim=1) - before.softmax(dim=1)) ** 2
         loss = loss + 0.5 * squares.sum() / squares.numel()
         row["alignment"] = float(squares.sum().detach()) / squares.numel()
     loss.backward()  # type: ignore[no-untyped-call]
-    for p in model.group(*(f"{group}_{1 - k}{part}" for group, part in GROUPS)):
+    for p in model.group(*(f"{group}_{j}{part}" for group, part in GROUPS for j in others)):
         p.grad = None
     return row | {"turn": k + 1.0}
 
@@ -42,8 +46,11 @@ def plain(step: tiny.BareStep) -> tiny.Row:
 GROUPS = [("branch", ".body"), ("branch", ".head"), ("fusion.side", "")]
 
 
-def test_training_is_that_of_a_plain_loop(tmp_path: Path) -> None:
-    run, bare = (tiny.run(tmp_path / f"{i}.pt", settings=Settings(), training=tiny.STEADY) for i in range(2))
+@pytest.mark.parametrize("clarity", [(1.0, 0.3), (1.0, 0.3, 2.0)], ids=["two modalities", "three modalities"])
+def test_training_is_that_of_a_plain_loop(tmp_path: Path, clarity: tuple[float, ...]) -> None:
+    run, bare = (
+        tiny.run(tmp_path / f"{i}.pt", settings=Settings(), clarity=clarity, training=tiny.STEADY) for i in range(2)
+    )
 
     rows = tiny.bare_loop(bare, plain)
     run.go()
@@ -108,3 +115,21 @@ def test_the_network_predicts_from_the_sum_that_it_is_trained_with(tmp_path: Pat
     output = model(tiny.split(5, (1.0, 0.3), 5).inputs)
 
     torch.testing.assert_close(output.logits, model.get_parameter("method.beta") * sum(output.branches))
+
+
+def test_a_training_that_ends_before_the_second_turn_is_refused(tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "r.pt", settings=Settings(alone=2, together=2))
+
+    with pytest.raises(GreedymmError, match=r"4 epochs end before the second turn, .* train at least 5 epochs"):
+        run.go()
+
+
+@pytest.mark.parametrize("fusion", ["film", "centralnet"])
+def test_logits_that_are_no_sum_over_branches_are_refused(fusion: str) -> None:
+    with pytest.raises(GreedymmError, match="'reconboost' needs logits that are a sum over branches; use the head"):
+        make_method(Settings(), tiny.fused(fusion), torch.Generator())
+
+
+def test_negative_weights_of_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="w1 must be at least w2"):
+        Settings(w1=1, w2=2)

@@ -1,6 +1,7 @@
 """Re-learning against a plain loop; purity and clusters by hand."""
 
 import math
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,18 @@ def test_clear_clusters_are_found_and_pure() -> None:
     assert torch.equal(clusters, k_means(points, 3))
 
 
+def test_the_clusters_of_few_points_are_those_of_the_best_of_all_partitions() -> None:
+    points = torch.rand(7, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def spread(clusters: tuple[int, ...]) -> float:
+        """Sum of squared distances to the means."""
+        groups = [points[torch.tensor(clusters) == c] for c in set(clusters)]
+        return sum(float(((group - group.mean(dim=0)) ** 2).sum()) for group in groups)
+
+    best = min(spread(clusters) for clusters in product(range(3), repeat=7))
+    assert spread(tuple(k_means(points, 3).tolist())) == pytest.approx(best)
+
+
 def test_purity_is_the_share_of_the_most_frequent_labels() -> None:
     clusters, labels = torch.tensor([0, 0, 0, 2, 2, 2]), torch.tensor([1, 1, 0, 2, 2, 0])
 
@@ -128,3 +141,8 @@ def test_a_validation_split_with_too_few_samples_is_refused(tmp_path: Path) -> N
 
     with pytest.raises(GreedymmError, match=r"method 'relearn' .* has 5 samples for 3 classes; it needs 6"):
         run.fit.run(run.train, tiny.split(5, (1.0, 0.3), 4), lambda _row: None)
+
+
+def test_a_training_that_ends_before_the_first_return_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GreedymmError, match=r"no branch returns within 4 epochs, with `every: 4`; train at least 5"):
+        tiny.run(tmp_path / "r.pt", settings=Settings(every=4)).go()

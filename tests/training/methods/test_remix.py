@@ -63,7 +63,8 @@ def plain_run(run: tiny.Run, modalities: int) -> list[tiny.Row]:
             output = model(inputs, Pass(present=torch.tensor(of_batch) if epoch else None))
             plain_loss(output, labels, of_batch, 0.7 if epoch else 0.5).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            rows.append({f"share_{k}": sum(m[k] for m in kept) / 26 for k in range(modalities)})
+            row = {f"share_{k}": sum(m[k] for m in kept) / 26 for k in range(modalities)}
+            rows.append(row | {"weight": 0.7 if epoch else 0.5})
     return rows
 
 

@@ -115,6 +115,27 @@ def test_shares_of_copies_are_by_hand_and_never_above_one() -> None:
     assert shares(torch.tensor([0.5, 0.5]), alpha=1.0).tolist() == [0, 0]
 
 
+def test_the_modality_is_valued_on_a_part_of_the_samples_and_repeated_for_others_at_random(tmp_path: Path) -> None:
+    run = tiny.run(tmp_path / "r.pt", settings=MODALITY.model_copy(update={"part": 0.2}), samples=100)
+    method: Any = run.fit.method
+    valued = []
+
+    def contributions(_train: Any, rows: Tensor) -> Tensor:
+        valued.append(set(rows.tolist()))
+        return torch.tensor([[0.75, 0.0]]).expand(len(rows), 2)
+
+    method.contributions = contributions
+    chosen = []
+    for epoch in (1, 2):
+        method.start_epoch(epoch, run.train, run.val, run.fit.optimizer)
+        assert method.copies.sum(dim=0).tolist() == [0, 50]  # 2 / 3 of the gap, 0.75
+        chosen.append(set(method.copies[:, 1].nonzero()[:, 0].tolist()))
+
+    assert [len(rows) for rows in valued] == [20, 20]
+    assert valued[0] != valued[1]
+    assert chosen[0] != chosen[1]
+
+
 def test_each_sample_is_there_once_with_all_modalities_and_its_copies_with_one() -> None:
     rows, present = with_copies(torch.tensor([[0, 2], [1, 0], [0, 0]]))
 

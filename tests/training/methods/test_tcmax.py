@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from greedymm.errors import GreedymmError
-from greedymm.models.network import LateFusion
 from greedymm.training.methods.tcmax import Settings, total_correlation_loss
 from greedymm.training.networks import make_method
 
@@ -83,18 +82,12 @@ def test_for_one_sample_it_is_the_cross_entropy_up_to_a_constant() -> None:
     torch.testing.assert_close(total_correlation_loss(shares, label), expected)
 
 
-class Product(LateFusion):
-    """Features multiply: no sum over branches gives the logits."""
-
-    width = 8
-
-    def forward(self, features: list[Tensor], present: Tensor | None = None) -> Tensor:
-        return torch.stack(features).prod(dim=0)
-
-
-def test_logits_that_are_no_sum_over_branches_are_refused() -> None:
-    model = tiny.network(joint=True)
-    model.head.fusion, model.head.linear = Product(), torch.nn.Linear(8, 3)
-
+@pytest.mark.parametrize("fusion", ["film", "gated", "gmu", "lmf", "centralnet"])
+def test_logits_that_are_no_sum_over_branches_are_refused(fusion: str) -> None:
     with pytest.raises(GreedymmError, match="'tcmax' needs logits that are a sum over branches; use the head `own`"):
-        make_method(Settings(), model, torch.Generator())
+        make_method(Settings(), tiny.fused(fusion), torch.Generator())
+
+
+@pytest.mark.parametrize("fusion", ["sum", "mean", "concat", "mmtm"])
+def test_sums_and_means_of_branches_are_served(fusion: str) -> None:
+    make_method(Settings(), tiny.fused(fusion), torch.Generator())

@@ -12,9 +12,11 @@ epoch 21 on, then 20 epochs of the second stage. Here both stages share the epoc
 than two modalities: all ordered pairs [our choice]. No gradient flows between branches: with fusions, `detach`.
 
 As in the code, D is measured once, in evaluation mode; here on samples as stored, not augmented, with memory of N D. A
-pair without such dimensions has no contrast. In the second stage, the network is in evaluation mode, so that statistics
-of norms are fixed as well. The weights of the epoch with the best validation accuracy can be of either stage. Learning
-speeds are not measured. Cost: about 1, and one pass over the training split.
+pair without such dimensions has no contrast. The published factors of the shared head and of the contrast are unknown
+to us; both are 1 by default. In the second stage, the network is in evaluation mode, so that statistics
+of norms are fixed as well. An early stop, at a training accuracy of 100 %, can come before it. The weights of the epoch
+with the best validation accuracy can be of either stage. Learning speeds are not measured. Cost: about 1, and one pass
+over the training split.
 """
 
 from collections.abc import Collection, Mapping
@@ -84,14 +86,25 @@ class DiMml(Method):
         """No gradient between branches."""
         return frozenset({"detach"})
 
+    def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
+        """Require an epoch of everything that is not switched off."""
+        first, second = self.stages
+        if (self.settings.second_stage > 0 and second >= self.epochs) or (
+            self.settings.contrast > 0 and first >= second
+        ):
+            raise GreedymmError(
+                f"method 'di_mml': {self.epochs} epochs have none with contrast, or none of the second stage. Three"
+                " epochs and the default shares would do; or set `contrast: 0`, or `second_stage: 0`"
+            )
+
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> nn.Module:
         """Draw the weights of both heads."""
         super().setup(network, generator)
         widths = {branch.width for branch in network.branches}
-        if not network.head.averages or len(widths) > 1:
+        if network.head.joint or len(widths) > 1:
             raise GreedymmError(
                 "method 'di_mml' compares features of branches that have logits of their own: use head own, and"
-                f" branches of equal width, not {sorted(widths)}"
+                f" branches of equal width; their widths are {sorted(widths)}"
             )
         with torch.random.fork_rng():
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))

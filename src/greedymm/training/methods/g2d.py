@@ -7,12 +7,12 @@
 
 y: logits of the network; t_k, f_k: logits and features of the teacher of branch k. Source: Rakib and Bagavathi, ICCV
 2025, and code. As in the code, s is that of a batch, all weights and T are 1, and for two modalities the better one
-does not learn in the first half of the epochs. For more, they are released from weak to strong in parts of equal length
-[our choice]. As in the code, momentum and weight decay still move a branch whose gradient is zero. Unlike in the code,
-a tie stops no branch (the code ends with an error), all parameters of a body are stopped (there, only kernels of
-convolutions), and nothing is chosen on the test set.
-Our choices for the teachers: as in `umt`. Cost: the run first trains the teachers, by default as many epochs as the run
-has. Its seconds include this. A step has one more forward pass, of the teachers. The checkpoint contains them.
+does not learn in the first half of the epochs. For more, they are released from weak to strong [recalled], in parts of
+equal length [our choice]. As in the code, momentum and weight decay still move a branch whose gradient is zero. Unlike
+in the code, a tie of the two stops no branch (the code ends with an error), all parameters of a body are stopped
+(there, only kernels of convolutions), and nothing is chosen on the test set. Our choices for the teachers: as in `umt`.
+Cost: the run first trains the teachers, by default as many epochs as the run has. Its seconds include this. A step has
+one more forward pass, of the teachers. The checkpoint contains them.
 """
 
 from collections.abc import Mapping

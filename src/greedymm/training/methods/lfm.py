@@ -3,12 +3,13 @@
     loss = 2 ((1 - a) L + a JS(p_0, ..., p_M-1)),  a = 1 - exp(-rate / t) in epoch t = 1, 2, ...
     JS = H(mean_k p_k) - mean_k H(p_k),  p_k = softmax(y_k),  L: loss of the objective
 
-Source: Yang et al., NeurIPS 2024, and its code. This is the paper's heuristic schedule, with rate 1: a is 0.63 in the
-first epoch, and decreases. In the code it is replaced by a polynomial that was fitted to one run, or by a learned
-weight whose gradient is that of one tensor of parameters; neither is followed. As in the code, the loss has the factor
-2. Unlike in the code, which swaps the arguments of a divergence, this is the Jensen-Shannon divergence. For more than
-two modalities its generalized form, symmetric and at most log M, is our choice. Only present modalities are aligned.
-With fusions, y_k depends on all modalities. No extra pass. Outside of the window the loss is L.
+Source: Yang et al., NeurIPS 2024, and its code. This is the paper's heuristic schedule, with rate 1, known to us
+from a secondary source: a is 0.63 in the first epoch, and decreases. In the code it is replaced by a polynomial that
+was fitted to one run, or by a learned weight whose gradient is that of one tensor of parameters; neither is followed.
+As in the code, the loss has the factor 2. Unlike in the code, which swaps the arguments of a divergence, this is the
+Jensen-Shannon divergence. For more than two modalities its generalized form, symmetric and at most log M, is our
+choice. Only present modalities are aligned. With fusions, y_k depends on all modalities. No extra pass. Outside of the
+window the loss is L.
 """
 
 import math

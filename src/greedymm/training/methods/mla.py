@@ -8,10 +8,12 @@ Source: Zhang et al., CVPR 2024. In its code the projection never runs (it looks
 product, and the entropy is that of the batch. Here the projection runs, with the formulas of orthogonal weight
 modification (Zeng et al. 2019), and the entropy is that of a sample. A turn uses P of the previous turns; the source
 does not say whether its own features count [our choice]. A step makes M forward passes, each with the backward pass of
-one branch; batch norm and the running means of gates see each batch M times. Learning speeds are not measured.
+one branch; batch norm and the running means of gates see each batch M times. Evaluation makes regular passes: with
+fusions, branches then hear each other, which with `flow: cut` they do not in training. Learning speeds are not
+measured.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
@@ -93,6 +95,7 @@ class Mla(Method):
         features = [output.features[k].detach() for k, output in enumerate(turns)]
         step.output = Output(torch.stack(logits).mean(dim=0), logits, features)
         step.losses = {f"branch_{k}": loss for k, loss in enumerate(self.losses)}
+        self.trace = self.head.projection.trace()
 
     def turn(self, k: int, step: Step) -> Output:
         """Forward, backward and update of one branch."""
@@ -112,6 +115,10 @@ class Mla(Method):
             self.head.projection.copy_(projected(self.head.projection, output.features[k].detach().mean(dim=0), alpha))
         step.optimizer.step()
         return output
+
+    def log(self) -> Mapping[str, Tensor]:
+        """Trace of P: about the number of directions in which the shared head still learns."""
+        return {"trace": self.trace}
 
 
 def projected(projection: Tensor, r: Tensor, alpha: float) -> Tensor:

@@ -5,8 +5,9 @@
 Source: Xu et al., ICASSP 2023, and code: scale 10, one loss of the sum (objective `joint`). These heads replace those
 of the network, and have no bias. Unlike in the code, which validates with linear logits, evaluation uses the same
 cosines. With objective `branch`, in which the sum has no loss, the network's logits are the mean, as those of the head
-`own`. Of joint heads, only the one over `concat` is a sum over modalities; others are refused. Features over time steps
-are averaged first [our choice]. The norms are at least 1e-8, so features of zeros give logits of zero.
+`own`. A network whose logits are not a sum over branches is refused: its head has no weights of each modality.
+Features over time steps are averaged first [our choice]. The norms are at least 1e-8, so features of zeros give logits
+of zero.
 """
 
 from collections.abc import Iterable
@@ -17,10 +18,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from greedymm.errors import GreedymmError
-from greedymm.models.fusions.concat import Concat
 from greedymm.models.network import Head, MultimodalNetwork, by_sample
 from greedymm.settings import MethodSettings, log_uniform
+from greedymm.training.methods.additive import require_additive
 from greedymm.training.methods.base import Method
 
 LEAST_NORM = 1e-8
@@ -87,11 +87,7 @@ class MMCosine(Method):
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
         """Replace the head."""
         super().setup(network, generator)
-        if not network.head.averages and not isinstance(getattr(network.head, "fusion", None), Concat):
-            raise GreedymmError(
-                "method 'mmcosine' needs weights of each modality, which this network's joint head does not have; use"
-                " the head `own`, or the fusion `concat`"
-            )
+        require_additive(network, "mmcosine")
         widths = [branch.width for branch in network.branches]
         averages = self.settings.objective == "branch"
         with torch.random.fork_rng():

@@ -10,7 +10,8 @@ our choice for more than two modalities. The branch with the lowest score is nev
 An absent modality is cut from the fusions of the others, has no vote, and its branch has no loss on the sample. With
 objective `branch`, dropping therefore acts through the gates of the others and the losses of the branches alone. Unlike
 in the code, the other features are not multiplied by 1 / (1 - share dropped): with a mean of logits, those that are
-present are averaged. The scores come from an extra pass in evaluation mode, without gradient: cost about 1.2.
+present are averaged; the features of a joint head are not scaled [our choice]. The scores come from an extra pass in
+evaluation mode, without gradient: cost about 1.2.
 """
 
 from collections.abc import Mapping

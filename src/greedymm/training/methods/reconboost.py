@@ -6,27 +6,30 @@
 
 Source: Hua et al., ICML 2024, and its code: for each stage 4 epochs of a turn and 4 of all, up to 1001 stages. Here the
 turns and the epochs of all share the epochs of the run, the same budget as of other methods, and last one epoch each by
-default. Its objective is `joint`; the network predicts from beta * sum of y_k.
+default; a training that ends before the second turn is refused. Its objective is `joint`; the network predicts from
+beta * sum of y_k. So a network whose logits are not a sum over branches is refused.
 
 Unlike in the code, the alignment has a gradient: there, both sides of the MSE are constants. As in the code, it is
 absent before all have learned once. k - 1 is the branch of the turn before k; the code has two modalities. Branches are
 not trained alone before [our choice: the budget], and there is one optimizer for all. In a turn of k, the other
 branches are frozen, apart from statistics of their norms; what branches share learns in all epochs. With fusions, y_k
-depends on the features of the other branches, which get no gradient.
+depends on the features of the other branches, which get no gradient. w1 is at least w2, so no w_i is negative.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork, Output
 from greedymm.settings import Count, MethodSettings, choice, log_uniform
+from greedymm.training.methods.additive import require_additive
 from greedymm.training.methods.base import Method
-from greedymm.training.step import Step
+from greedymm.training.step import Batches, Step
 
 
 class Settings(MethodSettings):
@@ -43,6 +46,12 @@ class Settings(MethodSettings):
         default=0.5, ge=0, description="of the alignment; 0: none", json_schema_extra=log_uniform(0.1, 2.0)
     )
 
+    @model_validator(mode="after")
+    def _weight_samples_positively(self) -> Self:
+        if self.w1 < self.w2:
+            raise ValueError(f"w1 must be at least w2, or the weights of samples are negative: {self.w1} < {self.w2}")
+        return self
+
 
 class Rate(nn.Module):
     """Beta, the factor of the sum of all logits."""
@@ -57,9 +66,19 @@ class ReconBoost(Method):
 
     settings: Settings
 
+    def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
+        """Require an epoch of all branches, and a second turn."""
+        alone, together = self.settings.alone, self.settings.together
+        if self.epochs <= alone + together:
+            raise GreedymmError(
+                f"method 'reconboost': {self.epochs} epochs end before the second turn, with `alone: {alone}` and"
+                f" `together: {together}`; set these lower, or train at least {alone + together + 1} epochs"
+            )
+
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> nn.Module:
         """Make beta."""
         super().setup(network, generator)
+        require_additive(network, "reconboost")
         self.rate = Rate().to(self.device)
         self.factor = self.modalities if network.head.averages else 1  # from the network's logits to the sum
         self.predict = self.total

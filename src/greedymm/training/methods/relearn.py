@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.optim import Optimizer
 
+from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import Count, MethodSettings, choice, log_uniform
 from greedymm.training.methods.base import Method
@@ -50,8 +51,13 @@ class Relearn(Method):
         return [f"branch_{k}.body" for k in range(modalities)]
 
     def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
-        """Clusters of validation samples need more than one each."""
+        """Clusters of validation samples need more than one each, and the first return an epoch after it."""
         check_validation(self, val)
+        if self.settings.every >= self.epochs:
+            raise GreedymmError(
+                f"method 'relearn': no branch returns within {self.epochs} epochs, with `every: {self.settings.every}`;"
+                f" train at least {self.settings.every + 1} epochs, or set a lower `every`"
+            )
 
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
         """Store the initial weights."""

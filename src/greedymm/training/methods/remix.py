@@ -58,12 +58,14 @@ class Remix(Method):
         """All modalities are present."""
         super().setup(network, generator)
         self.shares = torch.ones(self.modalities, device=self.device)
+        self.weight = self.settings.weight_before
 
     def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:  # noqa: ARG002
         """Choose the modality of each sample: int64 (N,)."""
         self.size, self.choice = train.size, None
-        self.shares = torch.ones_like(self.shares)
+        self.shares, self.weight = torch.ones_like(self.shares), self.settings.weight_before
         if self.settings.active.include(epoch):
+            self.weight = self.settings.weight
             self.choice = self.least_certain(train)
             self.shares = one_hot(self.choice, self.modalities).float().mean(dim=0).to(self.device)
 
@@ -93,13 +95,12 @@ class Remix(Method):
         """Loss of the network and the weighted losses of the branches."""
         if self.settings.objective != "multi":
             return super().loss(step)
-        weight = self.settings.weight if self.settings.active.include(step.epoch) else self.settings.weight_before
-        losses = [weight * loss for loss in branch_losses(step.output, step.labels)]
+        losses = [self.weight * loss for loss in branch_losses(step.output, step.labels)]
         return torch.stack([*losses, cross_entropy(step.output.logits, step.labels)]).sum()
 
     def log(self) -> Mapping[str, Tensor]:
-        """Share of the samples that each modality is present in."""
-        return {f"share_{k}": share for k, share in enumerate(self.shares)}
+        """Share of the samples that each modality is present in, and weight of the branches' losses in `multi`."""
+        return {"weight": torch.tensor(self.weight)} | {f"share_{k}": share for k, share in enumerate(self.shares)}
 
 
 def certainty(logits: Tensor) -> Tensor:

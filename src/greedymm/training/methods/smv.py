@@ -8,10 +8,12 @@
 
 Source: sample-level modality valuation, Wei et al., CVPR 2024, and its code, whose two scripts stop with errors. It was
 published for one head over joined features: objective `joint`, epochs from 6 on. For two modalities phi is one of -0.5,
-0, 0.5, 1 and 1.5; the same thresholds for more modalities, and the minimum over j, are our choice.
+0, 0.5, 1 and 1.5; the same thresholds for more modalities, and the minimum over j, are our choice. The code compares
+with 1, not 0.9; for up to three modalities no phi is between them, and no rounding error counts.
 
 The valuation is made before each epoch, on the training split as stored, not augmented, in evaluation mode. An absent
 modality is cut from the fusions of the others, has no vote, and its branch has no loss; the code sets features to zero.
+Batch norms of absent branches still see the sample.
 Unlike in the code, the samples of level modality are drawn without replacement. Cost: 2^M - 1 passes over the split
 before an epoch (for `sample`), and up to 1 + 3 M (`sample`) or 1 + M (`modality`) times the steps in an epoch.
 """

@@ -18,9 +18,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork
 from greedymm.settings import MethodSettings, choice
+from greedymm.training.methods.additive import require_additive
 from greedymm.training.methods.base import Method
 from greedymm.training.methods.branchwise import votes
 from greedymm.training.step import Step
@@ -43,24 +43,12 @@ class TcMax(Method):
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
         """Refuse a head whose logits are not a sum over branches."""
         super().setup(network, generator)
-        if not is_additive(network):
-            raise GreedymmError(
-                "method 'tcmax' needs logits that are a sum over branches; use the head `own`, or `joint` with `concat`"
-            )
+        require_additive(network, "tcmax")
 
     def loss(self, step: Step) -> Tensor:
         """Minus the bound of the total correlation."""
         shares = torch.stack(step.output.branches) * votes(step.output)
         return total_correlation_loss(shares if self.settings.scale == "sum" else shares / len(shares), step.labels)
-
-
-@torch.no_grad()
-def is_additive(network: MultimodalNetwork) -> bool:
-    """Whether the logits of the head are the sum or the mean of the branches' logits, for some features."""
-    device = next(network.parameters()).device
-    logits, branches = network.head([torch.linspace(-1, 2, b.width, device=device)[None] for b in network.branches])
-    total = torch.stack(branches).sum(dim=0)
-    return torch.allclose(logits, total / len(branches) if network.head.averages else total, atol=1e-5)
 
 
 def total_correlation_loss(shares: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """UME: an ensemble of branches that are trained separately.
 
-    loss: sum_k CE(y_k);  prediction: mean of y_k
+    loss: sum_k CE(y_k);  prediction: mean of y_k (their sum with the fusion `sum`: the same classes)
 
 Source: Du et al., ICML 2023 (unimodal ensemble). A control: no branch learns from another. The fusions are removed, and
 a joint head is replaced by a linear head for each branch. So no parameter is shared, and a step of SGD on the sum is a
