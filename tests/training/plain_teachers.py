@@ -1,5 +1,6 @@
 """Teachers as plain loops train them, and what holds for the teachers of every method."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ def train_teachers(run: tiny.Run, epochs: int) -> list[Teacher]:
         weights = [p.requires_grad_() for p in (*body.parameters(), *head.parameters())]
         optimizer = torch.optim.SGD(weights, lr=training.learning_rate, momentum=training.momentum)
         body.train()
-        for _ in range(epochs):
+        for epoch in range(epochs):
+            optimizer.param_groups[0]["lr"] = training.learning_rate * (0.5 + 0.5 * math.cos(math.pi * epoch / epochs))
             for inputs, labels in split:
                 optimizer.zero_grad()
                 cross_entropy(head(body.pool(body(inputs[k]))), labels).backward()  # type: ignore[no-untyped-call]

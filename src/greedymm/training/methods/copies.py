@@ -1,6 +1,7 @@
 """Copies of the network that a method trains apart from the run. It continues as if they had never been trained."""
 
 import copy
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ def train_copy(
     epochs: int,
     optimizer: Optimizer,
     generator: torch.Generator,
+    *,
+    decay: bool = False,
 ) -> None:
     """Train a copy of the network.
 
@@ -37,14 +40,18 @@ def train_copy(
         epochs: number of epochs.
         optimizer: of the run. The copy has one of the same class, settings and current learning rate.
         generator: draws the order and the augmentation. Torch's default generator is kept.
+        decay: the learning rate of each epoch decreases along half a cosine to 0; else it is constant.
     """
     seeds = [int(torch.randint(2**31, (), generator=generator)) for _ in range(2)]
     order, augmentation = (torch.Generator().manual_seed(seed) for seed in seeds)
     make: Any = type(optimizer)
-    own: Optimizer = make(network.parameters(), **optimizer.defaults | {"lr": optimizer.param_groups[0]["lr"]})
+    rate = optimizer.param_groups[0]["lr"]
+    own: Optimizer = make(network.parameters(), **optimizer.defaults | {"lr": rate})
     network.train()
     with torch.random.fork_rng():
-        for _ in range(epochs):
+        for epoch in range(epochs):
+            if decay:
+                own.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
             for inputs, labels in train.view(order, augmentation):
                 own.zero_grad(set_to_none=True)
                 loss(inputs, labels).backward()  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ class Teachers(nn.Module):
             return objective_loss(self.network(inputs), labels, "branch")
 
         self.requires_grad_(requires_grad=True)
-        train_copy(self.network, loss, train, epochs, optimizer, generator)
+        train_copy(self.network, loss, train, epochs, optimizer, generator, decay=True)
         self.requires_grad_(requires_grad=False).eval()
 
     @torch.no_grad()
