@@ -45,7 +45,7 @@ rule sweeps:
 rule zoo:
     input:
         files_of(PLAN.default_runs),
-        SEARCHES,
+        SEARCHED,
         rules.zoo_page.output,
         rules.publish_zoo.output,
 

@@ -18,7 +18,8 @@ from greedymm.errors import GreedymmError
 from greedymm.files import write_text
 from greedymm.params.load import validate
 from greedymm.plan import Plan, planned
-from greedymm.steps.report import make_report, preview
+from greedymm.steps.preview import preview
+from greedymm.steps.report import make_report
 
 NAME, LATER = made_up.DATASET, "solids"
 FOLDER = Path("results/preview")

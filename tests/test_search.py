@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from greedymm.errors import GreedymmError
-from greedymm.files import read_json
+from greedymm.files import read_json, write_json
 from greedymm.params.load import validate
 from greedymm.plan import Plan, read_data_settings, read_search
 from greedymm.progress import describe_left
@@ -57,6 +57,13 @@ def test_a_search_trains_its_trials_and_then_all_seeds_with_the_best_settings(pl
     assert describe_left(plan.path) == "Left: 2 runs, about 0 min"
     assert set(plan.tuned_runs) >= {run.id for run in runs}
     assert prune(plan, delete=False) == []
+
+
+def test_an_evaluation_with_other_measures_leaves_its_run_to_do(plan: Plan) -> None:
+    run = plan.default_runs[0]
+    for folder, left in ((run.folder / "evaluation-00000000", 7), (run.evaluation_folder, 6)):
+        write_json({}, folder / "result.json")
+        assert describe_left(plan.path).startswith(f"Left: {left} runs")
 
 
 def test_what_is_trained_is_not_trained_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

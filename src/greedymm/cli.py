@@ -137,7 +137,8 @@ def zoo(plan: PlanPath) -> None:
     """Make tables, figures and the page of the zoo."""
     from greedymm.steps.zoo import make_zoo
 
-    make_zoo(read_plan(plan))
+    content = read_plan(plan)
+    make_zoo(content, content.zoo_folder)
 
 
 @app.command()
@@ -176,7 +177,7 @@ def preview(
     folder: Annotated[Path, typer.Option(help="where to write")] = Path("results/preview"),
 ) -> None:
     """Make a report of the usable runs."""
-    from greedymm.steps.report import preview as run_step
+    from greedymm.steps.preview import preview as run_step
 
     run_step(_plan_of(params), folder)
 

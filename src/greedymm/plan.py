@@ -91,10 +91,7 @@ class Plan(Strict):
     @property
     def tuned_runs(self) -> dict[str, Run]:
         """The runs with chosen settings of the searches that are finished."""
-        finished = [search for search in self.searches.values() if search.path.exists()]
-        return {
-            run.id: run for search in finished for split in search.results()["chosen"] for run in search.best(split)
-        }
+        return {run.id: run for search in self.searches.values() for run in search.finished()}
 
     @property
     def default_runs(self) -> list[Run]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from greedymm.files import read, read_json
+from greedymm.run import key_of
 
 
 def describe_left(plan: Path) -> str:
@@ -24,8 +25,11 @@ def describe_left(plan: Path) -> str:
 def _units(content: dict[str, Any]) -> Iterator[tuple[int, float | None]]:
     """Number of runs and time of the result, of each run and each search; None: it is not finished."""
     for name in content["default"]:
-        results = list(Path("results/runs", name).glob("evaluation-*/result.json"))
-        yield 1, max((path.stat().st_mtime for path in results), default=None)
+        key = key_of(content["runs"][name]["evaluation"])  # an evaluation with other measures does not count
+        yield 1, _time_of(Path("results/runs", name, f"evaluation-{key}", "result.json"))
     for name, search in content["searches"].items():
-        path = Path("results/searches", f"{name}.json")
-        yield len(search["trials"]) + len(search["seeds"]), path.stat().st_mtime if path.exists() else None
+        yield len(search["trials"]) + len(search["seeds"]), _time_of(Path("results/searches", f"{name}.json"))
+
+
+def _time_of(path: Path) -> float | None:
+    return path.stat().st_mtime if path.exists() else None

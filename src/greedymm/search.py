@@ -38,6 +38,11 @@ class Search(Strict):
         chosen = self.results()["chosen"]
         return self.chosen(chosen[split]) if split in chosen else []
 
+    def finished(self) -> list[Run]:
+        """The runs with chosen settings, by whichever split; none before the search is finished."""
+        splits = self.results()["chosen"] if self.path.exists() else ()
+        return list({run.id: run for split in splits for run in self.best(split)}.values())
+
     def trial(self, index: int) -> Run:
         """The run of a trial."""
         return self._run(index, self.trial_seed)

@@ -57,7 +57,10 @@ def make_up(*, seed: int = 0) -> Plan:
     paths += [run.evaluation_folder / name for run in plan.runs.values() for name in EVALUATED]
     page = ("index.html", "figures/rate.png", "tables/rate.csv")
     paths += [folder / name for folder in (plan.folder, plan.sweeps_folder, plan.zoo_folder) for name in page]
-    paths += [search.path for search in plan.searches.values()]
+    for search in plan.searches.values():
+        search.path.parent.mkdir(parents=True, exist_ok=True)
+        search.path.write_text('{"chosen": {"val": 1}}')
+        paths += [run.evaluation_folder / name for run in search.finished() for name in EVALUATED]
     random.Random(seed).shuffle(paths)  # noqa: S311
     published = [Path("results", part, name) for part in ("report", "report/sweeps", "zoo") for name in page]
     for path in paths + published:
@@ -155,8 +158,10 @@ def test_the_zoo_trains_all_methods_and_searches_settings_of_each(plan_jobs: Pri
     plan = make_up()
     assert jobs(plan_jobs(*options)) == {}
     search = next(iter(plan.searches.values()))
-    search.path.unlink()
-    assert jobs(plan_jobs(*options)) == {f"search_{DATASET}_{search.base.method}": 1, **page}
+    job = {f"search_{DATASET}_{search.base.method}": 1, **page}
+    for path in (search.finished()[0].evaluation_folder / "result.json", search.path):
+        path.unlink()
+        assert jobs(plan_jobs(*options)) == job
 
 
 def test_the_target_zoo_has_params_of_its_own(folder: Path, plan_jobs: Printed) -> None:

@@ -87,6 +87,29 @@ def test_a_pulled_clone_trains_nothing_and_a_changed_parameter_what_it_concerns(
 
 
 @pytest.mark.slow
+def test_the_zoo_is_made_recorded_and_pulled_as_the_default_is(made: Project, tmp_path: Path) -> None:
+    clone, zoo = p.clone(made, tmp_path / "clone"), ("zoo", "--configfile", "params.yaml")
+    with (clone.folder / "params.yaml").open("a") as file:
+        file.write("tuning: {trials: 1}\n")
+
+    printed = clone.run(*SNAKEMAKE, *zoo)
+
+    assert p.trained(printed) == 0
+    assert len(re.findall(r"^(?:local)?rule search_\w+:$", printed, re.MULTILINE)) == 2
+    assert "Left: 0 runs" in printed
+    assert "balanced" in (clone.folder / "results/zoo/index.html").read_text()
+    assert NOTHING in clone.run(*SNAKEMAKE, *zoo)
+    clone.run("greedymm", "preview")
+    assert "balanced" in (clone.folder / "results/preview/zoo/index.html").read_text()
+    clone.run("dvc", "repro")
+    assert "up to date" in clone.run("dvc", "status")
+    clone.run("dvc", "push", "--quiet")
+    clone.commit("the zoo")
+    pulled = p.clone(clone, tmp_path / "again").run(*SNAKEMAKE, "--dry-run", *zoo)
+    assert not re.search("rule (train|search|zoo_page)", pulled)
+
+
+@pytest.mark.slow
 def test_a_method_removed_changes_the_report_and_put_back_brings_it_back(made: Project, tmp_path: Path) -> None:
     clone = p.clone(made, tmp_path / "clone")
     before, page = clone.runs(), page_of(clone)

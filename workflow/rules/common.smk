@@ -89,6 +89,8 @@ def gpu_slots(_):
 def start():
     """Write the plan, and stop before the first job where a plug-in fails or does not fit its network."""
     PLAN.write()
+    for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
+        os.makedirs(folder, exist_ok=True)
     # Jobs on a cluster read the Snakefile with another command.
     if ZOO and not workflow.local_exec:
         raise WorkflowError(

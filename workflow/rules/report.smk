@@ -2,12 +2,10 @@
 
 SWEPT = [PLAN.runs[run] for points in PLAN.sweeps.values() for _, run in points]
 
-SEARCHES = [search.path for search in PLAN.searches.values()]
-
 for step, folder, runs, searches, published in (
     ("report", PLAN.folder, PLAN.default_runs, [], "results/report"),
     ("sweeps", PLAN.sweeps_folder, SWEPT, [], "results/report/sweeps"),
-    ("zoo", PLAN.zoo_folder, PLAN.default_runs, SEARCHES, "results/zoo"),
+    ("zoo", PLAN.zoo_folder, PLAN.default_runs, SEARCHED, "results/zoo"),
 ):
 
     rule:

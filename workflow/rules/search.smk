@@ -1,7 +1,16 @@
-"""Searches that are not finished -> jobs. A job trains all trials of a method, then all seeds with the best settings."""
+"""Searches whose files are missing -> jobs: all trials of a method, then all seeds with the best settings."""
 
+
+def files_of_search(search):
+    """The file of a search and, once that is there, the results with the chosen settings."""
+    return [search.path, *evaluated_files(search.finished())]
+
+
+SEARCHED = []
 for search in PLAN.searches.values():
-    if not search.path.exists():
+    files = files_of_search(search)
+    SEARCHED += files
+    if lacks(files):
 
         rule:
             name:
@@ -9,7 +18,7 @@ for search in PLAN.searches.values():
             input:
                 data=ancient(search.base.data_path),
             output:
-                search.path,
+                [path for path in files if not path.exists()],
             log:
                 f"results/logs/search/{search.base.dataset}-{search.base.method}.log",
             benchmark:

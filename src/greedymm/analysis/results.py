@@ -66,7 +66,8 @@ def read_results(runs: Iterable[Run], *, exclude: bool = False) -> Results:
         reasons = "\n  ".join(excluded)
         raise GreedymmError(
             f"{len(excluded)} runs cannot be used:\n  {reasons}\nDelete the files that are broken or belong to other"
-            " settings. Then run: snakemake --cores 8 all\nSee the other runs with: greedymm preview"
+            " settings. Then run the same command again, such as: snakemake --cores 8 all\nSee the other runs with:"
+            " greedymm preview"
         )
     return _collect(usable, excluded)
 

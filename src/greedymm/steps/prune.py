@@ -11,14 +11,11 @@ def prune(plan: Plan, *, delete: bool) -> list[Path]:
     data = [settings.path for settings in plan.data.values()]
     keep = {*data, *(path.with_suffix(".json") for path in data), plan.folder, plan.sweeps_folder, plan.path}
     keep |= {plan.zoo_folder, *(search.path for search in plan.searches.values())}
-    searched = [
-        run
-        for search in plan.searches.values()
-        for k in range(len(search.trials))
-        for run in (search.trial(k), *search.chosen(k))
-    ]
-    keep |= {path for run in searched for path in (run.folder, run.evaluation_folder)}
-    keep |= {path for run in plan.runs.values() for path in (run.folder, run.evaluation_folder)}
+    runs = list(plan.runs.values())
+    for search in plan.searches.values():
+        for k in range(len(search.trials)):  # any trial may be chosen
+            runs += [search.trial(k), *search.chosen(k)]
+    keep |= {path for run in runs for path in (run.folder, run.evaluation_folder)}
     results = Path("results")
     patterns = (
         "runs/*/*/*",

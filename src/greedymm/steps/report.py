@@ -1,18 +1,13 @@
-"""Step `report`: results of all runs -> tables, figures and one HTML page; `preview`: of the finished runs."""
+"""Step `report`: results of all runs -> tables, figures and one HTML page."""
 
-import logging
 from pathlib import Path
 
 from greedymm.analysis.figures import draw_figures
 from greedymm.analysis.report import write_report
 from greedymm.analysis.results import read_results
 from greedymm.analysis.study import Images, Study, make_study, write_tables
-from greedymm.analysis.sweeps import read_sweep, write_sweeps
 from greedymm.data.hdf5 import DataFile
-from greedymm.errors import GreedymmError
 from greedymm.plan import Plan
-
-log = logging.getLogger(__name__)
 
 
 def make_report(plan: Plan) -> None:
@@ -21,30 +16,11 @@ def make_report(plan: Plan) -> None:
     Raises:
         GreedymmError: if a run cannot be used.
     """
-    _write(plan, plan.folder)
+    write_analysis(plan, plan.folder)
 
 
-def preview(plan: Plan, folder: Path) -> None:
-    """Write tables, figures and the page of the runs that can be used, and of the sweeps that are complete.
-
-    Raises:
-        GreedymmError: if no run can be used.
-    """
-    for old in [*folder.glob("figures/*.[ps][nv]g"), *folder.glob("sweeps/*/*.*"), *folder.glob("sweeps/*.html")]:
-        old.unlink()
-    sweeps = []
-    for name in plan.sweeps:
-        try:
-            sweeps.append(read_sweep(plan, name))
-        except GreedymmError as error:
-            log.warning("Sweep %s is skipped: %s", name, error)
-    if sweeps:
-        write_sweeps(sweeps, folder / "sweeps")
-    _write(plan, folder, exclude=True)
-    log.info("Report: %s", (folder / "index.html").resolve())
-
-
-def _write(plan: Plan, folder: Path, *, exclude: bool = False) -> None:
+def write_analysis(plan: Plan, folder: Path, *, exclude: bool = False) -> None:
+    """Write tables, figures and the page; with `exclude`, of the runs that can be used."""
     results = read_results(plan.default_runs, exclude=exclude)
     study = make_study(plan, results)
     images = {name: _read_images(study, name) for name in study.info}

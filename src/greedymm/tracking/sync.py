@@ -46,11 +46,12 @@ def sync_results(plan: Plan, settings: Tracking, *, live: bool = False) -> int:
         GreedymmError: if the store cannot be reached or used.
     """
     LOCK.parent.mkdir(parents=True, exist_ok=True)
-    tags = _tags(plan)
+    tuned = plan.tuned_runs  # read once: a search may finish meanwhile
+    tags = _tags(plan, tuned)
     with _reachable(settings.uri), FileLock(LOCK):
         store = Store(settings.uri)
         sent = 0
-        for name, run in (plan.runs | plan.tuned_runs).items():
+        for name, run in (plan.runs | tuned).items():
             try:
                 sent += _sync_run(store, run, tags[name], models=settings.models)
                 if live:
@@ -78,7 +79,7 @@ def watch(plan: Plan, settings: Tracking) -> None:
         time.sleep(POLL)
 
 
-def _tags(plan: Plan) -> dict[str, dict[str, str]]:
+def _tags(plan: Plan, tuned: Mapping[str, Run]) -> dict[str, dict[str, str]]:
     """Name and tags of each run. The name of a run that only sweeps need begins with the swept values."""
     swept: dict[str, dict[str, str]] = {name: {} for name in plan.runs}
     for sweep, points in plan.sweeps.items():
@@ -94,7 +95,7 @@ def _tags(plan: Plan) -> dict[str, dict[str, str]]:
             "part": part,
             **{f"sweep.{sweep}": value for sweep, value in swept[name].items()},
         }
-    for name, run in plan.tuned_runs.items():
+    for name, run in tuned.items():
         tags[name] = {NAME: f"tuned, {run.method}-seed{run.seed}", "part": "tuned"}
     return tags
 

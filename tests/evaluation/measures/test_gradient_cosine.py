@@ -1,4 +1,4 @@
-"""Gradient cosines against finite differences, closed forms, and one batch by hand."""
+"""Gradient cosines against a closed form, and gradients of one batch by hand."""
 
 import measured
 import numpy as np

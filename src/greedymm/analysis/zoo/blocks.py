@@ -27,7 +27,6 @@ class Blocks(NamedTuple):
 
     ranks: pd.Series  # method -> average rank over the blocks, best first
     blocks: int  # in which all these methods have a result
-    dropped: int  # blocks in which one of them has none
     datasets: int
     incomplete: list[str]  # methods that have no result on some dataset, and no rank
     p: float  # Friedman test; NaN: too few methods or blocks, or equal ranks
@@ -56,7 +55,6 @@ def rank_blocks(runs: pd.DataFrame) -> Blocks:
     return Blocks(
         ranks=ranks.mean().sort_values(kind="stable"),
         blocks=count,
-        dropped=len(table) - count,
         datasets=datasets,
         incomplete=list(everywhere.index[~everywhere]),
         p=float(stats.friedmanchisquare(*complete.to_numpy().T).pvalue) if testable else np.nan,

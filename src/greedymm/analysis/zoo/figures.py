@@ -67,47 +67,29 @@ def _draw_differences(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_xlabel(f"difference (points; band: ±{margin:g})")
     low, high = _set_limits(ax.set_xlim, [*values["estimate"], -2 * margin, 2 * margin])
+    inside = values["estimate"].clip(low, high)
     styles = {str(method): STYLES[verdict] for method, verdict in rows["verdict"].items()}
-    _draw_rows(ax, values, methods, styles)
+    _draw_rows(ax, values.assign(estimate=inside), methods, styles)
     for y, method in enumerate(methods):
         x = values["estimate"].get(method, np.nan)
         if x < low or x > high:
-            edge, side = (low, 1) if x < low else (high, -1)
-            ax.plot(edge, y, linestyle="", markersize=4.5, **styles[method].line)
-            ax.annotate(f"{x:+.1f}", (edge, y), (6 * side, 0), textcoords="offset points", va="center",
-                        ha="left" if side > 0 else "right", fontsize=FONT)  # fmt: skip
+            side, align = (1, "left") if x < low else (-1, "right")
+            text, point, offset = f"{x:+.1f}", (inside[method], y), (6 * side, 0)
+            ax.annotate(text, point, offset, textcoords="offset points", va="center", ha=align, fontsize=FONT)
 
 
 def draw_balance(tables: Tables, dataset: str) -> Figure | None:
     """Draw test accuracy over each measure of balance in a panel, with the name of each method."""
-    drawn = {measure: _estimates(tables, dataset, measure) for measure in MEASURES}
-    drawn = {measure: table for measure, table in drawn.items() if len(table)}
-    if not drawn:
-        return None
-    figure, axes = plt.subplots(len(drawn), 1, figsize=(WIDEST, 5.4 * len(drawn)), squeeze=False, layout="constrained")
-    for ax, (measure, table) in zip(axes[:, 0], drawn.items(), strict=True):
-        if measure == "val_d_util":
-            ax.axvline(0, color="black", linewidth=0.8)
-        ax.set_xlabel(MEASURES[measure])
-        _draw_points(ax, tables, dataset, table[["mean", "low", "high"]])
-    return _finish(figure, tables, dataset)
+    return _draw_points(tables, dataset, {title: _estimates(tables, dataset, m) for m, title in MEASURES.items()})
 
 
 def draw_cost(tables: Tables, dataset: str) -> Figure | None:
     """Draw test accuracy over time of training, with the name of each method."""
     costs = tables.of(dataset).costs.set_index("method")
-    costs = costs[[not is_unimodal(str(method)) for method in costs.index]]
-    if costs.empty:
-        return None
     relative = costs["relative_to"].iloc[0]
+    title = f"time of training, relative to {relative}" if relative else "time of training (s)"
     values = costs["relative" if relative else "seconds"].rename("mean").to_frame().assign(low=np.nan, high=np.nan)
-    figure, ax = plt.subplots(figsize=(WIDEST, 5.4), layout="constrained")
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter("{x:g}" if np.ptp(np.log10(values["mean"])) < 1 else "")
-    ax.set_xlabel(f"time of training, relative to {relative}" if relative else "time of training (s)")
-    _draw_points(ax, tables, dataset, values)
-    return _finish(figure, tables, dataset)
+    return _draw_points(tables, dataset, {title: values}, scale="log")
 
 
 def draw_ranks(tables: Tables) -> Figure | None:
@@ -176,38 +158,38 @@ def _draw_rows(ax: Axes, values: pd.DataFrame, methods: Sequence[str], styles: M
             ax.plot(mean, y, linestyle="", markersize=4.5, **style.line)
 
 
-def _draw_points(ax: Axes, tables: Tables, dataset: str, values: pd.DataFrame) -> None:
-    """Draw test accuracy over the values (mean, low, high) of the multi-modal methods, those far off at the edge."""
+def _draw_points(
+    tables: Tables, dataset: str, panels: Mapping[str, pd.DataFrame], scale: str = "linear"
+) -> Figure | None:
+    """Draw test accuracy over the values (mean, low, high) of the multi-modal methods, in a panel for each title.
+
+    Color and marker are the verdict against the first reference that was run.
+    """
+    tables = tables.of(dataset)
+    kept = {title: values.drop(filter(is_unimodal, values.index)) for title, values in panels.items()}
+    kept = {title: values for title, values in kept.items() if len(values)}
+    if not kept:
+        return None
     accuracy = 100 * _estimates(tables, dataset, "test_accuracy")[["mean", "low", "high"]]
-    verdicts = _verdicts(tables, dataset)
-    methods = [method for method in values.index if not is_unimodal(method)]
-    bottom, top = _set_limits(ax.set_ylim, accuracy.loc[methods, "mean"])
-    if ax.get_xscale() == "linear":
-        _set_limits(ax.set_xlim, values.loc[methods, "mean"], least=np.inf)
-    for method in methods:
-        style = STYLES.get(verdicts.get(method, ""), REFERENCE)
-        (x, left, right), (y, low, high) = values.loc[method].to_numpy(), accuracy.loc[method].to_numpy()
-        ax.plot([left, right], [y, y], color=style.color, linewidth=0.6, alpha=0.35)
-        ax.plot([x, x], [low, high], color=style.color, linewidth=0.6, alpha=0.35)
-        text = method if bottom <= y <= top else f"{method} {y:.1f} %"
-        ax.plot(x, np.clip(y, bottom, top), linestyle="", markersize=5, label=text, **style.line)
-    ax.set_ylabel("test accuracy (%)")
-
-
-def _verdicts(tables: Tables, dataset: str) -> dict[str, str]:
-    """Verdict of each method against the first reference that was run."""
-    comparisons = tables.of(dataset).comparisons
-    if comparisons.empty:
-        return {}
-    first = comparisons[comparisons["reference"] == comparisons["reference"].iloc[0]]
-    return dict(zip(first["method"], first["verdict"], strict=True))
-
-
-def _finish(figure: Figure, tables: Tables, dataset: str) -> Figure:
-    """Add the legend, then the names of the points, whose positions depend on the final layout."""
-    verdicts = _verdicts(tables, dataset)
-    _legend(figure, verdicts.values(), tables.of(dataset).comparisons["reference"].iloc[0] if verdicts else "")
-    figure.draw_without_rendering()
+    reference = next(iter(tables.comparisons["reference"]), "")
+    verdicts = tables.comparisons.query("reference == @reference").set_index("method")["verdict"].map(STYLES)
+    figure, axes = plt.subplots(len(kept), 1, figsize=(WIDEST, 5.4 * len(kept)), squeeze=False, layout="constrained")
+    for ax, (title, values) in zip(axes[:, 0], kept.items(), strict=True):
+        ax.set(xlabel=title, ylabel="test accuracy (%)", xscale=scale)
+        bottom, top = _set_limits(ax.set_ylim, accuracy.loc[values.index, "mean"])
+        if scale == "log":
+            ax.xaxis.set_major_formatter("{x:g}")
+            ax.xaxis.set_minor_formatter("{x:g}" if np.ptp(np.log10(values["mean"])) < 1 else "")
+        else:
+            _set_limits(ax.set_xlim, values["mean"], least=np.inf)
+        for method, x, left, right in values[["mean", "low", "high"]].itertuples():
+            (y, low, high), style = accuracy.loc[method], verdicts.get(method, REFERENCE)
+            ax.plot([left, right], [y, y], color=style.color, linewidth=0.6, alpha=0.35)
+            ax.plot([x, x], [low, high], color=style.color, linewidth=0.6, alpha=0.35)
+            text = method if bottom <= y <= top else f"{method} {y:.1f} %"
+            ax.plot(x, np.clip(y, bottom, top), linestyle="", markersize=5, label=text, **style.line)
+    _legend(figure, tables.comparisons.query("reference == @reference")["verdict"], reference)
+    figure.draw_without_rendering()  # positions of the names depend on the final layout
     for ax in figure.axes:
         name_points(ax)
     return figure
@@ -215,10 +197,10 @@ def _finish(figure: Figure, tables: Tables, dataset: str) -> Figure:
 
 def _legend(figure: Figure, verdicts: Iterable[str], reference: str = "") -> None:
     """Explain the markers of verdicts, and of the reference that is drawn."""
-    styles = {verdict: style for verdict, style in STYLES.items() if verdict in set(verdicts)}
     names = {verdict: f"{verdict} than {reference}" for verdict in (BETTER, WORSE) if reference}
+    styles = {names.get(verdict, verdict): style for verdict, style in STYLES.items() if verdict in set(verdicts)}
     styles |= {reference: REFERENCE} if reference else {}
-    handles = [Line2D([], [], linestyle="", label=names.get(name, name), **styles[name].line) for name in styles]
+    handles = [Line2D([], [], linestyle="", label=name, **style.line) for name, style in styles.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, len(handles)))
 
 

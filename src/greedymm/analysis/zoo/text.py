@@ -23,10 +23,12 @@ BALANCE = {
 }
 MOST_NAMES = 8  # in a sentence
 EXPLANATION = [
+    f"A method may train with another loss than {PLAIN}. Then compare it with greedy or greedy_joint, too.",
     "Rows are sorted by mean test accuracy. The order is no verdict: neighbors often do not differ.",
     "Differences are paired by seed, in percentage points, with 95 % intervals (Student's t), which are not corrected.",
     "Better, worse: p is at most 0.05, by a paired t test, corrected by Holm's method over the methods of the dataset.",
     "Practically equal: the difference is within {margin}, by two one-sided t tests; p is that of equality, corrected.",
+    "A significant difference within the margin is practically equal.",
     "Undecided: neither is shown. This is no evidence of equality.",
     "Many methods and few seeds: only a difference that is large against its spread over seeds is decided.",
     "Fewer than three seeds: no test. Comparisons with other references and datasets are not corrected for each other.",
@@ -130,8 +132,6 @@ def describe_blocks(blocks: Blocks) -> Iterator[str]:
     """What the Friedman test and the critical difference say, and about which data."""
     ranks = blocks.ranks
     yield f"{len(ranks)} methods are ranked in {blocks.blocks} blocks: seeds on {blocks.datasets} datasets."
-    if blocks.dropped:
-        yield f"{blocks.dropped} blocks are left out, because a method has no result in them."
     if blocks.incomplete:
         yield f"Not ranked, because they lack a dataset: {_list(blocks.incomplete)}."
     if pd.isna(blocks.p):
