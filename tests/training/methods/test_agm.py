@@ -1,64 +1,88 @@
-"""AGM against plain NumPy, written from the formulas; its shares against all orders of joining."""
+"""AGM against a plain loop, written from the formulas, with its shares from all orders of joining."""
 
 import math
+from itertools import permutations
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 import tiny
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
+from greedymm.models.network import Output, Pass
 from greedymm.training.methods.agm import Settings, scale_gradient
 
-Array = npt.NDArray[np.float64]
+ALPHA, CAP = 1.2, 0.08
 
 
-def plain_scales(shares: list[list[Array]], labels: list[npt.NDArray[np.int64]], alpha: float, cap: float) -> Any:
-    """c_k of every step, from the shares (B, classes) of every step."""
-    totals, found = [0.0] * len(shares[0]), []
-    for number, (of_step, classes) in enumerate(zip(shares, labels, strict=True), start=1):
-        scores = []
-        for phi in of_step:
-            losses = [math.log(np.exp(y).sum()) - y[label] for y, label in zip(phi, classes, strict=True)]
-            scores.append(sum(losses) / len(losses))
-        totals = [t + s for t, s in zip(totals, scores, strict=True)]
-        means = [t / number for t in totals]
-        found.append([math.exp(alpha * min(_ahead(means, k) - _ahead(scores, k), cap)) for k in range(len(scores))])
-    return found
+class Plain:
+    """The plain loop. Shares are mean gains over all orders in which the modalities join."""
+
+    def __init__(self, modalities: int, *, additive: bool) -> None:
+        self.modalities, self.additive = range(modalities), additive
+        self.scores: list[list[float]] = []  # s_k of each step
+
+    def value(self, step: tiny.BareStep, members: tuple[int, ...]) -> Tensor:
+        """Sum of the logits of the branches that are present, over the number of all branches."""
+        step.model.eval()
+        how = Pass(present=torch.tensor([k in members for k in self.modalities]))
+        branches = step.model(step.inputs, how).branches
+        step.model.train()
+        return torch.stack([branches[k] for k in members]).sum(dim=0) / len(self.modalities)
+
+    def shares(self, step: tiny.BareStep, output: Output) -> list[Tensor]:
+        """phi_k of each modality."""
+        count = len(self.modalities)
+        if self.additive:
+            return [y / count for y in output.branches]
+        values = {(): torch.zeros_like(output.logits), tuple(self.modalities): output.logits}
+        shares = [torch.zeros_like(output.logits) for _ in self.modalities]
+        orders = list(permutations(self.modalities))
+        for order in orders:
+            for place, k in enumerate(order):
+                before, after = (tuple(sorted(order[:size])) for size in (place, place + 1))
+                for members in (before, after):
+                    if members not in values:
+                        values[members] = self.value(step, members)
+                shares[k] = shares[k] + (values[after] - values[before]) / len(orders)
+        return shares
+
+    def __call__(self, step: tiny.BareStep) -> tiny.Row:
+        output = step.model(step.inputs)
+        shares = self.shares(step, output)
+        batch = range(len(step.labels))
+        self.scores.append([float(-phi.detach().log_softmax(dim=1)[batch, step.labels].mean()) for phi in shares])
+        means = [sum(column) / len(self.scores) for column in zip(*self.scores, strict=True)]
+        gaps = [ahead(means, k) - ahead(self.scores[-1], k) for k in self.modalities]
+        scales = [math.exp(ALPHA * min(gap, CAP)) for gap in gaps]
+        loss = cross_entropy(torch.stack(shares).sum(dim=0), step.labels)
+        upper = torch.autograd.grad(loss, shares, retain_graph=True)  # the gradients that enter phi_k
+        torch.autograd.backward(shares, [c * g for c, g in zip(scales, upper, strict=True)])
+        return {f"scale_{k}": c for k, c in enumerate(scales)}
 
 
-def _ahead(scores: list[float], k: int) -> float:
+def ahead(scores: list[float], k: int) -> float:
+    """r_k."""
     others = [s for j, s in enumerate(scores) if j != k]
     return math.exp(sum(others) / len(others) - scores[k])
 
 
 @pytest.mark.parametrize("clarity", [(2.0, 0.1), (1.0, 0.3, 2.0)], ids=["two modalities", "three modalities"])
 @pytest.mark.parametrize("additive", [False, True], ids=["all passes", "additive"])
-def test_scales_are_those_of_plain_loops_at_every_step(
-    tmp_path: Path, clarity: tuple[float, ...], *, additive: bool
-) -> None:
-    run = tiny.run(tmp_path / "r.pt", "agm", Settings(alpha=1.2, cap=0.2, additive=additive), clarity=clarity)
-    method: Any = run.fit.method
-    given, labels, split = [], [], method.shares
-
-    def watched(step: Any) -> Any:
-        shares = split(step)
-        given.append([phi.detach().double().numpy().copy() for phi in shares])
-        labels.append(step.labels.numpy().copy())
-        torch.testing.assert_close(sum(shares), step.output.logits)
-        return shares
-
-    method.shares = watched
-    steps = run.go().steps
-
-    found = np.concatenate(
-        [np.stack([s.log[f"scale_{k}"].numpy() for k in range(len(clarity))], axis=1) for s in steps]
+def test_training_is_that_of_a_plain_loop(tmp_path: Path, clarity: tuple[float, ...], *, additive: bool) -> None:
+    settings = Settings(alpha=ALPHA, cap=CAP, additive=additive)
+    run, bare = (
+        tiny.run(tmp_path / f"{i}.pt", settings=settings, clarity=clarity, training=tiny.STEADY) for i in range(2)
     )
-    np.testing.assert_allclose(found, plain_scales(given, labels, 1.2, 0.2), rtol=1e-4)
-    assert (found < 1).any()
-    assert (found > 1).any()
+
+    rows = tiny.bare_loop(bare, Plain(len(clarity), additive=additive))
+    run.go()
+
+    tiny.assert_agree(run, bare, rows)
+    scales = [scale for row in rows for scale in row.values()]
+    assert min(scales) < 0.99
+    assert max(scales) == pytest.approx(math.exp(ALPHA * CAP))  # the cap is reached
 
 
 def test_the_gradient_alone_is_scaled() -> None:

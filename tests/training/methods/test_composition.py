@@ -61,7 +61,10 @@ def test_with_one_neutral_method_the_other_trains_as_alone(tmp_path: Path, neutr
         (["random", "modality_dropout"], "random and modality_dropout both define `plan`"),
         (["agm", {"method": "lfm"}], "agm and lfm both define `loss`"),
         (["ogm_ge", "mla"], "'mla' runs its own steps, and cannot be in a composition"),
-        ([{"method": "ogm_ge", "objective": "multi"}, "mmpareto"], "must be the first one of a composition"),
+        (
+            [{"method": "ogm_ge", "objective": "multi"}, "mmpareto"],
+            "'mmpareto' replaces gradients.* must be the first one",
+        ),
     ],
     ids=["a pass", "a loss", "a step", "gradients that are replaced after an edit"],
 )

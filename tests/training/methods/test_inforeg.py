@@ -70,10 +70,13 @@ def test_training_is_that_of_a_plain_loop(tmp_path: Path, clarity: tuple[float, 
         tiny.run(tmp_path / f"{i}.pt", "inforeg", settings, clarity=clarity, training=tiny.STEADY) for i in range(2)
     )
 
-    rows = tiny.bare_loop(bare, Plain(len(clarity)))
+    plain = Plain(len(clarity))
+    rows = tiny.bare_loop(bare, plain)
     run.go()
 
     tiny.assert_agree(run, bare, rows)
+    fisher = torch.tensor(plain.fisher[-1]).sum(dim=0)  # the last batch is smaller
+    torch.testing.assert_close(run.fit.method.state_dict()["sums"][0], fisher, rtol=1e-3, atol=1e-5)
     held = [any(row.values()) for row in rows]
     assert any(held)
     assert not all(held[5:])

@@ -1,6 +1,14 @@
 """Balanced multi-modal learning: when the branches' learning speeds drift apart, accelerate the slow one.
 
-Source: Wu et al., ICML 2022 (in the code: "guided").
+    mu(theta; i) = |grad(theta)|^2 / |theta|^2 in regular step i
+    s_k = log10(sum_i mu(fusion on the side of branch k) / sum_i mu(branch k))
+    d_speed = s_0 - s_1;  |d_speed| > tolerance: re-balancing steps for argmax_k s_k, as many as `window`
+
+In a re-balancing step for modality k, the gates of its branch are their running means. Source: Wu et al., ICML 2022,
+and their code, which calls it "guided". As there, the first epoch has regular steps only, and the sums are never reset.
+For more than two modalities, d_speed is the largest s_k minus the smallest [our choice]. Unlike in the code, each gate
+has its own running mean (`official_gates: true` of the fusion: as in the code), and evaluation is always regular.
+The mode of each step and the speeds are in steps.parquet.
 """
 
 from collections.abc import Mapping

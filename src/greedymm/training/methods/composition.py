@@ -72,7 +72,11 @@ class Composition(Method):
             raise GreedymmError(f"method '{own_steps[0]}' runs its own steps, and cannot be in a composition")
         separating = self.owners["separates"]
         if separating not in (None, next(iter(self.parts.values()))):
-            raise GreedymmError("the method that replaces gradients must be the first one of a composition")
+            name = next(name for name, part in self.parts.items() if part is separating)
+            raise GreedymmError(
+                f"method '{name}' replaces gradients, and so the edits of methods before it; it"
+                " must be the first one of a composition"
+            )
         if self.owners["predict"]:
             self.predict = self.owners["predict"].predict
         own = {name: module for name, module in modules.items() if module is not None}

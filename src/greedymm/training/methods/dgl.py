@@ -6,9 +6,10 @@
 Source: Wei et al., "Disentangled gradient learning", ICCV 2025, and its code. There, one head reads joined features:
 y_k is its output when the other features are zero. As in the code, a joint head has no gradient of the branches'
 losses. Unlike in the code, parameters are found by groups and not by names, and gradients are not clipped. Our choice
-for fusions between stages: branches use each other's features, without gradient. With own heads and no fusion, this is
-independent unimodal training, and an ensemble. With SGD, alpha is a factor of the branches' learning rate; the released
-code notes that its best value depends on the versions of libraries. Cost: one more backward pass.
+for fusions between stages: branches use each other's features, without gradient. A branch is its body and its own head:
+with own heads and no fusion, this is independent unimodal training, and an ensemble. With SGD, alpha is a factor of the
+branches' learning rate; the released code notes that its best value depends on the versions of libraries. There is no
+coefficient to log: alpha is constant. Cost: one more backward pass.
 """
 
 from typing import Literal

@@ -3,10 +3,13 @@
     G_k = L_val(N) - L_val(N + n),  O_k = (L_val - L_train)(N + n) - (L_val - L_train)(N),  w_k ~ G_k / O_k^2, sum 1
     loss: sum_k w_k CE(y_k) + w_joint CE(network)
 
-Source: Wang, Tran and Feiszli, CVPR 2020; the authors' code for the estimate was never released. For each head, a copy
-of the network is trained for n epochs: with the loss of branch k, cut from the others, or with the loss of the network.
-Our choices: a negative G_k is set to 0, |O_k| is at least 1e-4, and the weights are equal if no head generalizes. The
-losses of both splits are means in evaluation mode, after training. Cost: 1 + (M + 1) * n epochs in a super-epoch.
+Source: Wang, Tran and Feiszli, CVPR 2020, recalled in part; the authors' code for the estimate was never released. For
+each head, a copy of the network is trained for n epochs: with the loss of branch k, cut from the others, or with the
+loss of the network. Our choices: a negative G_k is set to 0, |O_k| is at least 1e-4, and the weights are equal if no
+head generalizes. The losses of both splits are means in evaluation mode, after training. A copy has an optimizer
+without momentum so far, and the current learning rate. How long the off-line estimate of the paper trains is unknown
+here: n is a super-epoch. With the sum 1, equal weights are the objective `multi` with 1 / (M + 1) of the learning rate.
+Cost: for each estimate, (M + 1) * n epochs, and passes over both splits.
 """
 
 from collections.abc import Mapping, Sequence

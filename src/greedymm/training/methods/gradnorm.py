@@ -6,9 +6,9 @@
 Losses: of the network and of each branch, T of them. L_i(0) is that of the first step in the window. Source: Chen et
 al., ICML 2018, a method for any tasks: the update is a gradient step on sum_i |G_i - t_i|, t_i constant. The source
 updates w by Adam [recalled]. Here it is a plain step, relative to mean G, and so independent of the size of the
-gradients; w_i is at least 0.01 [our choices]. The source takes the last shared layer. Shared parameters here are those
-of the fusions between stages, else those of a joint head. Outside of the window, the weights are 1. Cost: a backward
-pass for each loss.
+gradients; w_i is at least 0.01 [our choices]. The source takes the last shared layer. Shared parameters here are all
+those of the fusions, also on the side of one branch; without them, those of a joint head [our choice]. Outside of the
+window, the weights are 1. Cost: a backward pass for each loss.
 """
 
 from collections.abc import Mapping

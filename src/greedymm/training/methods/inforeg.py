@@ -5,12 +5,14 @@
     in epoch e, if D_k > 0 and F_k(e - 1) - F_k(e - 2) > K F_k(e - 1) (the prime window):
         grad(theta_k) <- grad(theta_k) + a_k (theta_k - theta_k at the start of epoch e),  a_k = exp(beta tanh(D_k))
 
-Source: Huang et al., CVPR 2025. The formulas are those of the paper; its code has other constants for each modality, a
-window from the audio branch alone, and sums of scores over the batch, with which tanh is 1. Our choices: F_k is
-approximated by B |g|^2, g the gradient of a batch of B samples for the branch's body and own head; performance is s_k
-on the training batches; F_k is 0 before the first epoch, so that the window is open in the second epoch, and nothing
-is done in the first. The worst branch is never held. As in the paper, the objective is `joint` by default. Cost: 1, and
-one more forward pass with the evidence `cut`.
+Source: Huang et al., CVPR 2025, and the code GeWu-Lab/InfoReg_CVPR2025. The formulas are those of the paper. The code
+has other constants for each modality, a window from the audio branch alone, means of squared gradients instead of
+traces, losses of the branches, and sums of scores over the batch, with which tanh is 1.
+
+Our choices: F_k is approximated by B |g|^2, g the gradient of a batch of B samples for the branch's body and own head.
+Performance is s_k on the training batches. F_k is 0 before the first epoch, so that the window is open in the second
+epoch; in the first no branch is held. The worst branch is never held. As in the paper, the objective is `joint` by
+default. Cost: 1, and one more forward pass with the evidence `cut`.
 """
 
 from collections.abc import Mapping

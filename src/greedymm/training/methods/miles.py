@@ -5,12 +5,12 @@
     loss: CE(network) + gamma * sum_k CE(y_k)
 
 u_k is what modality k adds to the other modalities, relative to the accuracy of the network. Source: Guerra-Manzanares
-and Shamout, IJCNN 2025 (arXiv 2510.17394); no code was found, and the formulas follow descriptions of the paper. Our
-choices: gamma is 1 by default, and with more than two modalities u_k is a mean over the others. Each epoch has its own
-rates, relative to the scheduler's rate and not cumulative; in the first epoch all are 1. If the network is right on no
-sample, all are 1. For SGD, scaled gradients are a learning rate, up to momentum and weight decay. Parameters of fusions
-and of a joint head keep the scheduler's rate. Cost: one more pass over the validation split in each epoch, and two with
-the evidence `cut`.
+and Shamout, IJCNN 2025 (arXiv 2510.17394). No code was found, and the paper was not read: formulas, tau and mu follow
+descriptions of it. Our choices: gamma is 1 by default, with more than two modalities u_k is a mean over the others, and
+a tie slows all branches with the largest u_k. Each epoch has its own rates, relative to the scheduler's rate and not
+cumulative; in the first epoch all are 1. If the network is right on no sample, all are 1. For SGD, scaled gradients are
+a learning rate, up to momentum and weight decay. Parameters of fusions and of a joint head keep the scheduler's rate.
+Cost: one more pass over the validation split in each epoch, and two with the evidence `cut`.
 """
 
 from collections.abc import Sequence

@@ -4,10 +4,12 @@
     c_k = 1 + (beta - 1) tanh(alpha (r_k - 1)) where r_k > 1, else 1 + tanh(alpha (r_k - 1))
     loss CE(network) + sum_k CE(y_k)                       grad(theta_k) <- c_k grad(theta_k)
 
-theta_k is a branch with its own head, and c_k is in [1 - tanh(alpha), beta]. Source: Kontras et al., BMVC 2024
-(multi-loss balanced training), and the code kkontras/MLB. The mean over the other branches is that of the code for
-three modalities. Unlike in the code, parameters are found by group, and not by name. A score near 0 gives beta, and
-never a division by zero. At the start of training the ratios are noise: `active: {start: 2}` is a warm-up.
+theta_k is a branch with its own head, and c_k is in [1 - tanh(alpha), beta]. Fusions and a joint head keep their
+gradients. Source: Kontras et al., BMVC 2024 (multi-loss gradient modulation), and the code kkontras/MLB. The mean over
+the other branches is that of the code for three modalities. There, each branch has a head for its loss alone; here the
+own heads also give the logits of the network [our choice]. Unlike in the code, parameters are found by group, and not
+by name. A score near 0 gives beta, and never a division by zero. At the start of training the ratios are noise:
+`active: {start: 2}` is a warm-up. Cost: 1; with the evidence `cut`, one more forward pass.
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@
 
 The loss is CE(network) + sum_k CE(y_k). Heads and fusions keep its gradient. Source: Wei and Hu, ICML 2024, and the
 code GeWu-Lab/MMPareto_ICML2024. Without conflict, a branch learns as with the sum of the losses and gamma times the
-learning rate: compare with that. As in the paper, the scale is that of a whole branch; the code scales each tensor.
+learning rate: compare with that. The scale is that of a whole branch [our choice]; the code scales each tensor.
 Unlike in the code, |h| = 0 gives a gradient of 0 and not NaN. It was published for late fusion, where g_m is the
 gradient of CE(network). With a fusion between stages, the losses of the other branches reach branch k too, and belong
 to g_m [our choice]. Cost: M + 1 backward passes.

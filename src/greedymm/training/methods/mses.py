@@ -9,7 +9,8 @@ whole network, the smoothed loss is smoothed and not the last one, and the loss 
 objective `multi`, so that each branch's own loss is trained, and a patience for few epochs. A branch is its body, its
 own head and its side of the fusions. A stopped branch has no updates, also not by momentum or weight decay, but its
 batch norm still follows the running statistics. Shared parameters learn until all branches have stopped; then nothing
-does. Cost: one more pass over the validation split in each epoch; less than 1 once branches have stopped.
+does. Patience p needs p + 2 epochs to stop a branch. Cost: one more pass over the validation split in each epoch, and
+two with the evidence `cut`; less than 1 once branches have stopped.
 """
 
 from collections.abc import Collection, Mapping

@@ -5,9 +5,11 @@
     gradient: sum_i g_i'
 
 Losses: of the network and of each branch. Each projection uses the original g_j. Source: Yu et al., NeurIPS 2020, a
-method for any tasks, and the code tianheyu927/PCGrad. As in the code, all shared parameters are one vector, with zeros
-where a loss does not depend on them. As in the paper, the order is random; the code discards the result of its shuffle.
-Unlike in a popular port to PyTorch, the gradients are summed and not averaged. Cost: a backward pass for each loss.
+method for any tasks, and the code tianheyu927/PCGrad. As in the code, all shared parameters are one vector; here it has
+zeros where a loss does not depend on a parameter. As in the paper, the order is random; the code discards the result of
+its shuffle. Unlike in a popular port to PyTorch, the gradients are summed and not averaged. With objective `multi` all
+parameters are shared; with `branch`, all but the heads of the branches [our choice]. Cost: a backward pass for each
+loss.
 """
 
 from typing import Literal

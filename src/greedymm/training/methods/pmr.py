@@ -6,10 +6,13 @@
 
 h_k are the features of a branch; the prototype c_ky is their mean over the samples of class y. Before each epoch it is
 computed on a share of the training split, drawn at random, in evaluation mode: c <- m c + (1 - m) c_new. Source: Fan et
-al., CVPR 2023, with the loss of the network: objective `joint`. For M > 2, the formulas of w_k and e_k are our choice.
-This is the soft form of the paper, with the entropy H; the code has weights of 0 and 1, and no entropy. Unlike in the
-code, no prototype comes from a validation or test split. A class without samples in the share keeps its prototype;
-before its first sample, its prototype is the mean of all features [our choice]. A tie changes nothing.
+al., CVPR 2023, with the loss of the network: objective `joint`; the code is fanyunfeng-bit/Modal-Imbalance-PMR. This is
+the soft form of the paper, with the entropy H; the code has weights of 0 and 1, and no entropy. In the paper the
+entropy acts in the first epochs, whose number is unknown here; by default it acts in all of them. For M > 2, the
+formulas of w_k and e_k are our choice; with two branches they are those of the paper, and a tie changes nothing. Unlike
+in the code, no prototype comes from a validation or test split. A class without samples in the share keeps its
+prototype; before its first sample, its prototype is the mean of all features [our choice]. Cost: one more forward pass
+over the share of the training split in each epoch.
 """
 
 import math

@@ -1,7 +1,8 @@
 """Random re-balancing: after the warm-up epoch each step is drawn uniformly from regular and re-balancing steps.
 
 It is a control: re-balancing at random times and for random modalities. Source: the code of Wu et al., ICML 2022, and
-its authors' answer in issue 1 of their repository.
+its authors' answer in issue 1 of their repository. With M modalities there are M + 1 modes, each as likely. The mode of
+each step is in steps.parquet.
 """
 
 from collections.abc import Iterator
