@@ -457,17 +457,8 @@ def test_planning_all_runs_the_schema_and_the_page_of_methods_import_nothing_tha
     [
         ("ogm_ge", {"active": {"start": 4}}, "active: no epoch is from 4 to 3; training has epochs 1 to 3"),
         ("pmr", {"entropy": {"start": 3, "stop": 2}}, "entropy: no epoch is from 3 to 2"),
-        ("relearn", {"every": 3}, "every: 3 is too long for 3 epochs, and never takes effect; set at most 2"),
-        ("g_blend", {"super_epoch": 3}, "super_epoch: 3 is too long"),
-        ("mses", {"patience": 2}, "patience: 2 is too long for 3 epochs, and never takes effect; set at most 1"),
     ],
 )
 def test_a_method_that_would_never_act_is_refused(method: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(GreedymmError, match=re.escape(f"methods.{method}.{message}")):
         validate(raw({f"{DATASET}.methods.{method}": settings}))
-
-
-def test_a_schedule_that_just_fits_is_accepted() -> None:
-    methods = {"relearn": {"every": 2}, "g_blend": {"super_epoch": 2}, "mses": {"patience": 1}}
-    validate(raw({f"{DATASET}.methods.{method}": settings for method, settings in methods.items()}))
-    validate(raw({f"{DATASET}.methods.g_blend": {"online": False, "super_epoch": 10}}))

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, PositiveFloat, Tag, V
 from greedymm.params import fields
 from greedymm.params.fields import Branch, WithPlugins, without_dropped
 from greedymm.params.plugins import plugins, values_of
-from greedymm.settings import Count, Epochs, Execution, Inputs, MethodSettings, Strict, Training
+from greedymm.settings import Count, Epochs, Execution, Inputs, Strict, Training
 
 
 def _distinct(values: Sequence[Any]) -> Sequence[Any]:
@@ -25,8 +25,6 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
-# Setting of a method that counts epochs, and the number of epochs that training needs after them.
-FOLLOWING = {"g_blend": ("super_epoch", 1), "mses": ("patience", 2), "relearn": ("every", 1)}
 RESERVED = {"mean", "labels", "ids", "split", "id", "label"}  # columns of tables
 
 
@@ -123,7 +121,7 @@ class Dataset(Strict):
     measures: Measures = Field(("utilization",), validate_default=True, description="names, or names and settings")
 
     def check_windows(self) -> None:
-        """Raise a ValueError if a method acts in no epoch of the training, or if its schedule never gets to act."""
+        """Raise a ValueError if a method acts in no epoch of the training."""
         epochs = self.training.epochs
         for name, method in self.methods.items():
             for part in (method, *getattr(method, "parts", ())):
@@ -133,16 +131,6 @@ class Dataset(Strict):
                             f"methods.{name}.{field}: no epoch is from {window.start} to {window.stop or epochs};"
                             f" training has epochs 1 to {epochs}"
                         )
-                self._check_schedule(name, part)
-
-    def _check_schedule(self, name: str, method: MethodSettings) -> None:
-        setting, following = FOLLOWING.get(type(method).__module__.rpartition(".")[2], ("", 0))
-        longest = self.training.epochs - following
-        if setting and getattr(method, "online", True) and getattr(method, setting) > longest:
-            raise ValueError(
-                f"methods.{name}.{setting}: {getattr(method, setting)} is too long for {self.training.epochs} epochs,"
-                f" and never takes effect; {f'set at most {longest}' if longest > 0 else 'train longer'}"
-            )
 
 
 class Sweep(Strict):

@@ -22,7 +22,8 @@ def check(plan: Plan) -> None:
     """
     distinct = {}
     for run in plan.runs.values():
-        settings = run.settings.model_copy(update={"seed": 0, "training": None, "inputs": None})
+        epochs = run.settings.training.epochs
+        settings = run.settings.model_copy(update={"seed": 0, "training": epochs, "inputs": None})
         distinct[settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()] = run
     for run in distinct.values():
         try:
@@ -40,5 +41,7 @@ def _check(run: Run) -> None:
     modalities, measures = run.settings.modalities, run.evaluation.measures
     for plugin, function in [(run.settings.data, "make"), *((measure, "compute") for measure in measures)]:
         getattr(module_of(plugin), function)
-    network, _ = new_network(run.settings, [CHANNELS] * len(modalities), CLASSES, torch.device("cpu"))
+    network, method = new_network(run.settings, [CHANNELS] * len(modalities), CLASSES, torch.device("cpu"))
+    method.epochs = run.settings.training.epochs
+    method.check_schedule()
     required_passes(network, measures)

@@ -107,6 +107,7 @@ class Fit:
         Raises:
             GreedymmError: if a loss is not finite.
         """
+        self.method.check_schedule()
         self.method.check(train, val)
         if self.state.exists():
             self.resume()

@@ -1,6 +1,8 @@
 """What holds for every method."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -83,3 +85,27 @@ def with_objective(settings: MethodSettings, objective: str) -> MethodSettings:
         return type(settings).model_validate(settings.model_dump() | update)
     except ValidationError:
         return settings
+
+
+@pytest.mark.parametrize(
+    ("name", "fits", "too_long", "message"),
+    [
+        ("relearn", {"every": 2}, {"every": 3}, "train at least 4 epochs, or set a lower `every`"),
+        ("g_blend", {"super_epoch": 2}, {"super_epoch": 3}, "set `super_epoch` to at most 2, or `online: false`"),
+        ("mses", {"patience": 1}, {"patience": 2}, "set at most 1, or train longer"),
+        ("reconboost", {"alone": 1}, {"alone": 2}, "set these lower, or train at least 4 epochs"),
+        ("finetune", {"pretrain": 0.5}, {"pretrain": 0.01}, "two epochs and `pretrain: 0.5` would do"),
+    ],
+)
+def test_a_schedule_that_never_takes_effect_is_refused(
+    tmp_path: Path, name: str, fits: dict[str, Any], too_long: dict[str, Any], message: str
+) -> None:
+    training = tiny.TRAINING.model_copy(update={"epochs": 3})
+    runs = [
+        tiny.run(tmp_path / "r.pt", settings=type(CASES[name].settings).model_validate(settings), training=training)
+        for settings in (fits, too_long)
+    ]
+
+    runs[0].fit.method.check_schedule()
+    with pytest.raises(GreedymmError, match=f"method '{name}': .*{re.escape(message)}"):
+        runs[1].go()

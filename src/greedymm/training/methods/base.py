@@ -54,6 +54,9 @@ class Method:
         """Groups of parameters that the method needs. A network without them is refused before training."""
         return ()
 
+    def check_schedule(self) -> None:
+        """Called before training. Raise a GreedymmError if a part of the schedule is not within the epochs."""
+
     def check(self, train: Batches, val: Batches) -> None:
         """Called before the first epoch. Raise a GreedymmError if the method cannot use these splits."""
 

@@ -93,10 +93,15 @@ class Composition(Method):
             raise GreedymmError(f"methods {' and '.join(names)} both define `{hook}`; compose at most one of them")
         return self.parts[names[0]] if names else None
 
-    def check(self, train: Batches, val: Batches) -> None:
+    def check_schedule(self) -> None:
         """Check each method."""
         for part in self.parts.values():
             part.epochs = self.epochs
+            part.check_schedule()
+
+    def check(self, train: Batches, val: Batches) -> None:
+        """Check each method."""
+        for part in self.parts.values():
             part.check(train, val)
 
     def start_epoch(self, epoch: int, train: Batches, val: Batches, optimizer: Optimizer) -> None:

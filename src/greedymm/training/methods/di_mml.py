@@ -86,7 +86,7 @@ class DiMml(Method):
         """No gradient between branches."""
         return frozenset({"detach"})
 
-    def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
+    def check_schedule(self) -> None:
         """Require an epoch of everything that is not switched off."""
         first, second = self.stages
         if (self.settings.second_stage > 0 and second >= self.epochs) or (

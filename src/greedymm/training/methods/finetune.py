@@ -21,7 +21,7 @@ from greedymm.models.network import MultimodalNetwork, Pass
 from greedymm.settings import MethodSettings, uniform
 from greedymm.training.methods.base import Method, objective_loss
 from greedymm.training.methods.unimodal import own_heads
-from greedymm.training.step import Batches, Step
+from greedymm.training.step import Step
 
 
 class Settings(MethodSettings):
@@ -48,7 +48,7 @@ class Finetune(Method):
         """Number of epochs in the first phase."""
         return round(self.settings.pretrain * self.epochs)
 
-    def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
+    def check_schedule(self) -> None:
         """Require an epoch in each phase."""
         if not 0 < self.pretraining < self.epochs:
             raise GreedymmError(

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork, Output, Pass
 from greedymm.settings import MethodSettings, choice
 from greedymm.training.methods.base import Method, branch_losses
@@ -59,6 +60,14 @@ class GBlend(Method):
     def passes(self) -> frozenset[str]:
         """Cut branches."""
         return frozenset({"hears"})
+
+    def check_schedule(self) -> None:
+        """Require a second estimate, if estimates are repeated."""
+        if self.settings.online and self.settings.super_epoch >= self.epochs:
+            raise GreedymmError(
+                f"method 'g_blend': a super-epoch of {self.settings.super_epoch} is too long for {self.epochs} epochs;"
+                f" set `super_epoch` to at most {self.epochs - 1}, or `online: false`"
+            )
 
     def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
         """Losses in validation need samples."""

@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.optim import Optimizer
 
+from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork
 from greedymm.settings import ScoringSettings, choice, uniform
 from greedymm.training.methods.base import Method
@@ -50,6 +51,15 @@ class Mses(Method):
     """Stops and restores each branch by its own validation loss."""
 
     settings: Settings
+
+    def check_schedule(self) -> None:
+        """Require an epoch in which a stopped branch does not learn."""
+        longest = self.epochs - 2
+        if self.settings.patience > longest:
+            raise GreedymmError(
+                f"method 'mses': no branch stops within {self.epochs} epochs, with `patience:"
+                f" {self.settings.patience}`; set at most {longest}, or train longer"
+            )
 
     def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
         """Require enough validation samples."""

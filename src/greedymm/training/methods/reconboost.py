@@ -29,7 +29,7 @@ from greedymm.models.network import MultimodalNetwork, Output
 from greedymm.settings import Count, MethodSettings, choice, log_uniform
 from greedymm.training.methods.additive import require_additive
 from greedymm.training.methods.base import Method
-from greedymm.training.step import Batches, Step
+from greedymm.training.step import Step
 
 
 class Settings(MethodSettings):
@@ -66,7 +66,7 @@ class ReconBoost(Method):
 
     settings: Settings
 
-    def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
+    def check_schedule(self) -> None:
         """Require an epoch of all branches, and a second turn."""
         alone, together = self.settings.alone, self.settings.together
         if self.epochs <= alone + together:

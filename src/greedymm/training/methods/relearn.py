@@ -51,8 +51,11 @@ class Relearn(Method):
         return [f"branch_{k}.body" for k in range(modalities)]
 
     def check(self, train: Batches, val: Batches) -> None:  # noqa: ARG002
-        """Clusters of validation samples need more than one each, and the first return an epoch after it."""
+        """Clusters of validation samples need more than one each."""
         check_validation(self, val)
+
+    def check_schedule(self) -> None:
+        """Require an epoch after the first return."""
         if self.settings.every >= self.epochs:
             raise GreedymmError(
                 f"method 'relearn': no branch returns within {self.epochs} epochs, with `every: {self.settings.every}`;"
