@@ -63,7 +63,7 @@ CASES = {
         Lfm.model_validate({"rate": 0.1, "active": {"stop": 2}}), neutral=Lfm.model_validate({"active": {"start": 9}})
     ),
     "ogm_ge": Case(OgmGe(), neutral=OgmGe(alpha=0, noise=False)),
-    "agm": Case(Agm(), neutral=Agm(alpha=0, additive=True)),
+    "agm": Case(Agm(), neutral=Agm(alpha=0, clip=None, additive=True)),
     "g_blend": Case(GBlend(super_epoch=2, probe=1)),
     "mla": Case(Mla()),
     "modality_dropout": Case(ModalityDropout(p=0.4), neutral=ModalityDropout(p=0)),

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from greedymm.models.network import Output, Pass
 from greedymm.training.methods.agm import Settings, scale_gradient
 
-ALPHA, CAP = 1.2, 0.08
+ALPHA, CAP, CLIP = 1.2, 0.08, 0.15
 
 
 class Plain:
@@ -59,7 +59,20 @@ class Plain:
         loss = cross_entropy(torch.stack(shares).sum(dim=0), step.labels)
         upper = torch.autograd.grad(loss, shares, retain_graph=True)  # the gradients that enter phi_k
         torch.autograd.backward(shares, [c * g for c, g in zip(scales, upper, strict=True)])
-        return {f"scale_{k}": c for k, c in enumerate(scales)}
+        return {f"scale_{k}": c for k, c in enumerate(scales)} | {"clip": clip(step.model)}
+
+
+def clip(model: torch.nn.Module) -> float:
+    """Clip the gradient of a model, and return its factor."""
+    heads = [p for name, p in model.named_parameters() if name.startswith("head.")]
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = math.sqrt(sum(float((g.double() ** 2).sum()) for g in gradients))
+    if not any(float(x) > CLIP for p in heads if p.grad is not None for x in p.grad.abs().flatten()):
+        return 1.0
+    factor = min(1.0, CLIP / norm)
+    for g in gradients:
+        g.mul_(factor)
+    return factor
 
 
 def ahead(scores: list[float], k: int) -> float:
@@ -71,7 +84,7 @@ def ahead(scores: list[float], k: int) -> float:
 @pytest.mark.parametrize("clarity", [(2.0, 0.1), (1.0, 0.3, 2.0)], ids=["two modalities", "three modalities"])
 @pytest.mark.parametrize("additive", [False, True], ids=["all passes", "additive"])
 def test_training_is_that_of_a_plain_loop(tmp_path: Path, clarity: tuple[float, ...], *, additive: bool) -> None:
-    settings = Settings(alpha=ALPHA, cap=CAP, additive=additive)
+    settings = Settings(alpha=ALPHA, cap=CAP, clip=CLIP, additive=additive)
     run, bare = (
         tiny.run(tmp_path / f"{i}.pt", settings=settings, clarity=clarity, training=tiny.STEADY) for i in range(2)
     )
@@ -80,7 +93,8 @@ def test_training_is_that_of_a_plain_loop(tmp_path: Path, clarity: tuple[float, 
     run.go()
 
     tiny.assert_agree(run, bare, rows)
-    scales = [scale for row in rows for scale in row.values()]
+    scales = [row[f"scale_{k}"] for row in rows for k in range(len(clarity))]
+    assert any(row["clip"] < 1 for row in rows)
     assert min(scales) < 0.99
     assert max(scales) == pytest.approx(math.exp(ALPHA * CAP))  # the cap is reached
 
@@ -92,6 +106,7 @@ def test_the_gradient_alone_is_scaled() -> None:
     scaled.sum().backward()  # type: ignore[no-untyped-call]
 
     assert torch.equal(scaled, values)
+    assert torch.equal(scale_gradient(values, torch.tensor(1e6)), values)
     assert values.grad is not None
     assert values.grad.tolist() == [0.25, 0.25]
 

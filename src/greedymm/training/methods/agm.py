@@ -9,7 +9,8 @@ outside of the window are as well. Source: Li et al., ICCV 2023, and the code li
 the modalities S present and without the others in the fusions; the code sets the other inputs to zero. If the head
 averages logits, f(S) is multiplied by |S| / M, so that absent branches count as zeros [our choice]. As in the code, the
 loss of a sample in s_k is at most -log 1e-8, and passes with absent modalities are in evaluation mode and have
-gradients. Unlike in the code, gradients are not clipped. Cost: 2^M - 1 forward and backward passes; 1 if `additive`.
+gradients. If an element of the heads' gradient exceeds `clip`, the norm of the whole gradient is at most `clip`, as in
+the code [elements: recalled]. Cost: 2^M - 1 forward and backward passes; 1 if `additive`.
 """
 
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ class Settings(MethodSettings):
         default=False,
         description="phi_k: each branch's share of the logits, without extra passes; exact with late fusion",
     )
+    clip: float | None = Field(default=1.0, gt=0, description="limit of the gradient; published: 1; null: none")
     active: Window = Window()
 
 
@@ -65,6 +67,9 @@ class Agm(Method):
         self.steps = torch.zeros((), dtype=torch.float64, device=self.device)
         self.scales = torch.ones(self.modalities, device=self.device)
         self.averages = network.head.averages
+        self.factor = torch.ones((), device=self.device)
+        groups = network.groups()
+        self.heads = [p for name in groups if "head" in name for p in groups[name]]
         everyone = range(self.modalities)
         some = [subset for subset in subsets(self.modalities) if 0 < len(subset) < self.modalities]
         self.present = {s: torch.tensor([k in s for k in everyone], device=self.device) for s in some}
@@ -100,9 +105,23 @@ class Agm(Method):
         gap = advantages(self.sums / self.steps) - advantages(now)
         return torch.exp(self.settings.alpha * gap.clamp(max=self.settings.cap)).to(self.scales.dtype)
 
+    def after_backward(self, step: Step) -> None:
+        """Clip the gradient."""
+        self.factor = torch.ones_like(self.factor)
+        if self.settings.clip is None or not self.settings.active.contains(step.epoch, step.number):
+            return
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        largest = [p.grad.abs().max() for p in self.heads if p.grad is not None]
+        if largest:
+            norm = torch.nn.utils.get_total_norm(gradients)
+            limit = (self.settings.clip / norm).clamp(max=1)
+            self.factor = torch.where(torch.stack(largest).max() > self.settings.clip, limit, self.factor)
+        for gradient in gradients:
+            gradient.mul_(self.factor)
+
     def log(self) -> Mapping[str, Tensor]:
-        """Scale of each modality's gradient."""
-        return {f"scale_{k}": scale for k, scale in enumerate(self.scales)}
+        """Scale of each modality's gradient, and of the whole gradient where it is clipped."""
+        return {f"scale_{k}": scale for k, scale in enumerate(self.scales)} | {"clip": self.factor}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Sums and number of the scores."""
@@ -126,7 +145,7 @@ def advantages(scores: Tensor) -> Tensor:
 
 def scale_gradient(values: Tensor, scale: Tensor) -> Tensor:
     """Return the same values, with a gradient multiplied by `scale`."""
-    return scale * values + (1 - scale) * values.detach()
+    return values.detach() + scale * (values - values.detach())  # exact, also for a large scale
 
 
 def build(settings: Settings) -> Agm:
