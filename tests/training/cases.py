@@ -88,7 +88,7 @@ CASES = {
     "dgl": Case(Dgl(alpha=1.5)),
     "inforeg": Case(InfoReg(), neutral=InfoReg(threshold=1)),
     "mslr": Case(Mslr(memory=2, objective="multi"), neutral=Mslr(dynamic=False)),
-    "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses(patience=9)),
+    "mses": Case(Mses(patience=1, smoothing=0.2), neutral=Mses.model_validate({"active": {"start": 9}, "patience": 1})),
     "miles": Case(Miles(tau=0, gamma=2), neutral=Miles(mu=1)),
     "anti_balance": Case(AntiBalance(), neutral=AntiBalance(alpha=0)),
     "tcmax": Case(TcMax()),

@@ -40,7 +40,7 @@ class Settings(ScoringSettings):
         ge=1,
         strict=True,
         description="epochs without a new minimum; in the comparison 80 of 1500",
-        json_schema_extra=choice(1, 2, 3, 5),
+        json_schema_extra=choice(1, 2, 3, 4),
     )
     smoothing: float = Field(
         default=0.6, ge=0, lt=1, description="s, weight of earlier losses", json_schema_extra=uniform(0.0, 0.8)

@@ -6,8 +6,8 @@ Source: Du et al., ICML 2023 (unimodal teacher), whose code was not found. The w
 BalanceBenchmark has 10. The mean over samples and features is that of BalanceBenchmark. There, the teachers are in
 training mode; here they are in evaluation mode, and see the same augmented inputs.
 Our choices: a teacher begins with the initial weights of its branch, and has no fusions. It is trained with SGD, in an
-order of its own. Its learning rate decreases from that of the run along half a cosine to 0. Its weights are those of the
-last epoch. Cost: the run first trains the teachers, by default as many epochs as the run has. Its seconds include
+order of its own. Its learning rate decreases from that of the run along half a cosine to 0. Its weights are those of
+the last epoch. Cost: the run first trains the teachers, by default as many epochs as the run has. Its seconds include
 this. A step has one more forward pass, of the teachers. The checkpoint contains them.
 """
 
