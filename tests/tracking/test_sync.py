@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from greedymm.errors import GreedymmError
 from greedymm.files import write_json, write_text
 from greedymm.info import DataInfo
-from greedymm.params.schema import Tracking
+from greedymm.params.schema import Tracking, Tuning
 from greedymm.plan import Plan
 from greedymm.run import Run
 from greedymm.tracking import sync_results, watch
@@ -221,6 +221,25 @@ def test_runs_of_a_sweep_are_tagged_with_their_value_and_named_by_it(plan: Plan)
     assert tags["greedy-seed3"] == ("0.1", "default")
     assert tags["balanced-seed3"] == (None, "default")
     assert tags["rate 0.2, greedy-seed3"] == ("0.2", "sweep")
+
+
+def test_runs_with_chosen_settings_and_the_page_of_the_zoo_are_sent_once_the_search_is_finished(plan: Plan) -> None:
+    tuned = Plan.make(plan.params.model_copy(update={"tuning": Tuning(trials=2)}))
+    greedy, balanced = tuned.searches.values()
+    assert sync_results(tuned, settings()) == 2
+    write_json({"chosen": {"val": 1}}, greedy.path)
+    finish(greedy.finished())
+    write_text(tuned.zoo_folder / "index.html", "content")
+
+    assert sync_results(tuned, settings()) == 1
+    assert sync_results(tuned, settings()) == 0
+
+    assert balanced.finished() == []
+    name = f"tuned, {greedy.base.method}-seed3"
+    assert stored()[name].data.tags["part"] == "tuned"
+    rate = greedy.trials[1]["training.learning_rate"]
+    assert float(stored()[name].data.params["training.learning_rate"]) == rate
+    assert stored("report").keys() == {"zoo"}
 
 
 def test_a_name_that_a_user_gave_stays(plan: Plan) -> None:
