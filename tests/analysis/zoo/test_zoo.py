@@ -136,11 +136,12 @@ def test_tables_as_text_show_the_most_accurate_method_first_and_verdicts_beside_
 
     assert accuracy.index.tolist()[:2] == ["gray alone", "ogm_ge"]
     assert balance["Method"].tolist() == accuracy.index.tolist()
-    assert accuracy.loc["greedy_multi", "Points more than greedy_multi"] == ""
+    assert accuracy.loc["greedy_multi", "Difference from greedy_multi (points)"] == ""
     assert re.fullmatch(
-        r"\+(9|10)\.\d \[.*\] better, p (<0.001|0.00\d)", str(accuracy.loc["ogm_ge", "Points more than greedy_multi"])
+        r"\+(9|10)\.\d \[.*\] better, p (<0.001|0.00\d)",
+        str(accuracy.loc["ogm_ge", "Difference from greedy_multi (points)"]),
     )
-    assert "Points more than best modality (color alone)" in accuracy
+    assert "Difference from best modality, color alone (points)" in accuracy
     weakest = balance.set_index("Method")["Weakest branch alone (test)"]
     assert weakest["agm"].startswith(("19.", "20."))
     assert weakest["gray alone"] == ""
@@ -231,5 +232,5 @@ def test_the_page_keeps_boards_apart_marks_generated_data_and_is_the_same_again(
     page = (tmp_path / "a/index.html").read_text()
     assert page.count("data:image/png;base64,") == 2 * (3 + 2)
     assert f'<section class="panel" id="tuned-under-shift-{NAME}">' in page
-    assert len(re.findall(rf"{OTHER}(</a>|, published settings) <span class=\"mark\">generated data", page)) == 2
-    assert not re.search(rf"{NAME}(</a>|, published settings) <span", page)
+    assert len(re.findall(rf"{OTHER}(</a>|, settings: published) <span class=\"mark\">generated data", page)) == 2
+    assert not re.search(rf"{NAME}(</a>|, settings: published) <span", page)

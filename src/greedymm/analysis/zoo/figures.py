@@ -27,17 +27,17 @@ RANKED = Style("#0072B2", "o")  # without a verdict
 MEASURES = {"val_d_util": "d_util, validation (0: balanced)", "test_shapley_gap": "Shapley gap, test (0: balanced)"}
 CAPTIONS = {
     "forest": "Difference of test accuracy from each reference, paired by seed, with 95 % intervals. Verdicts are"
-    " corrected for the number of methods, intervals are not. Green band: practically equal. Methods far off are at the"
-    " edge, with their value.",
+    " corrected for the number of methods, intervals are not. Green band: practically equal. Outliers are at the edge,"
+    " with their value.",
     "balance": "Test accuracy against balance: means over seeds with 95 % intervals. Color: verdict on test accuracy."
-    " Intervals may exceed the axes. Methods far off are at the edge, with their accuracy.",
+    " Intervals may exceed the axes. Outliers are at the edge, with their accuracy.",
     "cost": "Test accuracy, with 95 % intervals, against the median time of training. Color: verdict on test accuracy."
-    " Methods far off are at the edge, with their accuracy.",
-    "ranks": "1 is the best rank. Left: rank of the mean test accuracy, a mean over datasets, with bootstrap intervals,"
-    " which are too narrow for few seeds. Right: average rank over blocks; a block is a dataset and a seed. A black"
-    " line joins methods without a critical difference (Nemenyi).",
-    "improvement": "Probability that a run of a method is more accurate than a run of the reference, a mean over"
-    " datasets, with bootstrap intervals, which are too narrow for few seeds. 0.5: as good as the reference.",
+    " Outliers are at the edge, with their accuracy.",
+    "ranks": "1 is the best rank. Left: rank of the mean test accuracy, averaged over datasets. Bootstrap intervals are"
+    " too narrow for few seeds. Right: average rank over blocks; a block is a dataset and a seed. A black line joins"
+    " methods without a critical difference (Nemenyi).",
+    "improvement": "Probability that a run of a method is more accurate than a run of the reference, averaged over"
+    " datasets. 0.5: as good as the reference. Bootstrap intervals are too narrow for few seeds.",
 }
 NEAR = 5.0  # points of accuracy
 

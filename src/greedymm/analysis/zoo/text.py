@@ -23,20 +23,21 @@ BALANCE = {
 }
 MOST_NAMES = 8  # in a sentence
 EXPLANATION = [
-    f"A method may train with another loss than {PLAIN}. Then compare it with greedy or greedy_joint, too.",
+    f"Some methods train with another loss than {PLAIN}. Compare them with greedy or greedy_joint, too.",
     "Rows are sorted by mean test accuracy. The order is no verdict: neighbors often do not differ.",
-    "Differences are paired by seed, in percentage points, with 95 % intervals (Student's t), which are not corrected.",
+    "Differences (percentage points) are paired by seed, with 95 % intervals (Student's t), which are not corrected.",
     "Better, worse: p is at most 0.05, by a paired t test, corrected by Holm's method over the methods of the dataset.",
     "Practically equal: the difference is within {margin}, by two one-sided t tests; p is that of equality, corrected.",
     "A significant difference within the margin is practically equal.",
     "Undecided: neither is shown. This is no evidence of equality.",
-    "Many methods and few seeds: only a difference that is large against its spread over seeds is decided.",
-    "Fewer than three seeds: no test. Comparisons with other references and datasets are not corrected for each other.",
+    "With many methods and few seeds, only differences that are large relative to their spread over seeds are decided.",
+    "With fewer than three seeds there is no test.",
+    "The correction is within one reference and dataset, not over references and datasets.",
     "d_util: u(m1 | m0) - u(m0 | m1). 0: both branches depend equally on the other.",
     "A network without fusion between its branches has d_util 0 by construction.",
     "Shapley gap: the mean absolute difference of the modalities' Shapley values for accuracy.",
-    "Weakest branch alone: the lowest accuracy of a branch that is cut from the others.",
-    "Time: median over the runs. Peak memory: smallest of the runs. Other processes may have shared the machine.",
+    "Weakest branch alone: the lowest accuracy of a branch, if each branch is cut from the others.",
+    "Time: median over the runs. Memory: smallest peak of the runs. Other processes may have used the machine, too.",
 ]
 
 
@@ -52,7 +53,7 @@ def format_accuracy(tables: Tables, dataset: str) -> pd.DataFrame:
     frame = accuracy["n"].astype(str).rename("Seeds").to_frame()
     frame["Test accuracy"] = format_estimates(own.estimates, ["method"])["test_accuracy"]
     for (name, method), rows in own.comparisons.groupby(["reference", "reference_method"], sort=False):
-        title = f"Points more than {name}" + (f" ({label(str(method))})" if name == BEST else "")
+        title = f"Difference from {name}" + (f", {label(str(method))}" if name == BEST else "") + " (points)"
         frame[title] = pd.Series({row.method: _format_difference(row) for row in rows.itertuples()})
     return _named(frame)
 
@@ -141,9 +142,9 @@ def describe_blocks(blocks: Blocks) -> Iterator[str]:
     yield f"Friedman test: p {format_p(blocks.p)}: {finding}."
     if blocks.differ:
         yield from _describe_pairs(ranks, blocks.critical)
-    yield "Seeds of one dataset are not independent datasets: the test is about these datasets, not about others."
+    yield "Seeds of one dataset are not independent datasets. The test is about these datasets, not about others."
     if blocks.datasets > 1:
-        limit = f"{blocks.critical_of_datasets:.1f} ranks, of a largest possible difference of {len(ranks) - 1}"
+        limit = f"{blocks.critical_of_datasets:.1f} ranks; the largest possible difference is {len(ranks) - 1}"
         yield f"With one block per dataset, the critical difference would be {limit}."
 
 
