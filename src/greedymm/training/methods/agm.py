@@ -4,13 +4,15 @@
     s_k = mean CE(phi_k);  r_k = exp(mean over j != k of s_j - s_k);  tau_k: the same of the means of s_k so far
     c_k = exp(alpha * min(tau_k - r_k, cap)) scales the gradient that enters phi_k
 
-A branch is slowed if, relative to the others, it is better than its mean so far. A step is part of that mean, and steps
-outside of the window are as well. Source: Li et al., ICCV 2023, and the code lihong2303/AGM_ICCV2023. f(S): logits with
-the modalities S present and without the others in the fusions; the code sets the other inputs to zero. If the head
-averages logits, f(S) is multiplied by |S| / M, so that absent branches count as zeros [our choice]. As in the code, the
-loss of a sample in s_k is at most -log 1e-8, and passes with absent modalities are in evaluation mode and have
-gradients. If an element of the heads' gradient exceeds `clip`, the norm of the whole gradient is at most `clip`, as in
-the code [elements: recalled]. Cost: 2^M - 1 forward and backward passes; 1 if `additive`.
+A branch is slowed if, relative to the others, it is better than its mean so far. The mean includes the current step,
+and steps outside of the window.
+
+Source: Li et al., ICCV 2023, and the code lihong2303/AGM_ICCV2023. f(S): logits with the modalities S present and
+without the others in the fusions; the code sets the other inputs to zero. If the head averages logits, f(S) is
+multiplied by |S| / M, so that absent branches count as zeros [our choice]. As in the code, the loss of a sample in s_k
+is at most -log 1e-8. As in the code, passes with absent modalities are in evaluation mode, and have gradients. If an
+element of the heads' gradient exceeds `clip`, the whole gradient is clipped to the norm `clip`, as in the code
+[elements: recalled]. Cost: 2^M - 1 forward and backward passes; 1 if `additive`.
 """
 
 from collections.abc import Mapping

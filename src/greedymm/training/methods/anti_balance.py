@@ -4,11 +4,13 @@
     c_k = 1 + tanh(alpha * rho_k) where rho_k > 1, else 1   grad(theta_k) <- c_k grad(theta_k)
 
 The definition is ours: 2 - c_k of OGM (Peng et al., CVPR 2022), for the same parameters, the kernels of convolutions,
-and without noise. Two published methods favor a branch as well. ARL (Wei et al., ICCV 2025) multiplies the gradients by
-1 + w_k, with w_k from the entropy and the size of the logits; in its code both w_k are constant. PDMP (Wei et al.,
-arXiv 2604.05773) multiplies those of the best unimodal model by a constant above 1, whose value is unknown here. If
-this control is as good as a method that balances, then the balance is not what helps. Compare it with `ogm_ge` of the
-same objective and window, with `noise: false`. Cost: 1; with the evidence `cut`, one more forward pass.
+and without noise. If this control is as good as a method that balances, then the balance is not what helps. Compare it
+with `ogm_ge` of the same objective and window, with `noise: false`.
+
+Two published methods favor a branch as well. ARL (Wei et al., ICCV 2025) multiplies the gradients by 1 + w_k. Its w_k
+depend on the entropy and the size of the logits; in its code both w_k are constant. PDMP (Wei et al., arXiv 2604.05773)
+multiplies the gradients of the best modality by a constant above 1, whose value is unknown here. Cost: 1; with the
+evidence `cut`, one more forward pass.
 """
 
 from collections.abc import Mapping

@@ -6,13 +6,15 @@
     r = 1 + floor((M - 1) * epoch / end),  end = share * epochs;  from then on all branches learn
 
 y: logits of the network; t_k, f_k: logits and features of the teacher of branch k. Source: Rakib and Bagavathi, ICCV
-2025, and code. As in the code, s is that of a batch, all weights and T are 1, and for two modalities the better one
-does not learn in the first half of the epochs. For more, they are released from weak to strong [recalled], in parts of
-equal length [our choice]. As in the code, momentum and weight decay still move a branch whose gradient is zero. Unlike
-in the code, a tie of the two stops no branch (the code ends with an error), all parameters of a body are stopped
-(there, only kernels of convolutions), and nothing is chosen on the test set. Our choices for the teachers: as in `umt`.
-Cost: the run first trains the teachers, by default as many epochs as the run has. Its seconds include this. A step has
-one more forward pass, of the teachers. The checkpoint contains them.
+2025, and code. As in the code, s is the score of a batch, and all weights and T are 1. As in the code, momentum and
+weight decay still move a branch whose gradient is zero. As in the code, the better one of two modalities does not learn
+in the first half of the epochs. With more modalities, they are released from weak to strong [recalled], in parts of
+equal length [our choice].
+
+Unlike in the code, a tie of the two stops no branch; there, it is an error. All parameters of a body are stopped;
+there, only kernels of convolutions. Nothing is chosen on the test set. Our choices for the teachers: as in `umt`. Cost:
+the run first trains the teachers, by default as many epochs as the run has. The time of the run includes this. A step
+has one more forward pass, of the teachers. The checkpoint contains them.
 """
 
 from collections.abc import Mapping

@@ -6,13 +6,13 @@
         grad(theta_k) <- grad(theta_k) + a_k (theta_k - theta_k at the start of epoch e),  a_k = exp(beta tanh(D_k))
 
 Source: Huang et al., CVPR 2025, and the code GeWu-Lab/InfoReg_CVPR2025. The formulas are those of the paper. The code
-has other constants for each modality, a window from the audio branch alone, means of squared gradients instead of
-traces, losses of the branches, and sums of scores over the batch, with which tanh is 1.
+differs: constants depend on the modality, only the audio branch opens the window, and means of squared gradients
+replace traces. The code also adds losses of the branches, and sums scores over the batch, so that tanh is 1.
 
-Our choices: F_k is approximated by B |g|^2, g the gradient of a batch of B samples for the branch's body and own head.
-Performance is s_k on the training batches. F_k is 0 before the first epoch, so that the window is open in the second
-epoch; in the first no branch is held. The worst branch is never held. As in the paper, the objective is `joint` by
-default. Cost: 1, and one more forward pass with the evidence `cut`.
+Our choices: F_k is approximated by B |g|^2, with g the gradient of a batch of B samples. g is that of the branch's body
+and own head. Performance is s_k on the training batches. F_k is 0 before the first epoch, so the window is open in the
+second epoch. No branch is held in the first epoch, and the worst branch is never held. As in the paper, the objective
+is `joint` by default. Cost: 1, and one more forward pass with the evidence `cut`.
 """
 
 from collections.abc import Mapping

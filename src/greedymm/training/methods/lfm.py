@@ -4,12 +4,13 @@
     JS = H(mean_k p_k) - mean_k H(p_k),  p_k = softmax(y_k),  L: loss of the objective
 
 Source: Yang et al., NeurIPS 2024, and its code. This is the paper's heuristic schedule, with rate 1, known to us
-from a secondary source: a is 0.63 in the first epoch, and decreases. In the code it is replaced by a polynomial that
-was fitted to one run, or by a learned weight whose gradient is that of one tensor of parameters; neither is followed.
-As in the code, the loss has the factor 2. Unlike in the code, which swaps the arguments of a divergence, this is the
-Jensen-Shannon divergence. For more than two modalities its generalized form, symmetric and at most log M, is our
-choice. Only present modalities are aligned. With fusions, y_k depends on all modalities. No extra pass. Outside of the
-window the loss is L.
+from a secondary source: a is 0.63 in the first epoch, and decreases. The code has two other schedules, which are not
+followed: a polynomial that was fitted to one run, and a weight that is learned from the gradient of one tensor.
+
+As in the code, the loss has the factor 2. JS is the Jensen-Shannon divergence; the code swaps the arguments of a
+divergence. For more than two modalities, JS is its generalized form, symmetric and at most log M [our choice]. Only
+present modalities are aligned. With fusions, y_k depends on all modalities. No extra pass. Outside of the window the
+loss is L.
 """
 
 import math

@@ -6,10 +6,12 @@
 
 u_k is what modality k adds to the other modalities, relative to the accuracy of the network. Source: Guerra-Manzanares
 and Shamout, IJCNN 2025 (arXiv 2510.17394). No code was found, and the paper was not read: formulas, tau and mu follow
-descriptions of it. Our choices: gamma is 1 by default, with more than two modalities u_k is a mean over the others, and
-a tie slows all branches with the largest u_k. Each epoch has its own rates, relative to the scheduler's rate and not
-cumulative; in the first epoch all are 1. If the network is right on no sample, all are 1. For SGD, scaled gradients are
-a learning rate, up to momentum and weight decay. Parameters of fusions and of a joint head keep the scheduler's rate.
+descriptions of it.
+
+Our choices: gamma is 1 by default. With more than two modalities, u_k is a mean over the others. A tie slows all
+branches with the largest u_k. Each epoch has its own rates, relative to the scheduler's rate and not cumulative. All
+rates are 1 in the first epoch, and if the network is right on no sample. With SGD, scaling gradients scales the
+learning rate, up to momentum and weight decay. Parameters of fusions and of a joint head keep the scheduler's rate.
 Cost: one more pass over the validation split in each epoch, and two with the evidence `cut`.
 """
 

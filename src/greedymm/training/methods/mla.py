@@ -4,13 +4,14 @@ Turn k of a step: loss CE(h(z_k)) with branch k cut from the others, backward, g
     r = mean of z_k over the batch,  q = P r,  P <- P - q q^T / (a + r^T q),  a = 0.1^(1 + step / steps of the epoch)
 Prediction: sum_k w_k y_k, w_k ~ exp(max_j e_j - e_k), e_k the entropy of branch k in that sample.
 
-Source: Zhang et al., CVPR 2024. In its code the projection never runs (it looks for another name), divides by an outer
-product, and the entropy is that of the batch. Here the projection runs, with the formulas of orthogonal weight
-modification (Zeng et al. 2019), and the entropy is that of a sample. A turn uses P of the previous turns; the source
-does not say whether its own features count [our choice]. A step makes M forward passes, each with the backward pass of
-one branch; batch norm and the running means of gates see each batch M times. Evaluation makes regular passes: with
-fusions, branches then hear each other, which with `flow: cut` they do not in training. Learning speeds are not
-measured.
+Source: Zhang et al., CVPR 2024. In its code the projection never runs, because it looks for another name, and it
+divides by an outer product. The entropy there is that of the batch. Here the projection runs, with the formulas of
+orthogonal weight modification (Zeng et al. 2019), and the entropy is that of a sample. A turn uses P of the previous
+turns [our choice; the source does not say whether its own features count].
+
+A step has M forward passes, each with the backward pass of one branch. So batch norm and the running means of gates see
+each batch M times. Evaluation uses regular passes: branches use each other's features, also with `flow: cut`, where
+they do not in training. Learning speeds are not measured.
 """
 
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,8 @@
 
 Source: Xu et al., ICASSP 2023, and code: scale 10, one loss of the sum (objective `joint`). These heads replace those
 of the network, and have no bias. Unlike in the code, which validates with linear logits, evaluation uses the same
-cosines. With objective `branch`, in which the sum has no loss, the network's logits are the mean, as those of the head
-`own`. A network whose logits are not a sum over branches is refused: its head has no weights of each modality.
+cosines. With objective `branch`, the sum has no loss, so the network's logits are the mean, as with the head `own`. A
+network whose logits are not a sum over branches is refused: its head has no weights of each modality.
 Features over time steps are averaged first [our choice]. The norms are at least 1e-8, so features of zeros give logits
 of zero.
 """

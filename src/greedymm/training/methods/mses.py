@@ -4,13 +4,15 @@
     no new minimum of l_k in `patience` epochs: branch k gets its weights of that minimum, and stops learning
 
 Source: Fujimori et al., ACPR 2019; its code was not found. The smoothing follows the code of a comparison (Li et al.,
-ICCV 2023), where the patience is 80 of 1500 epochs. Unlike that code, only the stopped branch is restored and not the
-whole network, the smoothed loss is smoothed and not the last one, and the loss is that of validation. Our choices: the
-objective `multi`, so that each branch's own loss is trained, and a patience for few epochs. A branch is its body, its
-own head and its side of the fusions. A stopped branch has no updates, also not by momentum or weight decay, but its
-batch norm still follows the running statistics. Shared parameters learn until all branches have stopped; then nothing
-does. Patience p needs p + 2 epochs to stop a branch. Cost: one more pass over the validation split in each epoch, and
-two with the evidence `cut`; less than 1 once branches have stopped.
+ICCV 2023), where the patience is 80 of 1500 epochs. Unlike in that code, only the stopped branch is restored, and not
+the whole network. The formula has the last smoothed loss l_k(e - 1), and not the last loss. The loss is that of
+validation. Our choices: the objective `multi`, so that each branch's own loss is trained, and a patience for few
+epochs.
+
+A branch is its body, its own head and its side of the fusions. A stopped branch has no updates, not even by momentum or
+weight decay. Its batch norm still updates the running statistics. Shared parameters learn until all branches have
+stopped. Patience p needs p + 2 epochs to stop a branch. Cost: one more pass over the validation split in each epoch,
+and two with the evidence `cut`; less than 1 once branches have stopped.
 """
 
 from collections.abc import Collection, Mapping

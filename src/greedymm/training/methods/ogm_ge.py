@@ -4,11 +4,12 @@
     c_k = 1 - tanh(alpha * rho_k) where rho_k > 1, else 1   grad(theta_k) <- c_k grad(theta_k) + N(0, std(grad)^2)
 
 Source: Peng et al., CVPR 2022, and the code GeWu-Lab/OGM-GE_CVPR2022. For more than two modalities: the authors' answer
-in issue 16 of their repository. As in the code, only the kernels of convolutions are scaled, all kernels have noise,
-and std is that of the unscaled gradient of one kernel. It was published for one head over joined features and epochs 1
-to 51: set `objective: joint` and `active`, because the defaults here are `branch` and all epochs. Unlike in the code, a
-tie scales no branch, and convolutions of any number of axes are scaled. Cost: 1; with the evidence `cut`, one more
-forward pass.
+in issue 16 of their repository. As in the code, only the kernels of convolutions are scaled, and all kernels have
+noise. std is that of the unscaled gradient of one kernel. Unlike in the code, a tie scales no branch, and convolutions
+of any number of axes are scaled.
+
+It was published for one head over joined features and epochs 1 to 51. Set `objective: joint` and `active` for this,
+because the defaults here are `branch` and all epochs. Cost: 1; with the evidence `cut`, one more forward pass.
 """
 
 from collections.abc import Mapping

@@ -5,15 +5,16 @@
     all:        CE(beta * sum over k of y_k), beta a parameter that starts at 1
 
 Source: Hua et al., ICML 2024, and its code: for each stage 4 epochs of a turn and 4 of all, up to 1001 stages. Here the
-turns and the epochs of all share the epochs of the run, the same budget as of other methods, and last one epoch each by
-default; a training that ends before the second turn is refused. Its objective is `joint`; the network predicts from
+turns and the epochs of all share the epochs of the run, so the budget is that of other methods. By default, both last
+one epoch. A training that ends before the second turn is refused. The objective is `joint`; the network predicts from
 beta * sum of y_k. So a network whose logits are not a sum over branches is refused.
 
-Unlike in the code, the alignment has a gradient: there, both sides of the MSE are constants. As in the code, it is
-absent before all have learned once. k - 1 is the branch of the turn before k; the code has two modalities. Branches are
-not trained alone before [our choice: the budget], and there is one optimizer for all. In a turn of k, the other
-branches are frozen, apart from statistics of their norms; what branches share learns in all epochs. With fusions, y_k
-depends on the features of the other branches, which get no gradient. w1 is at least w2, so no w_i is negative.
+Unlike in the code, the alignment has a gradient: there, both sides of the MSE are constants. As in the code, there is
+no alignment before all branches have learned once. k - 1 is the branch of the turn before k; the code has two
+modalities. There is no training of single branches before [our choice: the budget], and one optimizer for all. In a
+turn of k, the other branches are frozen, except the statistics of their norms. Shared parameters learn in all epochs.
+With fusions, y_k depends on the features of the other branches, which get no gradient. w1 is at least w2, so no w_i is
+negative.
 """
 
 from collections.abc import Collection, Mapping

@@ -7,7 +7,7 @@ Source: Wei et al., ECCV 2024, and its code: after every 20 of 90 epochs, at mos
 branch. It was published for one head over joined features, objective `joint`. With fusions, the features are those of a
 pass in which branches are cut from each other (`evidence: cut`, our choice); fusions and heads keep their weights.
 
-Unlike in the code, features of both splits are scaled to -1 to 1 by the minima and maxima of the training split, and
+Unlike in the code, the minima and maxima of the training split scale the features of both splits to -1 to 1, and
 training samples are not augmented. Our choices: the momentum of a branch that changes is set to 0, and its batch norms
 keep their statistics. k-means is the best of 10 starts (k-means++). Cost: 1, and a pass over both splits each time.
 """

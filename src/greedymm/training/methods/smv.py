@@ -13,9 +13,9 @@ with 1, not 0.9; for up to three modalities no phi is between them, and no round
 
 The valuation is made before each epoch, on the training split as stored, not augmented, in evaluation mode. An absent
 modality is cut from the fusions of the others, has no vote, and its branch has no loss; the code sets features to zero.
-Batch norms of absent branches still see the sample.
-Unlike in the code, the samples of level modality are drawn without replacement. Cost: 2^M - 1 passes over the split
-before an epoch (for `sample`), and up to 1 + 3 M (`sample`) or 1 + M (`modality`) times the steps in an epoch.
+Batch norms of absent branches still see the sample. Unlike in the code, the samples of level modality are drawn without
+replacement. Cost: before an epoch, 2^M - 1 passes over the valued samples. An epoch has up to 1 + 3 M (`sample`) or 1 +
+M (`modality`) times the steps.
 """
 
 from collections.abc import Mapping
