@@ -4,11 +4,13 @@
     learning rate of branch k: rate_k times that of the scheduler
 
 Source: Yao and Mihalcea, Findings of ACL 2022, strategy `dynamic`; with `dynamic: false`, their strategy `keep`. Their
-strategy `smooth` is left out. The paper's code was not found. Formula and n follow the code of a comparison (Li et al.,
-ICCV 2023). The paper starts from fine-tuned unimodal models, each with its best rate; here all branches start from
-fresh weights. Our choices: r_k = 1 by default, the mean excludes the current epoch, and an accuracy below chance counts
-as chance. Before two epochs are scored the rate is r_k. For SGD, scaled gradients are a learning rate, up to momentum
-and weight decay. Parameters of fusions and of a joint head keep the rate of the scheduler. Cost: one more pass over the
+strategy `smooth` is not implemented. The paper's code was not found. Formula and n follow the code of a comparison (Li
+et al., ICCV 2023). The paper starts from fine-tuned unimodal models, each with its best rate; here all branches start
+from fresh weights.
+
+Our choices: r_k = 1 by default, the mean excludes the current epoch, and an accuracy below chance counts as chance.
+Before two epochs are scored the rate is r_k. With SGD, scaling gradients scales the learning rate, up to momentum and
+weight decay. Parameters of fusions and of a joint head keep the rate of the scheduler. Cost: one more pass over the
 validation split in each epoch, and two with the evidence `cut`.
 """
 

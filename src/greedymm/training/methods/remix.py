@@ -4,7 +4,7 @@
     loss: CE(network) + weight * sum_k CE(y_k), the latter over samples that have k; batches of one modality each
 
 Source: data remixing, ICML 2025, and its code. In the first epochs (published: 10 of 60) all modalities are present,
-and the weight is 0.5. As in the code, the choice is made anew before each epoch. Its published case is objective
+and the weight is 0.5. As in the code, the choice is repeated before each epoch. Its published case is objective
 `multi`; with `joint` there is no second term, with `branch` no first one, and no weight.
 
 An absent modality is cut from the fusions of the others, has no vote, and its branch has no loss; the code sets its
