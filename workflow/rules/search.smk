@@ -6,10 +6,11 @@ def files_of_search(search):
     return [search.path, *evaluated_files(search.finished())]
 
 
-SEARCHED = []
+SEARCHED = []  # files that the page of the zoo waits for
 for search in PLAN.searches.values():
     files = files_of_search(search)
-    SEARCHED += files
+    # Results with chosen settings are listed only to be made again: a rule whose list of inputs grows runs once more.
+    SEARCHED += [path for path in files if path == search.path or not path.exists()]
     if lacks(files):
 
         rule:
