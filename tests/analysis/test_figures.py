@@ -397,12 +397,17 @@ def test_other_measures_have_a_panel_for_each_value() -> None:
 def test_many_measures_are_a_table_of_means_on_test() -> None:
     names = [f"value_{k}" for k in range(50)]
     runs = pd.DataFrame({"dataset": SOLIDS, "method": METHODS, "seed": 0, "run": METHODS})
-    columns = {f"{split}_{n}": float(split == "test") * k for k, n in enumerate(names) for split in SPLITS}
+    splits = (*SPLITS, "val_shift")  # a further split has no place here
+    columns = {f"{split}_{n}": float(split == "test") * k for k, n in enumerate(names) for split in splits}
     values = pd.DataFrame(columns, runs.index)
     values.loc[1, "test_value_3"] = np.nan
     values.loc[2, "test_value_3"] = 0.25
 
-    figure = draw(measures, make_study()._replace(estimates=estimates_table(runs.join(values))))
+    study = make_study()
+    counts = dict.fromkeys(splits, 10)
+    info = {**study.info, SOLIDS: study.info[SOLIDS].model_copy(update={"counts": counts})}
+
+    figure = draw(measures, study._replace(estimates=estimates_table(runs.join(values)), info=info))
 
     (ax,) = figure.axes
     assert [t.get_text() for t in ax.get_yticklabels()] == names

@@ -19,6 +19,8 @@ MOST_PANELS, PANELS_IN_ROW = 8, 4
 def draw(study: Study, dataset: str) -> Figure | None:
     """Draw panels, or a table if there are too many values or methods."""
     estimates = study.estimates[study.estimates["dataset"] == dataset]
+    others = tuple(f"{split}_" for split in study.info[dataset].counts if split not in SPLITS)  # as val_shift_
+    estimates = estimates[~estimates["measure"].str.startswith(others)]
     values = estimates["measure"].str.extract("^(?:val|test)_(.*)", expand=False).dropna()
     values = values[~values.str.match(UTILIZATION)]
     if values.empty:
