@@ -18,6 +18,7 @@ from greedymm.plan import Plan, planned, read_data_settings, read_plan, read_run
 from greedymm.run import Run
 from greedymm.seeding import Generators
 from greedymm.settings import Execution
+from greedymm.steps.check import check
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.predict import predict
 from greedymm.steps.prepare import prepare
@@ -204,3 +205,17 @@ def test_a_result_that_cannot_be_described_is_named(content: str, tmp_path: Path
 
     with pytest.raises(GreedymmError, match=r"result.json is broken"):
         describe_run(tmp_path)
+
+
+def test_a_validation_split_too_small_for_a_method_is_refused_before_training_once_the_data_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    section = SECTION | {"data": {"per_class": 10, "validation": 0.1}, "methods": {"miles": {}}}
+    plan = Plan.make(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
+    check(plan)
+    plan.write()
+    prepare(read_data_settings(plan.path, *plan.data), tmp_path, 1)
+
+    with pytest.raises(GreedymmError, match=r"'miles' scores branches on the validation split, which has 10 samples"):
+        check(plan)

@@ -1,11 +1,14 @@
 """Do the parts of all planned runs fit each other: seen before anything is made or trained."""
 
 import traceback
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 
 from greedymm.errors import GreedymmError
 from greedymm.evaluation.evaluate import required_passes
+from greedymm.info import read_info
 from greedymm.params.plugins import module_of
 from greedymm.plan import Plan
 from greedymm.run import Run
@@ -41,7 +44,12 @@ def _check(run: Run) -> None:
     modalities, measures = run.settings.modalities, run.evaluation.measures
     for plugin, function in [(run.settings.data, "make"), *((measure, "compute") for measure in measures)]:
         getattr(module_of(plugin), function)
-    network, method = new_network(run.settings, [CHANNELS] * len(modalities), CLASSES, torch.device("cpu"))
+    info = read_info(run.data_path) if run.data_path.with_suffix(".json").exists() else None
+    classes = len(info.classes) if info else CLASSES
+    network, method = new_network(run.settings, [CHANNELS] * len(modalities), classes, torch.device("cpu"))
     method.epochs = run.settings.training.epochs
     method.check_schedule()
     required_passes(network, measures)
+    if info:
+        splits: list[Any] = [SimpleNamespace(count=info.counts[split]) for split in ("train", "val")]
+        method.check(*splits)
