@@ -28,6 +28,7 @@ from torch.optim import Optimizer
 from greedymm.models.network import MultimodalNetwork
 from greedymm.settings import DistillationSettings, log_uniform, uniform
 from greedymm.training.methods.base import objective_loss
+from greedymm.training.methods.branchwise import scale_gradients
 from greedymm.training.methods.ogm_ge import mean_probabilities
 from greedymm.training.methods.teachers import Distillation, feature_distances
 from greedymm.training.step import Batches, Step
@@ -85,10 +86,7 @@ class G2d(Distillation):
 
     def after_backward(self, step: Step) -> None:  # noqa: ARG002
         """Stop the branches that are not released."""
-        for scale, body in zip(self.scales, self.bodies, strict=True):
-            for parameter in body:
-                if parameter.grad is not None:
-                    parameter.grad.mul_(scale)
+        scale_gradients(self.bodies, self.scales)
 
     def log(self) -> Mapping[str, Tensor]:
         """Scale of the gradient, divergence and distance of each branch."""

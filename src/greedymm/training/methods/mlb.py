@@ -22,6 +22,7 @@ from torch import Tensor
 from greedymm.models.network import MultimodalNetwork
 from greedymm.settings import ScoringSettings, log_uniform
 from greedymm.training.methods.base import Method
+from greedymm.training.methods.branchwise import branch_parameters, scale_gradients
 from greedymm.training.methods.ogm_ge import EPSILON, mean_probabilities
 from greedymm.training.step import Step
 
@@ -58,8 +59,7 @@ class Mlb(Method):
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> None:
         """Find the parameters of each branch. With a joint head, no branch has a head of its own."""
         super().setup(network, generator)
-        groups = network.groups()
-        self.branches = [groups[f"branch_{k}.body"] + groups[f"branch_{k}.head"] for k in range(self.modalities)]
+        self.branches = branch_parameters(network)
         self.scales = torch.ones(self.modalities, device=self.device)
 
     def after_backward(self, step: Step) -> None:
@@ -69,10 +69,7 @@ class Mlb(Method):
             return
         scores = mean_probabilities(step.evidence(self.settings.evidence), step.labels)
         self.scales = scales(scores, self.settings.alpha, self.settings.beta)
-        for parameters, scale in zip(self.branches, self.scales, strict=True):
-            for p in parameters:
-                if p.grad is not None:
-                    p.grad.mul_(scale)
+        scale_gradients(self.branches, self.scales)
 
     def log(self) -> Mapping[str, Tensor]:
         """Scale of each branch's gradients."""

@@ -59,7 +59,7 @@ class Opm(Method):
         self.drops = torch.zeros(self.modalities, device=self.device)
 
     def plan(self, step: Step) -> Pass:
-        """Drop modalities of samples, if the step is one of those that drop."""
+        """Drop modalities of samples, in the steps that are drawn for it."""
         if step.number == 0:  # draw for the whole epoch, so that no step waits for the device
             self.acts = (torch.rand(step.count, generator=self.generator) < self.settings.share).tolist()
             draws = torch.rand(step.count, len(step.labels), self.modalities, generator=self.generator)
