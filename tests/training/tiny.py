@@ -200,3 +200,15 @@ def assert_agree(run: Run, bare: Run, rows: list[Row], close: float = 1e-5) -> N
         torch.testing.assert_close(steps.log[name].double(), expected, rtol=close, atol=close, msg=name)
     for (name, p), q in zip(run.fit.model.named_parameters(), bare.fit.model.parameters(), strict=True):
         torch.testing.assert_close(p, q, rtol=close, atol=close, msg=name)
+
+
+def assert_start_epoch_changes_nothing(run: Run) -> None:
+    """The passes before the second epoch leave the network, with all its statistics, and the orders as they were."""
+    before = {name: x.clone() for name, x in run.fit.model.state_dict().items()}
+    order = run.streams["order"].get_state()
+
+    run.fit.method.start_epoch(1, run.train, run.val, run.fit.optimizer)
+
+    for name, x in run.fit.model.state_dict().items():
+        torch.testing.assert_close(x, before[name], rtol=0, atol=0, equal_nan=True, msg=name)
+    assert torch.equal(run.streams["order"].get_state(), order)

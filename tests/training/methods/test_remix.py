@@ -114,16 +114,7 @@ def test_certainty_is_the_divergence_from_the_uniform_distribution() -> None:
 
 
 def test_the_pass_before_an_epoch_leaves_the_network_and_orders_as_they_were(tmp_path: Path) -> None:
-    run = tiny.run(tmp_path / "r.pt", settings=SETTINGS)
-    method: Any = run.fit.method
-    before = {name: x.clone() for name, x in run.fit.model.state_dict().items()}
-    order = run.streams["order"].get_state()
-
-    method.start_epoch(1, run.train, run.val, run.fit.optimizer)
-
-    for name, x in run.fit.model.state_dict().items():
-        torch.testing.assert_close(x, before[name], rtol=0, atol=0, equal_nan=True, msg=name)
-    assert torch.equal(run.streams["order"].get_state(), order)
+    tiny.assert_start_epoch_changes_nothing(tiny.run(tmp_path / "r.pt", settings=SETTINGS))
 
 
 def test_there_is_nothing_to_measure_before_the_first_epoch() -> None:
