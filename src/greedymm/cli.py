@@ -214,9 +214,7 @@ def predict(
     checkpoint: Annotated[Path, typer.Option(help="checkpoint.pt in the folder of a run")],
     data: Annotated[Path, typer.Option(help="HDF5 file, as in results/data", dir_okay=False)],
     output: Annotated[Path, typer.Option(help="CSV file to write")],
-    split: Annotated[
-        str, typer.Option(help="samples to predict: train, val, test, or another split of the file")
-    ] = "test",
+    split: Annotated[str, typer.Option(help="train, val, test, or another split of the file")] = "test",
 ) -> None:
     """Write the predictions of a checkpoint as CSV."""
     from greedymm.steps.predict import predict as run_step

@@ -40,8 +40,8 @@ class Search(Strict):
 
     def finished(self) -> list[Run]:
         """The runs with chosen settings, by whichever split; none before the search is finished."""
-        splits = self.results()["chosen"] if self.path.exists() else ()
-        return list({run.id: run for split in splits for run in self.best(split)}.values())
+        chosen = self.results()["chosen"] if self.path.exists() else {}
+        return [run for index in dict.fromkeys(chosen.values()) for run in self.chosen(index)]
 
     def trial(self, index: int) -> Run:
         """The run of a trial."""
