@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,7 +98,7 @@ class Trainer:
         step = Step(self.model, self.fit.optimizer, self.fit.speed, 1, 1, 2, inputs, labels)
         self.method.training_step(step)
 
-    def weights(self) -> torch.Tensor:
+    def weights(self) -> Tensor:
         """All weights, as one vector."""
         return torch.cat([p.detach().flatten() for p in self.model.parameters()])
 
@@ -135,8 +136,14 @@ def measure_peak(size: int, seconds: float) -> dict[str, float]:
     peaks = {}
     for name in PRECISIONS:
         x = torch.randn(size, size, device=DEVICE, dtype=torch.bfloat16 if name == "bf16" else torch.float32)
+        product = torch.empty_like(x)
+
+        def multiply(count: int, x: Tensor = x, product: Tensor = product) -> None:
+            for _ in range(count):
+                torch.mm(x, x, out=product)
+
         with precision(name):
-            peaks[name] = 2 * size**3 * rate(lambda n, x=x: [x @ x for _ in range(n)], seconds) / 1e12  # type: ignore[misc]
+            peaks[name] = 2 * size**3 * rate(multiply, seconds) / 1e12
     return peaks
 
 
@@ -221,8 +228,8 @@ def attempt(action: Callable[[], Any]) -> Any:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
 
 
-def measure(small: bool) -> dict[str, Any]:  # noqa: FBT001
-    """All figures."""
+def measure(small: bool) -> Iterator[dict[str, Any]]:  # noqa: FBT001
+    """All figures so far, after each of them: a machine may be lent for a limited time."""
     networks, seconds = (SMALL, 0.1) if small else (LARGE, 3.0)
     gpu = DEVICE.type == "cuda"
     result: dict[str, Any] = {
@@ -230,25 +237,29 @@ def measure(small: bool) -> dict[str, Any]:  # noqa: FBT001
         "torch": torch.__version__,
         "python": platform.python_version(),
         "tests": attempt(run_tests),
-        "peak TFLOP/s": measure_peak(256 if small else 8192, seconds),
-        "training": [],
     }
+    yield result
+    result["peak TFLOP/s"] = measure_peak(256 if small else 8192, seconds)
+    result["training"] = []
     for name, network in networks.items():
         rows = attempt(
             lambda name=name, network=network: measure_network(name, network, result["peak TFLOP/s"], seconds)
         )
         result["training"] += rows if isinstance(rows, list) else [{"network": name, "error": rows}]
+        yield result
     if gpu:
         result["waits in a step"] = {n: attempt(lambda x=x: count_waits(x)) for n, x in networks.items()}
+        yield result
         result["CUDA graph"] = {n: attempt(lambda x=x: measure_graph(x, seconds)) for n, x in networks.items()}
+        yield result
     first, words = next(iter(networks)), ["--small"] if small else []
     result["side by side"] = attempt(lambda: measure_side_by_side(first, seconds, words))
-    return result
+    yield result
 
 
 def as_text(result: dict[str, Any]) -> str:
     """The figures as Markdown."""
-    parts = [f"{key}: {result[key]}" for key in ("device", "torch", "python", "tests", "peak TFLOP/s")]
+    parts = [f"{key}: {result[key]}" for key in ("device", "torch", "python", "tests", "peak TFLOP/s") if key in result]
     for key in ("training", "waits in a step", "CUDA graph", "side by side"):
         if key in result:
             rows = result[key]
@@ -271,10 +282,10 @@ def main() -> None:
         network = (SMALL if options.small else LARGE)[options.worker]
         print(network.batch_size * rate(Trainer(network).steps, options.seconds))  # noqa: T201
         return
-    result = measure(options.small)
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "gpu.json").write_text(json.dumps(result, indent=2) + "\n")
-    (options.output / "gpu.md").write_text(as_text(result))
+    for result in measure(options.small):
+        (options.output / "gpu.json").write_text(json.dumps(result, indent=2) + "\n")
+        (options.output / "gpu.md").write_text(as_text(result))
     print(as_text(result))  # noqa: T201
 
 

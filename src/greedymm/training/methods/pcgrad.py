@@ -51,15 +51,12 @@ def project(products: Tensor, orders: list[list[int]]) -> Tensor:
     Returns:
         (T,), 1 or more.
     """
-    rows = []
-    for i, order in enumerate(orders):
-        row = torch.zeros_like(products[i])  # g_i' is the sum of the gradients times these weights
-        row[i] = 1
+    rows = torch.eye(len(products), dtype=products.dtype, device=products.device)
+    for i, (row, order) in enumerate(zip(rows, orders, strict=True)):  # g_i' is the sum of the gradients times a row
         for j in order:
             if j != i:
                 row[j] -= (row @ products[:, j]).clamp(max=0) / products[j, j].clamp(min=TINY)
-        rows.append(row)
-    return torch.stack(rows).sum(dim=0)
+    return rows.sum(dim=0)
 
 
 def build(settings: Settings) -> PCGrad:
