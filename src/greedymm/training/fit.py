@@ -178,19 +178,21 @@ class Fit:
         No step waits for the device: results are fetched at the end.
         """
         self.model.train()
-        columns: list[tuple[Tensor, ...]] = []
-        logs: list[dict[str, Tensor]] = []
+        results: dict[str, Tensor] = {}
         regular = torch.zeros((), dtype=torch.int64, device=self.method.device)
         for number, ((inputs, labels), kept) in enumerate(zip(batches, present, strict=False)):
             step = Step(self.model, self.optimizer, self.speed, epoch, number, count, inputs, labels, kept)
             self.method.training_step(step)
-            mode = regular if step.mode is None else step.mode
-            correct = count_correct(step.output, labels)
-            columns.append((step.loss.detach(), mode, step.speeds, correct, torch.tensor(len(labels))))
-            logs.append({name: value.detach() for name, value in self.method.log().items()})
-        loss, mode, speeds, correct, samples = (torch.stack(column).cpu() for column in zip(*columns, strict=True))
-        log = {name: torch.stack([log[name] for log in logs]).cpu() for name in logs[0]}
-        return Steps(loss, mode, speeds, correct, samples, log)
+            row = {"loss": step.loss, "mode": regular if step.mode is None else step.mode, "speeds": step.speeds}
+            row |= {"correct": count_correct(step.output, labels), "samples": torch.tensor(len(labels))}
+            row |= {f"log.{name}": value for name, value in self.method.log().items()}
+            for name, value in row.items():
+                if number == 0:  # a small tensor kept from each step would split the free memory: 3 MB a step were lost
+                    results[name] = value.new_empty(count, *value.shape)
+                results[name][number] = value.detach()
+        fetched = {name: values[: number + 1].cpu() for name, values in results.items()}
+        log = {name.removeprefix("log."): fetched.pop(name) for name in list(fetched) if name.startswith("log.")}
+        return Steps(log=log, **fetched)
 
     def freeze_inactive(self, active: Collection[int] | None) -> list[nn.Parameter]:
         """Freeze the branches that are not active, None: none of them. Return the parameters that were frozen here."""
