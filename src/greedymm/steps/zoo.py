@@ -38,7 +38,7 @@ def make_boards(default: list[Run], searches: list[Search], *, exclude: bool = F
     for split, name in TUNED.items():
         runs = [run for search in searches for run in search.best(split)]
         if runs:
-            yield Board(name, read_results(runs, exclude=exclude))
+            yield Board(name, read_results(runs, exclude=exclude), split)
 
 
 def describe_choice(search: Search, tuning: Tuning | None) -> Iterator[dict[str, object]]:

@@ -50,7 +50,7 @@ def draw_results(seeds: int = 5, datasets: tuple[str, ...] = (NAME,), methods: A
 
 
 def make(results: Results) -> Tables:
-    return make_tables(results, 0.01)
+    return make_tables(Board("published", results), 0.01)
 
 
 def without(results: Results, *methods: str) -> Results:
@@ -90,6 +90,11 @@ def test_the_best_modality_is_chosen_on_validation_and_the_text_says_what_that_h
     assert "chosen by validation accuracy: color alone, validation 99.0 %, test 2" in chosen
     assert re.match(r"On test, gray alone has a higher mean: (89|90)\.\d %\.", higher)
     assert BEST == "best modality"
+
+    shifted = results._replace(runs=results.runs.assign(val_shift_accuracy=results.runs["test_accuracy"]))
+    rows = make_tables(Board("tuned under shift", shifted, "val_shift"), 0.01).comparisons.query("reference == @BEST")
+    assert set(rows["reference_method"]) == {"unimodal_gray"}
+    assert "chosen by val_shift accuracy: gray alone" in notes_on_references(shifted.runs, "val_shift")[0]
 
 
 def test_a_reference_that_was_not_run_is_left_out_with_a_note() -> None:

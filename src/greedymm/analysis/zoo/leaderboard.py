@@ -36,6 +36,7 @@ class Board(NamedTuple):
 
     name: str  # "published", "tuned"
     results: Results
+    choice: str = "val"  # split that settings and the best modality are chosen by
 
 
 class Tables(NamedTuple):
@@ -53,21 +54,21 @@ class Tables(NamedTuple):
         return self._replace(**{name: table[table["dataset"] == dataset] for name, table in parts.items()})
 
 
-def make_tables(results: Results, margin: float) -> Tables:
+def make_tables(board: Board, margin: float) -> Tables:
     """Compute all tables. Accuracies that differ by less than `margin`, in [0, 1], are practically equal."""
-    runs = results.runs
+    results, runs = board.results, board.results.runs
     cut = runs.filter(regex=r"^test_accuracy_.+_cut$")
     measured = runs if cut.empty else runs.assign(**{WEAKEST: cut.astype(float).min(axis=1)})
     return Tables(
         estimates=estimates_table(measured),
-        comparisons=compare(runs, margin),
+        comparisons=compare(runs, margin, board.choice),
         costs=relative_costs(results.costs),
         ranks={reference: ranks_table(runs, reference) for reference in (PLAIN, ENSEMBLE)},
         blocks=rank_blocks(runs),
     )
 
 
-def compare(runs: pd.DataFrame, margin: float) -> pd.DataFrame:
+def compare(runs: pd.DataFrame, margin: float, choice: str) -> pd.DataFrame:
     """Compare the multi-modal methods with each reference that was run; COLUMNS.
 
     `p_holm` and `p_equal` are corrected over the methods that are compared with one reference on one dataset.
@@ -75,7 +76,7 @@ def compare(runs: pd.DataFrame, margin: float) -> pd.DataFrame:
     rows = []
     for dataset, group in runs.groupby("dataset", sort=False):
         table = group.pivot(index="seed", columns="method", values="test_accuracy").astype(float)  # noqa: PD010
-        for name, reference in find_references(group).items():
+        for name, reference in find_references(group, choice).items():
             methods = [m for m in group["method"].unique() if m != reference and not is_unimodal(m)]
             changes = [(table[m] - table[reference]).to_numpy() for m in methods]
             family = [mean_evidence(change, 1, 1, margin) for change in changes]
@@ -87,12 +88,12 @@ def compare(runs: pd.DataFrame, margin: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def find_references(runs: pd.DataFrame) -> dict[str, str]:
+def find_references(runs: pd.DataFrame, choice: str) -> dict[str, str]:
     """The references among the runs of one dataset, and the method of each.
 
-    The best modality is the one with the best mean validation accuracy: a choice by test accuracy would favor it.
+    The best modality has the best mean accuracy on the split `choice`: a choice by test accuracy would favor it.
     """
-    means = runs.groupby("method", sort=False)["val_accuracy"].mean().round(DIGITS)
+    means = runs.groupby("method", sort=False)[f"{choice}_accuracy"].mean().round(DIGITS)
     found = {name: name for name in (PLAIN, ENSEMBLE) if name in means}
     single = means[[is_unimodal(str(method)) for method in means.index]].dropna()
     return found | ({BEST: str(single.idxmax())} if len(single) else {})
@@ -116,18 +117,19 @@ def relative_costs(costs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def notes_on_references(runs: pd.DataFrame) -> list[str]:
+def notes_on_references(runs: pd.DataFrame, choice: str = "val") -> list[str]:
     """Which references are missing on a dataset, and how the best modality was chosen."""
-    found = find_references(runs)
+    found = find_references(runs, choice)
     missing = [name for name in REFERENCES if name not in found]
     notes = [f"Not run, so nothing is compared with it: {', '.join(missing)}."] if missing else []
-    return notes + list(_describe_best(runs, found[BEST]) if BEST in found else [])
+    return notes + list(_describe_best(runs, found[BEST], choice) if BEST in found else [])
 
 
-def _describe_best(runs: pd.DataFrame, best: str) -> Iterator[str]:
-    means = 100 * runs.groupby("method", sort=False)[["val_accuracy", "test_accuracy"]].mean().round(DIGITS)
+def _describe_best(runs: pd.DataFrame, best: str, choice: str) -> Iterator[str]:
+    means = 100 * runs.groupby("method", sort=False)[[f"{choice}_accuracy", "test_accuracy"]].mean().round(DIGITS)
     val, test = means.loc[best]
-    yield f"Best modality, chosen by validation accuracy: {label(best)}, validation {val:.1f} %, test {test:.1f} %."
+    name = {"val": "validation"}.get(choice, choice)
+    yield f"Best modality, chosen by {name} accuracy: {label(best)}, {name} {val:.1f} %, test {test:.1f} %."
     for method, other in means["test_accuracy"].items():
         if is_unimodal(str(method)) and other > test:
             yield f"On test, {label(str(method))} has a higher mean: {other:.1f} %."

@@ -56,7 +56,7 @@ def write_zoo(
 def _write_board(board: Board, params: Params, info: Mapping[str, DataInfo], folder: Path) -> dict[str, Any]:
     """Write tables and figures of a board, and return what the page shows of it."""
     name, results = board.name.replace(" ", "-"), board.results
-    tables = make_tables(results, params.equal_within / 100)
+    tables = make_tables(board, params.equal_within / 100)
     path = folder / "tables" / name
     for kind in ("estimates", "comparisons", "costs"):
         write_text(path / f"{kind}.csv", to_csv(getattr(tables, kind)))
@@ -75,17 +75,17 @@ def _write_board(board: Board, params: Params, info: Mapping[str, DataInfo], fol
         "blocks": blocks,
         "pictures": [picture for picture in pictures if picture.dataset is None],
         "datasets": {
-            str(dataset): _describe(tables, runs, info[str(dataset)], path)
+            str(dataset): _describe(tables, runs, info[str(dataset)], board.choice, path)
             | {"pictures": [picture for picture in pictures if picture.dataset == dataset]}
             for dataset, runs in results.runs.groupby("dataset", sort=False)
         },
     }
 
 
-def _describe(tables: Tables, runs: pd.DataFrame, info: DataInfo, path: Path) -> dict[str, Any]:
+def _describe(tables: Tables, runs: pd.DataFrame, info: DataInfo, choice: str, path: Path) -> dict[str, Any]:
     """Write the leaderboard of a dataset; return its sentences and tables."""
     dataset = str(runs["dataset"].iloc[0])
-    sentences, notes = describe_dataset(tables, dataset, info.display_name), notes_on_references(runs)
+    sentences, notes = describe_dataset(tables, dataset, info.display_name), notes_on_references(runs, choice)
     accuracy, balance = format_accuracy(tables, dataset), format_balance(tables, dataset)
     _write_table(path / f"leaderboard-{dataset}", accuracy, accuracy, [*sentences, *notes])
     _write_table(path / f"balance-{dataset}", balance, balance)
