@@ -5,7 +5,8 @@ deterministic kernels are requested; other hardware or another version may round
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -69,3 +70,11 @@ def seed_everything(seed: int) -> Generators:
     streams = Generators(seed)
     torch.manual_seed(streams["weights"].initial_seed())
     return streams
+
+
+@contextmanager
+def drawn_from(generator: torch.Generator) -> Iterator[None]:
+    """Draw initial weights from a generator: torch's default one gets a seed of it, and then its state again."""
+    with torch.random.fork_rng():
+        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        yield

@@ -239,6 +239,12 @@ class MultimodalNetwork(nn.Module):
         if self.fusions:
             self.fusions, self._stops = cast("list[Fusion]", nn.ModuleList()), self._stops[-1:]
 
+    @property
+    def cut(self) -> Pass:
+        """The pass in which no branch uses another's features."""
+        device = next(self.parameters()).device
+        return Pass(hears=torch.eye(len(self.branches), dtype=torch.bool, device=device))
+
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters by group; a group can be empty."""
         groups, fusions = {}, [*self.fusions, *filter(None, [self.head.fusion])]

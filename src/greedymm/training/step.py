@@ -72,8 +72,7 @@ class Step:
     @torch.no_grad()
     def evidence(self, source: str) -> list[Tensor]:
         """Logits (B, classes) to score each branch by, without gradient. See `evidence` of ScoringSettings."""
-        cut = torch.eye(len(self.inputs), dtype=torch.bool, device=self.labels.device)
-        output = self.output if source == "full" else self.extra_pass(Pass(hears=cut))
+        output = self.output if source == "full" else self.extra_pass(self.network.cut)
         return [logits.detach() for logits in output.branches]
 
 

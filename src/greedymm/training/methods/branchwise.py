@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from greedymm.errors import GreedymmError
-from greedymm.models.network import MultimodalNetwork, Output, Pass, by_sample
+from greedymm.models.network import MultimodalNetwork, Output, by_sample
 from greedymm.settings import ScoringSettings
 from greedymm.training.methods.base import Method
 from greedymm.training.step import Batches, Scores, Step, evaluate
@@ -92,6 +92,5 @@ def validate(network: MultimodalNetwork, val: Batches, evidence: str) -> Scores:
     full = evaluate(network, val)
     if evidence == "full":
         return full
-    device = next(network.parameters()).device
-    cut = evaluate(network, val, Pass(hears=torch.eye(len(network.branches), dtype=torch.bool, device=device)))
+    cut = evaluate(network, val, network.cut)
     return Scores(full.losses[:1] + cut.losses[1:], full.accuracies[:1] + cut.accuracies[1:])

@@ -30,6 +30,7 @@ from torch.optim import Optimizer
 
 from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork, Output, Pass, by_sample
+from greedymm.seeding import drawn_from
 from greedymm.settings import MethodSettings, log_uniform
 from greedymm.training.methods.base import Method
 from greedymm.training.step import Batches, Step
@@ -106,8 +107,7 @@ class DiMml(Method):
                 "method 'di_mml' compares features of branches that have logits of their own: use head own, and"
                 f" branches of equal width; their widths are {sorted(widths)}"
             )
-        with torch.random.fork_rng():
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        with drawn_from(generator):
             self.parts = Parts(self.modalities, widths.pop(), network.head.classes).to(self.device)
         self.predict = self.decide
         self.contrast = torch.zeros((), device=self.device)

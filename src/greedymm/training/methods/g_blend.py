@@ -91,8 +91,7 @@ class GBlend(Method):
 
     def how(self, head: int) -> Pass:
         """Pass to train and score a head: a branch is cut from the others; the last head is that of the network."""
-        cut = torch.eye(self.modalities, dtype=torch.bool, device=self.device)
-        return Pass(hears=cut if head < self.modalities else None)
+        return self.network.cut if head < self.modalities else Pass()
 
     def probe(self, network: MultimodalNetwork, head: int, train: Batches, optimizer: Optimizer) -> None:
         """Train a network with the loss of one head."""

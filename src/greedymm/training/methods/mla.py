@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from greedymm.errors import GreedymmError
 from greedymm.models.network import Head, MultimodalNetwork, Output, Pass, by_sample
+from greedymm.seeding import drawn_from
 from greedymm.settings import MethodSettings, choice
 from greedymm.training.methods.base import Method
 from greedymm.training.step import Step
@@ -82,8 +83,7 @@ class Mla(Method):
         widths = {branch.width for branch in network.branches}
         if len(widths) > 1:
             raise GreedymmError(f"method 'mla' has one head for all branches: their widths {sorted(widths)} must agree")
-        with torch.random.fork_rng():
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        with drawn_from(generator):
             self.head = SharedHead(widths.pop(), network.head.classes).to(self.device)
         network.head = self.head
         if self.settings.entropy:
@@ -102,8 +102,7 @@ class Mla(Method):
         """Forward, backward and update of one branch."""
         if k == 0:
             self.losses: list[Tensor] = []
-        cut = torch.eye(self.modalities, dtype=torch.bool, device=self.device)
-        how = Pass(hears=cut) if self.settings.flow == "cut" else Pass(detach=True)
+        how = self.network.cut if self.settings.flow == "cut" else Pass(detach=True)
         output: Output = self.network(step.inputs, how)
         loss = cross_entropy(output.branches[k], step.labels)
         step.backward(loss)

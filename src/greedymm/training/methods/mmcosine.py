@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
 from greedymm.models.network import Head, MultimodalNetwork, by_sample
+from greedymm.seeding import drawn_from
 from greedymm.settings import MethodSettings, log_uniform
 from greedymm.training.methods.additive import require_additive
 from greedymm.training.methods.base import Method
@@ -90,8 +91,7 @@ class MMCosine(Method):
         require_additive(network, "mmcosine")
         widths = [branch.width for branch in network.branches]
         averages = self.settings.objective == "branch"
-        with torch.random.fork_rng():
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        with drawn_from(generator):
             head = CosineHead(widths, network.head.classes, self.settings.scale, averages=averages)
         network.head = head.to(self.device)
 

@@ -73,8 +73,7 @@ class Opm(Method):
     @torch.no_grad()
     def scores(self, step: Step) -> Tensor:
         """s_k of each branch before anything is dropped: (M,)."""
-        cut = torch.eye(self.modalities, dtype=torch.bool, device=self.device)
-        output = step.extra_pass(Pass(hears=cut if self.settings.evidence == "cut" else None))
+        output = step.extra_pass(self.network.cut if self.settings.evidence == "cut" else Pass())
         return mean_probabilities(output.branches, step.labels)
 
     def log(self) -> Mapping[str, Tensor]:

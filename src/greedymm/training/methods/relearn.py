@@ -94,8 +94,7 @@ class Relearn(Method):
     @torch.no_grad()
     def features(self, batches: Batches) -> tuple[list[Tensor], Tensor]:
         """Features (N, D_k) of each branch, float64, and labels (N,), on the CPU."""
-        cut = torch.eye(self.modalities, dtype=torch.bool, device=self.device)
-        how, features, labels = Pass(hears=cut if self.settings.evidence == "cut" else None), [], []
+        how, features, labels = self.network.cut if self.settings.evidence == "cut" else Pass(), [], []
         self.network.eval()
         for inputs, of_batch in batches:
             features.append([h.cpu().double() for h in self.network(inputs, how).features])

@@ -72,8 +72,7 @@ class Remix(Method):
     @torch.no_grad()
     def least_certain(self, train: Batches) -> Tensor:
         """Branch with the least certain prediction of each sample: int64 (N,), on the CPU."""
-        cut = torch.eye(self.modalities, dtype=torch.bool, device=self.device)
-        how, found = Pass(hears=cut if self.settings.evidence == "cut" else None), []
+        how, found = self.network.cut if self.settings.evidence == "cut" else Pass(), []
         self.network.eval()
         for inputs, _ in train.view():
             branches = self.network(inputs, how).branches

@@ -24,6 +24,7 @@ from torch.nn.functional import cross_entropy
 
 from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork
+from greedymm.seeding import drawn_from
 from greedymm.settings import MethodSettings, log_uniform
 from greedymm.training.methods.base import Method, objective_loss
 from greedymm.training.step import Step
@@ -60,8 +61,7 @@ class Rubi(Method):
             )
         chosen = self.settings.biased
         self.biased = list(range(self.modalities)) if chosen is None else [names.index(chosen)]
-        with torch.random.fork_rng():
-            torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+        with drawn_from(generator):
             widths = [network.branches[j].width for j in self.biased]
             self.masks = nn.ModuleList(nn.Linear(width, classes) for width in widths)
             self.heads = nn.ModuleList(nn.Linear(classes, classes) for _ in widths)

@@ -4,6 +4,7 @@ import torch
 
 from greedymm.models.heads.own import Own
 from greedymm.models.network import MultimodalNetwork
+from greedymm.seeding import drawn_from
 
 
 def separate_branches(network: MultimodalNetwork, generator: torch.Generator) -> None:
@@ -16,8 +17,7 @@ def own_heads(network: MultimodalNetwork, generator: torch.Generator) -> Own | N
     """Make a new linear head for each branch of a network with a joint head; None: its branches have heads."""
     if not list(network.head.shared_parameters()):
         return None
-    with torch.random.fork_rng():
-        torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+    with drawn_from(generator):
         head = Own(network.head.classes)
         for branch in network.branches:
             head.add_branch(branch.width)
