@@ -1,7 +1,9 @@
 """Video files -> frames, and back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,29 @@ RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
 QUALITY = {"crf": "16", "preset": "ultrafast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
 
 
+def frame_rate(path: Path) -> Fraction:
+    """Frames per second of a video.
+
+    Raises:
+        UnreadableError: if it is not a video.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as file:
+            return _rate(file.streams.video[0])
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise UnreadableError(f"{path.name}: cannot be decoded after 0 frames ({error})") from None
+
+
 def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int, int]) -> Bytes:
     """Some frames of a video, resized with antialiasing: uint8 (channels, len(chosen), *size).
 
-    Decoding starts at the first frame, since often there is no other key frame, and ends with the last chosen one.
-    chosen: indices, from 0, in non-decreasing order. channels: 3 (RGB), or 1 (the first of three equal ones).
+    Frames are chosen by time: a camera drops frames, and an AVI file then has an empty slot. The frame before it fills
+    the slot. Decoding starts at the first frame, since often there is no other key frame, and ends with the last
+    chosen one.
+    chosen: slots of 1 / frame rate, from 0, in non-decreasing order. channels: 3 (RGB), or 1 (the first of three equal
+    ones).
 
     Raises:
         UnreadableError: if it is not a video, cannot be decoded, or ends too early.
@@ -32,36 +52,52 @@ def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int
     from av.video.reformatter import VideoReformatter
 
     reformatter = VideoReformatter()  # shared by all frames: making one takes longer than using it
-    frames, count = np.empty((channels, len(chosen), *size), dtype=np.uint8), 0
+    frames, count, done, last = np.empty((channels, len(chosen), *size), dtype=np.uint8), 0, 0, -1
+    before: Any = None
     try:
         with av.open(str(path)) as file:
-            stream = file.streams.video[0]
-            stream.thread_type = "NONE"  # many processes share the cores
-            for frame in _decoded(file.demux(stream)):
-                same = np.flatnonzero(np.equal(chosen, count))
-                if len(same):
-                    small: Any = reformatter.reformat(frame, size[1], size[0], "gbrp", interpolation="AREA")
-                    for channel, plane in zip(range(channels), RGB, strict=False):
-                        rows = np.frombuffer(small.planes[plane], np.uint8).reshape(-1, small.planes[plane].line_size)
-                        frames[channel, same] = rows[: size[0], : size[1]]  # the rows in memory are padded
-                count += 1
-                if count > chosen[-1]:
+            for slot, frame in _decoded(file):
+                for source, stop in ((before or frame, bisect_left(chosen, slot)), (frame, bisect_right(chosen, slot))):
+                    if stop > done:
+                        small: Any = reformatter.reformat(source, size[1], size[0], "gbrp", interpolation="AREA")
+                        for channel, plane in zip(range(channels), RGB, strict=False):
+                            rows = np.frombuffer(small.planes[plane], np.uint8)
+                            rows = rows.reshape(-1, small.planes[plane].line_size)
+                            frames[channel, done:stop] = rows[: size[0], : size[1]]  # the rows in memory are padded
+                        done = stop
+                before, last, count = frame, slot, count + 1
+                if done == len(chosen):
                     break
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise UnreadableError(f"{path.name}: cannot be decoded after {count} frames ({error})") from None
-    if count <= chosen[-1]:
-        raise UnreadableError(f"{path.name}: it has {count} frames, and the list asks for {chosen[-1] + 1}")
+    if done < len(chosen):
+        raise UnreadableError(f"{path.name}: it has {last + 1} frames, and the list asks for {chosen[-1] + 1}")
     return frames
 
 
-def _decoded(packets: Iterable[Any]) -> Iterator[Any]:
-    damaged = False
-    for packet in packets:
+def _decoded(file: Any) -> Iterator[tuple[int, Any]]:
+    """Frames in the order of their times, each with its slot."""
+    stream = file.streams.video[0]
+    stream.thread_type = "NONE"  # many processes share the cores
+    rate, times, damaged = _rate(stream), list[int](), False
+    for packet in file.demux(stream):
         damaged = damaged or packet.is_corrupt  # such as the last one of a truncated file
+        # AVI has no times of presentation: frames come in the order of their slots.
+        time = packet.dts if file.format.name == "avi" else packet.pts
+        if packet.size and time is not None:
+            heappush(times, time)
         for frame in packet.decode():
             if damaged or frame.is_corrupt:  # the decoder invents missing parts
                 raise ValueError("the file is truncated or damaged there")
-            yield frame
+            if not times:
+                raise ValueError("its frames have no times")
+            yield round(heappop(times) * stream.time_base * rate), frame
+
+
+def _rate(stream: Any) -> Fraction:
+    if not stream.average_rate:
+        raise ValueError("its frame rate is unknown")
+    return Fraction(stream.average_rate)
 
 
 def write_video(path: Path, frames: Bytes) -> None:
