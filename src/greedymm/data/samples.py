@@ -103,21 +103,19 @@ def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
 ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
 
 
-def name_classes(labels: Sequence[Any], names: Sequence[str] | None, default: str) -> tuple[str, ...]:
-    """Name of each label, in the order of `labels`: those in the settings, or else `default` with the label.
+def name_classes(labels: Sequence[Any], names: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:
+    """Name of each label: those in the settings, or else the default ones.
 
     Raises:
         GreedymmError: if there are not as many names as labels.
     """
-    if names is None:
-        return tuple(default.format(label) for label in labels)
-    if len(names) != len(labels):
+    if names is not None and len(names) != len(labels):
         listed = ", ".join(map(str, labels))
         raise GreedymmError(
             f"data.classes has {len(names)} names, but there are {len(labels)} labels: {listed}.\n"
             "  List one name for each label, in this order."
         )
-    return tuple(names)
+    return tuple(default if names is None else names)
 
 
 Splits: TypeAlias = dict[str, Samples | LazySamples]

@@ -88,7 +88,7 @@ def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Sa
     if train.shapes != test.shapes:
         raise GreedymmError(f"training images have {train.shapes}, test images {test.shapes}.\n  Resize one of them.")
     labels = np.unique(np.concatenate([train.labels, test.labels]))
-    classes = name_classes(labels.tolist(), settings.classes, "{}")
+    classes = name_classes(labels.tolist(), settings.classes, [str(label) for label in labels])
     train, test = (digits._replace(labels=np.searchsorted(labels, digits.labels)) for digits in (train, test))
     facts = DatasetInfo(classes, source, terms, generated=False, hashes=hashes)
     return colorize(train, test, settings, len(classes)), facts

@@ -3,7 +3,6 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,18 @@ RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
 QUALITY = {"crf": "16", "preset": "ultrafast", "x264-params": "keyint=1000:scenecut=0:mbtree=0"}
 
 
-def frame_rate(path: Path) -> Fraction:
-    """Frames per second of a video.
+def check_rates(color: Path, depth: Path) -> None:
+    """Check that two videos have the same frame rate.
 
     Raises:
-        UnreadableError: if it is not a video.
+        UnreadableError: if they have not, or if one is not a video.
     """
+    rates = _frame_rate(color), _frame_rate(depth)
+    if rates[0] != rates[1]:
+        raise UnreadableError(f"color has {rates[0]} frames per second, depth {rates[1]}; convert one of them")
+
+
+def _frame_rate(path: Path) -> Fraction:
     import av
 
     try:
@@ -79,34 +84,35 @@ def _decoded(file: Any) -> Iterator[tuple[int, Any]]:
     """Frames in the order of their times, each with its slot."""
     stream = file.streams.video[0]
     stream.thread_type = "NONE"  # many processes share the cores
-    rate, times, damaged = _rate(stream), list[int](), False
+    is_avi, rate = file.format.name == "avi", _rate(stream)
+    first, delay, time, damaged = None, None, -1, False
     for packet in file.demux(stream):
         damaged = damaged or packet.is_corrupt  # such as the last one of a truncated file
-        # AVI has no times of presentation: frames come in the order of their slots.
-        time = packet.dts if file.format.name == "avi" else packet.pts
-        if packet.size and time is not None:
-            heappush(times, time)
+        first = packet.dts if first is None else first
         for frame in packet.decode():
             if damaged or frame.is_corrupt:  # the decoder invents missing parts
                 raise ValueError("the file is truncated or damaged there")
-            if not times:
-                raise ValueError("its frames have no times")
-            yield round(heappop(times) * stream.time_base * rate), frame
+            # AVI has times of decoding alone, which are later if frames wait for others; the last frames have none.
+            known = frame.dts if is_avi else frame.pts
+            time = time + 1 if known is None else known
+            if delay is None:
+                delay = time - (first or 0) if is_avi else 0
+            yield round((time - delay) * stream.time_base * rate), frame
 
 
 def _rate(stream: Any) -> Fraction:
-    if not stream.average_rate:
+    if not stream.guessed_rate:
         raise ValueError("its frame rate is unknown")
-    return Fraction(stream.average_rate)
+    return Fraction(stream.guessed_rate)
 
 
-def write_video(path: Path, frames: Bytes) -> None:
+def write_video(path: Path, frames: Bytes, rate: int = RATE) -> None:
     """Write a video in H.264: (T, H, W, 3), or (T, H, W) as gray in three equal channels."""
     import av
 
     color = frames if frames.ndim > 3 else np.repeat(frames[..., None], 3, axis=3)  # noqa: PLR2004 axes
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=Fraction(RATE), options=QUALITY)
+        stream = file.add_stream("libx264", rate=Fraction(rate), options=QUALITY)
         stream.height, stream.width = color.shape[1:3]
         stream.pix_fmt, stream.thread_count = "yuv420p", 1
         for picture in color:
