@@ -268,6 +268,18 @@ def test_all_missing_videos_of_both_lists_are_named_at_once_with_what_to_do(own:
     assert "data.only_present: true" in files[-1]
 
 
+def test_files_of_the_user_that_are_missing_have_another_cure_than_those_of_nvgesture(
+    own: Path, tmp_path: Path
+) -> None:
+    settings = SETTINGS.model_copy(update={"folder": str(own)})
+    (own / "Video_data" / PLACES["test"][0] / "sk_depth.avi").unlink()
+    for name in ("sk_depth.avi", LISTS["test"]):
+        (own / LISTS["test"]).unlink() if name == LISTS["test"] else None
+        with pytest.raises(GreedymmError, match=rf"1 files are missing:\n.*{name}\n  Put them into {own}") as raised:
+            make(settings, tmp_path)
+        assert "license" not in str(raised.value)
+
+
 def test_with_only_present_the_clips_that_exist_are_used_and_a_note_counts_the_others(own: Path) -> None:
     (own / "Video_data" / PLACES["test"][0] / "sk_depth.avi").unlink()
     shutil.rmtree(own / "Video_data" / PLACES["train"][1])
