@@ -18,6 +18,7 @@ MODALITIES = ("color", "gray")
 CLASSES = tuple("0123456789")
 SOURCE = "MNIST (LeCun, Cortes and Burges), colored as in Kim et al., CVPR 2019: Learning not to learn"
 LICENSE = "CC BY-SA 3.0 (MNIST)"
+OWN, OWN_LICENSE = "images in the form of MNIST, colored as in Kim et al., CVPR 2019, in {}", "set by their authors"
 
 # Mean color of each class, 0 to 255: the named colors of Kim et al. 2019.
 COLORS = {
@@ -78,11 +79,7 @@ def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Sa
         contents, source, terms = fetch_mnist(raw), SOURCE, LICENSE
         hashes = {name: content_md5 for name, (_, content_md5) in FILES.items()}
     else:
-        folder = Path(settings.folder).expanduser()
-        if not folder.is_dir():
-            raise GreedymmError(f"{folder.absolute()} is not a folder.\n  Correct data.folder of colored_mnist.")
-        contents, terms = idx.read_set(folder), "set by their authors"
-        source = f"images in the form of MNIST, colored as in Kim et al., CVPR 2019, in {folder}"
+        contents, source, terms = read_own(Path(settings.folder).expanduser()), OWN.format(settings.folder), OWN_LICENSE
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     train, test = (_split(split, part, contents) for split, part in (("train", "train"), ("test", "t10k")))
     if train.shapes != test.shapes:
@@ -92,6 +89,13 @@ def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Sa
     train, test = (digits._replace(labels=np.searchsorted(labels, digits.labels)) for digits in (train, test))
     facts = DatasetInfo(classes, source, terms, generated=False, hashes=hashes)
     return colorize(train, test, settings, len(classes)), facts
+
+
+def read_own(folder: Path) -> dict[str, bytes]:
+    """Content of the four files of a user's set."""
+    if not folder.is_dir():
+        raise GreedymmError(f"{folder.absolute()} is not a folder.\n  Correct data.folder of colored_mnist.")
+    return idx.read_set(folder)
 
 
 def fetch_mnist(raw: Path) -> dict[str, bytes]:

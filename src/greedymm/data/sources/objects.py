@@ -63,27 +63,36 @@ def find_roots(folder: Path, forms: Iterable[str]) -> set[tuple[str, Path]]:
 
 def find_objects(root: Path, form: str, views: int) -> tuple[list[Item], dict[str, object], tuple[str, ...]]:
     """All objects, in the order of their names; what cannot be used, name -> reason; and notes on other files."""
-    files, broken, unread = defaultdict[tuple[str, str, str], list[Path]](list), dict[str, object](), Counter[str]()
-    for file in find_files(root):
-        parts = file.relative_to(root).parts
-        ending = file.suffix.lower()
-        if ending in READ[form] | REFUSED[form]:
-            if reason := _fault(parts, form):
-                broken[escaped("/".join(parts))] = reason
-            else:
-                files[parts[0], parts[1], _object_name(parts, form)].append(file)
-        elif parts[1:]:
-            unread[ending or file.name] += 1
-    items = []
+    items, broken = [], dict[str, object]()
+    files, faults, others = _sort_files(root, form)
     for (label, split, name), own in files.items():
         item = Item(split, label, name, tuple(own if form == "meshes" else sorted(own, key=_view_of)))
-        if reason := view_fault(item.files, views) if form == "pictures" else "":
+        if reason := _view_fault(item.files, views) if form == "pictures" else "":
             broken[item.id] = reason
         else:
             items.append(item)
-    broken |= _empty_classes(root, {*(label for label, *_ in files), *(name.split("/")[0] for name in broken)}, form)
-    listed = ", ".join(f"{count} {escaped(ending)}" for ending, count in sorted(unread.items()))
-    return items, broken, (f"files of other kinds are not read: {listed}",) if unread else ()
+    named = {*(label for label, *_ in files), *(name.split("/")[0] for name in faults)}
+    listed = ", ".join(f"{count} {escaped(ending)}" for ending, count in sorted(others.items()))
+    notes = (f"files of other kinds are not read: {listed}",) if others else ()
+    return items, faults | broken | _empty_classes(root, named, form), notes
+
+
+Files = dict[tuple[str, str, str], list[Path]]  # class, split and name of an object -> its files
+
+
+def _sort_files(root: Path, form: str) -> tuple[Files, dict[str, object], Counter[str]]:
+    """Files of each object; files of this kind that cannot be used, name -> reason; and how many are of other kinds."""
+    files, faults, others = defaultdict[tuple[str, str, str], list[Path]](list), dict[str, object](), Counter[str]()
+    for file in find_files(root):
+        parts, ending = file.relative_to(root).parts, file.suffix.lower()
+        if ending not in READ[form] | REFUSED[form]:
+            if parts[1:]:  # archives and lists are beside the class folders
+                others[ending or file.name] += 1
+        elif reason := _fault(parts, form):
+            faults[escaped("/".join(parts))] = reason
+        else:
+            files[parts[0], parts[1], _object_name(parts, form)].append(file)
+    return files, faults, others
 
 
 def _fault(parts: Sequence[str], form: str) -> str:
@@ -113,7 +122,7 @@ def _view_of(file: Path) -> int:
     return int(match["view"]) if match else 0
 
 
-def view_fault(files: Sequence[Path], views: int) -> str:
+def _view_fault(files: Sequence[Path], views: int) -> str:
     """What is wrong with the numbers of an object's pictures, or nothing. They begin with 0 or 1."""
     found = Counter(map(_view_of, files))
     first = int(0 not in found)
