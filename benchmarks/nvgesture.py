@@ -17,8 +17,8 @@ import av
 
 from greedymm.data import hdf5
 from greedymm.data.datasets import nvgesture
-from greedymm.data.datasets.nvgesture import Clip
 from greedymm.data.samples import DatasetInfo
+from greedymm.data.sources.lists import Clip, read_list
 
 CLIPS = 1532
 FRAMES = 80
@@ -39,7 +39,7 @@ def decoded(clip: Clip) -> None:
 def main(folder: Path, workers: int, height: int) -> None:
     """Prepare the clips that are there, several times over, and print what it took."""
     color = "sk_color" if any(folder.rglob("sk_color.avi")) else "sk_wrapped"
-    listed = nvgesture.read_list(folder / nvgesture.LISTS["train"], color)
+    listed = read_list(folder / nvgesture.LISTS["train"], color)
     there = [clip for clip in listed if not nvgesture.missing_files([clip])]
     with ProcessPoolExecutor(workers) as pool:
         list(pool.map(decoded, there))  # processes start, files are cached

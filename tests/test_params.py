@@ -291,6 +291,19 @@ def test_modalities_may_be_any_of_the_file() -> None:
         assert list(modalities_of("modelnet40", chosen).items()) == list(expected.items())
 
 
+def test_modalities_are_as_many_as_the_settings_of_the_data_say() -> None:
+    content = raw({})
+    section = dict(content["datasets"]["colored_mnist_5k"], data={"views": 4})
+    for modalities, message in ((["view0", "view3"], ""), (None, "view6"), (["view0", "view4"], "view4")):
+        params = content | {"datasets": {"modelnet40": section | {"modalities": modalities}}}
+        if message:
+            expected = rf"no modality \['{message}'\]; there are: view0, view1, view2, view3"
+            with pytest.raises(ValueError, match=expected):
+                Params.model_validate(params)
+        else:
+            Params.model_validate(params)
+
+
 def test_every_error_has_its_own_line() -> None:
     wrong = {
         "seeds": [1, 1],

@@ -150,7 +150,7 @@ def planned(params: Params) -> list[Run]:
 
 def _plan_dataset(params: Params, name: str) -> Iterator[Run]:
     section = params.datasets[name]
-    modalities = modalities_of(name, section.modalities, params.plugins)
+    modalities = modalities_of(name, section.modalities, params.plugins, section.data)
     origin = _origin(params, ["greedymm.steps.evaluate"], section.measures)
     evaluation = Evaluation(measures=section.measures, **origin)
     path = data_settings(params, name).path
@@ -172,7 +172,7 @@ def _run_settings(
 ) -> RunSettings:
     """Settings of the runs, but for the seed, of a method on a subset of the modalities."""
     section, fused = params.datasets[name], len(subset) > 1
-    modalities = list(modalities_of(name, section.modalities, params.plugins).items())
+    modalities = list(modalities_of(name, section.modalities, params.plugins, section.data).items())
     branches, stages = section.model.resolve([m for m, _ in modalities])
     parts: dict[str, Any] = {
         "data": section.data,

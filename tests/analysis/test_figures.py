@@ -435,6 +435,17 @@ def test_d_util_is_drawn_against_d_speed_with_a_dot_for_each_multimodal_run() ->
             assert (line.get_markerfacecolor() == "white") == (split == "test")
 
 
+def test_names_of_classes_are_drawn_as_they_are(tmp_path: Path) -> None:
+    study = make_study(classes=4)
+    names = ("$x_1$", "$\\frac{$", "<b>a & b", "it's $")
+    info = study.info[SOLIDS].model_copy(update={"classes": names})
+
+    for kind, figure in draw_all(study._replace(info={SOLIDS: info}), ("samples", "confusion")).items():
+        texts = {text.get_text() for text in drawn_texts(figure)}
+        assert {name.replace("_", " ") for name in names} <= texts, kind
+        save(figure, tmp_path / f"{kind}.png")
+
+
 def test_a_confusion_matrix_has_a_row_for_each_true_class_in_percent() -> None:
     counts = pd.DataFrame(
         [(SOLIDS, "greedy", 0, 0, 3), (SOLIDS, "greedy", 0, 1, 1), ("other", "greedy", 1, 1, 9)],

@@ -141,7 +141,7 @@ FAULTS: dict[str, tuple[Callable[[Samples], Samples], str]] = {
 def test_a_faulty_split_is_refused_by_name_and_nothing_is_written(
     spoil: Callable[[Samples], Samples], what: str, tmp_path: Path
 ) -> None:
-    for split in ("train", "val", "test"):
+    for split in ("train", "test") if spoil is no_dog else ("train", "val", "test"):
         content = splits()
         content[split] = spoil(content[split])
         with pytest.raises(GreedymmError, match=f"'{split}' {what}|'{split}'.* {what}"):
@@ -151,6 +151,13 @@ def test_a_faulty_split_is_refused_by_name_and_nothing_is_written(
             hdf5.write(tmp_path / "data.h5", content, FACTS)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_class_that_is_only_not_validated_is_named_in_a_note(tmp_path: Path) -> None:
+    hdf5.write(tmp_path / "data.h5", splits() | {"val": no_dog(splits()["val"])}, FACTS)
+
+    with DataFile(tmp_path / "data.h5") as file:
+        assert file.facts.notes[-1] == "split 'val' has no sample of: dög"
 
 
 def test_samples_that_are_not_bytes_and_ids_that_repeat_are_refused(tmp_path: Path) -> None:
@@ -366,13 +373,15 @@ def test_what_was_left_out_stands_in_a_note_behind_those_that_there_were(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("broken", "lost"), [([1], "dög"), ([0, 1, 2], "cat, dög")], ids=["all of a class", "all of a split"]
+    ("split", "broken", "lost"),
+    [("test", [1, 3], "dög"), ("val", [0, 1, 2], "cat, dög")],
+    ids=["all of a class", "all of a split"],
 )
 def test_a_class_that_is_lost_with_them_is_named_and_nothing_is_left(
-    broken: list[int], lost: str, tmp_path: Path
+    split: str, broken: list[int], lost: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(GreedymmError, match=f"split 'val' has no sample of: {lost}"):
-        hdf5.write(tmp_path / "data.h5", with_broken({"val": broken}, skip=True), FACTS)
+    with pytest.raises(GreedymmError, match=f"split '{split}' has no sample of: {lost}"):
+        hdf5.write(tmp_path / "data.h5", with_broken({split: broken}, skip=True), FACTS)
 
     assert list(tmp_path.iterdir()) == []
 

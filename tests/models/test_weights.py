@@ -1,6 +1,7 @@
 """Files of pretrained weights: what is loaded, and what is refused."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,38 @@ def test_weights_are_loaded_by_name_whatever_their_memory_format_and_head(tmp_pa
         target = branch()
         read_into(target, tmp_path, content)
         assert all(torch.equal(w, trained[name]) for name, w in target.state_dict().items())
+
+
+PLACES: dict[str, Callable[[dict[str, Tensor]], dict[str, object]]] = {
+    "below state_dict": lambda state: {"epoch": 3, "state_dict": state, "optimizer": {"state": {0: torch.zeros(2)}}},
+    "below other names": lambda state: {"run": {"model": state}, "args": {"lr": 0.1}},
+    "with a prefix": lambda state: {f"module.{name}": weight for name, weight in state.items()},
+    "both": lambda state: {"model": {f"_orig_mod.module.{name}": weight for name, weight in state.items()}},
+    "without a head": lambda state: {name: weight for name, weight in state.items() if "classifier" not in name},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_weights_are_found_wherever_a_checkpoint_has_them(place: str, tmp_path: Path) -> None:
+    trained, target = branch().state_dict(), branch()
+    file = PLACES[place](trained | {"classifier.weight": torch.zeros(9)})
+    torch.save(file, tmp_path / "w.pt")
+
+    load(target, tmp_path / "w.pt", str, "it")
+
+    assert all(torch.equal(w, trained[name]) for name, w in target.state_dict().items())
+
+
+def test_of_several_networks_in_a_file_none_is_chosen(tmp_path: Path) -> None:
+    state = branch().state_dict()
+    contents = {
+        "model: , ema: ": {"model": state, "ema": state},
+        "encoder_k., encoder_q.": {f"{p}{n}": w for p in ("encoder_q.", "encoder_k.") for n, w in state.items()},
+    }
+    for places, content in contents.items():
+        torch.save(content, tmp_path / "w.pt")
+        with pytest.raises(GreedymmError, match=f"has several networks, at: {places}; store one of them in a file"):
+            load(branch(), tmp_path / "w.pt", str, "it")
 
 
 def test_a_branch_with_one_channel_gets_the_sum_over_the_channels_of_the_first_layer(tmp_path: Path) -> None:
@@ -84,7 +117,7 @@ def test_a_file_of_anything_but_weights_is_refused_and_runs_no_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for content in (torch.zeros(3), 1, Trap(), nn.Linear(2, 2)):
-        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights, or broken"):
+        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights such as .*, or broken"):
             read_into(branch(), tmp_path, content)
     assert not Path("run.txt").exists()
 
@@ -95,7 +128,7 @@ def test_a_truncated_and_a_missing_file_are_named(tmp_path: Path) -> None:
     content = file.read_bytes()
     for share in (0, 0.1, 0.9):
         file.write_bytes(content[: int(share * len(content))])
-        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights, or broken"):
+        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights such as .*, or broken"):
             load(branch(), file, names, "it")
     file.unlink()
     with pytest.raises(GreedymmError, match=r"w\.pt is missing; put it there, or correct `weights`"):

@@ -45,7 +45,7 @@ def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: Datase
             skip = any(isinstance(samples, LazySamples) and samples.skip_broken for samples in splits.values())
             notes = facts.notes + exclude_broken(broken, facts.source, skip=skip)
             for split in splits:
-                _check_labels(split, file[split]["labels"][:], facts)
+                notes += _check_labels(split, file[split]["labels"][:], facts)
             file.attrs["layout"] = LAYOUT
             file.attrs["modalities"] = json.dumps(list(splits["train"].shapes))
             for name, value in asdict(replace(facts, notes=notes)).items():
@@ -72,16 +72,21 @@ def _check(splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> N
         raise GreedymmError(f"two samples have the same id: {name}")
 
 
-def _check_labels(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo) -> None:
+def _check_labels(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo) -> tuple[str, ...]:
+    """Check that each class has samples; return a note about classes that are only not validated."""
     if unknown := set(labels.tolist()) - set(range(len(facts.classes))):
         raise GreedymmError(f"split '{split}' has label {min(unknown)}; the labels are 0 to {len(facts.classes) - 1}")
     empty = [name for label, name in enumerate(facts.classes) if label not in labels]
+    lacking = f"split '{split}' has no sample of: {', '.join(empty) or 'any class'}"
+    if split.startswith("val") and len(labels) and empty:
+        return (lacking,)
     if empty or not facts.classes:
         raise GreedymmError(
-            f"split '{split}' has no sample of: {', '.join(empty) or 'any class'}.\n"
+            f"{lacking}.\n"
             f"  Add samples to the source: {facts.source}.\n"
             "  If validation holds some of them out, change data.seed, or set data.validation to 0 to hold none out."
         )
+    return ()
 
 
 def _write_split(group: h5py.Group, samples: Samples | LazySamples) -> dict[str, object]:

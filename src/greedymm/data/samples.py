@@ -1,14 +1,15 @@
 """What datasets share: samples of the splits, facts about their origin, and settings of folders."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from greedymm.data.parallel import parallel_map
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test")  # of every dataset; it may have others, which evaluation also measures
 GENERATED_MARKER = "GENERATED.txt"  # in a folder of generated data: its readers must call them generated
 MAX_LISTED = 20  # lines of a list in an error message; the log has all
+# Characters that no line of text or table can hold: control characters, and bytes of file names that are not UTF-8.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class UnreadableError(Exception):
@@ -65,7 +68,7 @@ class LazySamples(NamedTuple):
 
 
 class Item(NamedTuple):
-    """One object; it has a mesh, twelve pictures in the order of the views, or no files if it is generated."""
+    """One object; it has a mesh, pictures in the order of the views, or no files if it is generated."""
 
     split: str
     label: str
@@ -79,6 +82,40 @@ class Item(NamedTuple):
     @property
     def is_mesh(self) -> bool:
         return self.files[0].suffix.lower() == ".off"
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name can be written in text: no control character, and UTF-8."""
+    return CONTROL.search(name) is None
+
+
+def escaped(name: str) -> str:
+    """A name in which escape sequences stand for what cannot be written in text."""
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
+
+
+def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names) or not all(name.strip() and is_plain(name) for name in names):
+        raise ValueError("names of classes must differ, not be empty, and have no control character")
+    return names
+
+
+ClassNames = Annotated[tuple[str, ...], AfterValidator(_class_names)]
+
+
+def name_classes(labels: Sequence[Any], names: Sequence[str] | None, default: Sequence[str]) -> tuple[str, ...]:
+    """Name of each label: those in the settings, or else the default ones.
+
+    Raises:
+        GreedymmError: if there are not as many names as labels.
+    """
+    if names is not None and len(names) != len(labels):
+        listed = ", ".join(map(str, labels))
+        raise GreedymmError(
+            f"data.classes has {len(names)} names, but there are {len(labels)} labels: {listed}.\n"
+            "  List one name for each label, in this order."
+        )
+    return tuple(default if names is None else names)
 
 
 Splits: TypeAlias = dict[str, Samples | LazySamples]

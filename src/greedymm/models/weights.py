@@ -1,37 +1,39 @@
 """Pretrained weights in a file -> a branch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from greedymm.checkpoint import read_file
 from greedymm.errors import GreedymmError
 from greedymm.models.network import Branch
 
+KIND = "file of weights such as torch.save(model.state_dict(), FILE) writes"
+
 
 def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], network: str) -> None:
     """Replace the weights of a branch by those in a file, a state_dict. The file's other weights are ignored.
 
-    If the branch has one input channel, the weights of its first layer, which is its first parameter, are summed over
-    the channels. A gray image then gives the same features as its copy in all channels.
+    The state_dict may be an entry of a checkpoint, and its names may have a prefix, as `module.` of DataParallel. If
+    the branch has one input channel, the weights of its first layer, which is its first parameter, are summed over the
+    channels. A gray image then gives the same features as its copy in all channels.
 
     Raises:
         GreedymmError: if the file is missing or broken, or if a weight is missing or has another shape. The message
             names the expected `network`.
     """
     cure = "put it there, or correct `weights` of the branch"
-    weights = read_file(Path(file), torch.device("cpu"), "file of weights", cure)
     loaded = branch.state_dict()
+    # Missing in files of early releases of torch, and without effect.
+    needed = {name: name_in_file(name) for name in loaded if not name.endswith("num_batches_tracked")}
+    found = read_file(Path(file), torch.device("cpu"), KIND, cure)
+    weights = _find_weights(found, list(needed.values()), file, network)
     first = next(iter(loaded))
-    for name, own in branch.state_dict().items():
-        key = name_in_file(name)
-        if key in weights:
-            weight = weights[key]
-        elif name.endswith("num_batches_tracked"):  # missing in files of early releases of torch, and without effect
-            continue
-        else:
-            raise GreedymmError(f"{file} has no weight '{key}': it is not of {network}")
+    for name, key in needed.items():
+        own, weight = loaded[name], weights[key]
         if name == first and own.shape[1] == 1 and weight.dim() == own.dim():
             weight = weight.sum(dim=1, keepdim=True)
         if weight.squeeze().shape != own.squeeze().shape:
@@ -41,3 +43,33 @@ def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], n
             )
         loaded[name] = weight.reshape(own.shape)
     branch.load_state_dict(loaded)
+
+
+def _find_weights(content: dict[str, Any], keys: Sequence[str], file: Path | str, network: str) -> dict[str, Tensor]:
+    """The weights of a file by the names in `keys`, wherever the file has them and whatever precedes the names."""
+    choices = {}
+    for place, state in _state_dicts(content).items():
+        last = max(keys, key=len)
+        for prefix in sorted(name.removesuffix(last) for name in state if name.endswith(last)):
+            if all(prefix + key in state for key in keys):
+                choices[f"{place}{prefix}"] = {key: state[prefix + key] for key in keys}
+    if len(choices) == 1:
+        return choices.popitem()[1]
+    if choices:
+        raise GreedymmError(
+            f"{file} has several networks, at: {', '.join(choices)}; store one of them in a file of its own"
+        )
+    best = max(_state_dicts(content).values(), key=lambda state: sum(key in state for key in keys))
+    missing = next(key for key in keys if key not in best)
+    raise GreedymmError(f"{file} has no weight '{missing}': it is not of {network}")
+
+
+def _state_dicts(content: dict[str, Any]) -> dict[str, dict[str, Tensor]]:
+    """All tensors of a nested dict: keys of the dicts around them -> name -> tensor."""
+    found = {
+        "": {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    }
+    for name, value in content.items():
+        if isinstance(value, dict):
+            found |= {f"{name}: {place}": state for place, state in _state_dicts(value).items()}
+    return found

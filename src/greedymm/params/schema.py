@@ -28,17 +28,20 @@ def _ascending(limits: tuple[float, float]) -> tuple[float, float]:
 RESERVED = {"mean", "labels", "ids", "split", "id", "label"}  # columns of tables
 
 
-def modalities_of(dataset: str, chosen: Iterable[str] | None = None, modules: tuple[str, ...] = ()) -> dict[str, str]:
+def modalities_of(
+    dataset: str, chosen: Iterable[str] | None = None, modules: tuple[str, ...] = (), data: object = None
+) -> dict[str, str]:
     """Modalities of a network, m0 first: name in results -> name in the dataset's file.
 
-    Those `chosen`, or `MODALITIES` of the plug-in. One that is listed again is another modality, `<name>_2`.
+    Those `chosen`, or `MODALITIES` of the plug-in. One that is listed again is another modality, `<name>_2`. The file
+    has those that `data`, its settings, have as `stored`, or else `STORED` of the plug-in.
 
     Raises:
         ValueError: if a modality does not exist, if there are fewer than two, or if a name cannot be in a table.
     """
     values = values_of(plugins("dataset", modules)[dataset], ("MODALITIES", "STORED"))
     default = values.get("MODALITIES", ())
-    stored = values.get("STORED", default)
+    stored = getattr(data, "stored", values.get("STORED", default))
     if wrong := [name for name in stored if not name.isidentifier() or name in RESERVED]:
         raise ValueError(f"modalities cannot be named {wrong}; use letters, digits, underscores, none of {RESERVED}")
     listed = list(default if chosen is None else chosen)
@@ -206,7 +209,7 @@ class Params(WithPlugins):
             if not section.methods and not section.unimodal:
                 raise ValueError(f"datasets.{name}: nothing to train: no methods, and no unimodal references")
             try:
-                section.model.resolve(list(modalities_of(name, section.modalities, self.plugins)))
+                section.model.resolve(list(modalities_of(name, section.modalities, self.plugins, section.data)))
                 section.check_windows()
             except ValueError as error:
                 raise ValueError(f"datasets.{name}: {error}") from None

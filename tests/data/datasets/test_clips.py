@@ -1,22 +1,17 @@
 """Lists in NVGesture's form."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from greedymm.data import hdf5
-from greedymm.data.datasets.nvgesture import (
-    Clip,
-    Settings,
-    hold_out_subjects,
-    missing_files,
-    read_frames,
-    read_list,
-    split_by_subject,
-)
+from greedymm.data.datasets.nvgesture import Settings, missing_files, read_frames, split_by_subject
 from greedymm.data.samples import DatasetInfo, UnreadableError
+from greedymm.data.sources.lists import Clip, read_list
 from greedymm.data.sources.video import write_video
+from greedymm.data.subjects import hold_out_subjects
 from greedymm.errors import GreedymmError
 
 LINE = "path:./Video_data/class_01/subject3_r0 depth:sk_depth:146:226 color:sk_color:146:226 label:1"
@@ -65,10 +60,12 @@ FAULTY = {
     "no depth": LINE.replace("depth:sk_depth", "sk_depth"),
     "no color": LINE.replace("color:sk_color", "sk_color"),
     "no label": LINE.removesuffix("label:1"),
-    "a label in words": LINE.replace("label:1", "label:swipe"),
+    "a label of two words": LINE.replace("label:1", "label:swipe:left"),
+    "a negative label": LINE.replace("label:1", "label:-1"),
+    "a label that is not whole": LINE.replace("label:1", "label:1.5"),
+    "a label that begins with a digit": LINE.replace("label:1", "label:2nd"),
+    "a label with a control character": LINE.replace("label:1", "label:swipe\x07"),
     "a label without a number": LINE.replace("label:1", "label:"),
-    "a label above the classes": LINE.replace("label:1", "label:26"),
-    "a label below the classes": LINE.replace("label:1", "label:0"),
     "a window in words": LINE.replace("146", "start"),
     "a window without an end": LINE.replace("146:226", "146"),
     "a window of three numbers": LINE.replace("146:226", "146:180:226"),
@@ -87,6 +84,12 @@ def test_a_line_of_another_form_is_shown_with_its_number_and_list(tmp_path: Path
         with pytest.raises(GreedymmError, match=rf"line 3 of {path} is not in NVGesture's form") as raised:
             read_list(path, "sk_color")
         assert str(raised.value).splitlines()[-1].strip() == line.strip()
+
+
+def test_labels_are_any_numbers_or_words(tmp_path: Path) -> None:
+    labels = {"0": 0, "007": 7, "26": 26, "swipe": "swipe", "links-$x_1$<b>": "links-$x_1$<b>", "Stühle": "Stühle"}
+    for text, label in labels.items():
+        assert one(tmp_path, LINE.replace("label:1", f"label:{text}")).label == label
 
 
 def test_an_empty_list_and_one_that_is_not_text_are_named(tmp_path: Path) -> None:
@@ -146,6 +149,15 @@ def test_frames_are_evenly_over_the_window_at_the_same_times_in_both_videos(clip
         assert numbers(clip._replace(window=window), count) == expected
 
 
+def test_videos_of_different_rates_are_refused(clip: Clip, tmp_path: Path) -> None:
+    fast = tmp_path / "sk_color.avi"
+    write_video(fast, np.zeros((12, 24, 32), dtype=np.uint8), rate=60)
+
+    found = read_frames(clip._replace(color=fast), 3, SIZE)
+
+    assert str(found) == "color has 60 frames per second, depth 30; convert one of them"
+
+
 def test_a_window_past_the_end_of_a_video_is_broken_with_the_reason(clip: Clip) -> None:
     found = read_frames(clip._replace(window=(0, 13)), 3, SIZE)
 
@@ -199,14 +211,59 @@ def test_held_out_subjects_depend_on_the_seed_and_not_on_the_order_of_the_list()
     assert len({frozenset(h) for h in held}) > 2
 
 
-def test_a_class_that_training_or_validation_would_lack_is_named_with_the_settings(tmp_path: Path) -> None:
-    alone = [clip for clip in clips_of({1: 2, 2: 2}) if (clip.label, clip.subject) != (2, 1)]
-    facts = DatasetInfo(("wave", "fist"), f"clips in {tmp_path}", "CC0", generated=False)
-    for clips, share, message in (
-        (clips_of({1: 2}), 0.2, "'train' has no sample of: wave, fist"),
-        (clips_of({1: 2, 2: 2}), 0.9, "'train' has no sample of: wave, fist"),
-        (alone, 0.5, "'(train|val)' has no sample of: fist"),
-    ):
-        splits, _ = split_by_subject(clips, clips_of({3: 1}), Settings(validation=share), 1)
-        with pytest.raises(GreedymmError, match=rf"{message}\.(?s:.*){tmp_path}(?s:.*)set data\.validation"):
-            hdf5.write(tmp_path / "data.h5", splits, facts)
+def held_out(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+    held = hold_out_subjects(clips, share, np.random.default_rng(seed))
+    train, val = ([clip for clip in clips if (clip.subject in held) == part] for part in (False, True))
+    return train, val
+
+
+def labels_of(clips: list[Clip]) -> set[int | str]:
+    return {clip.label for clip in clips}
+
+
+# Classes -> subjects who perform them.
+FEW_SUBJECTS: dict[str, dict[int | str, tuple[int, ...]]] = {
+    "two subjects": {1: (1, 2), 2: (1, 2)},
+    "a class of one subject": {1: (1, 2, 3, 4), 2: (4,)},
+    "each subject has one half of the classes": {1: (1, 2), 2: (3, 4), 3: (1, 2), 4: (3, 4)},
+    "a class of few subjects": {1: (1, 2, 3, 4, 5, 6, 7, 8), 2: (7, 8)},
+    "a chain": {1: (1, 2), 2: (2, 3), 3: (3, 4), 4: (4, 5), 5: (5, 6), 6: (6, 7)},
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", FEW_SUBJECTS)
+def test_every_class_keeps_training_and_where_it_has_several_subjects_validation_clips(kind: str, seed: int) -> None:
+    subjects = FEW_SUBJECTS[kind]
+    everybody = clips_of(dict.fromkeys(range(1, 9), 2), classes=6)
+    clips = [clip for clip in everybody if clip.subject in subjects.get(clip.label, ())]
+
+    train, val = held_out(clips, 0.2, seed)
+
+    assert labels_of(train) == set(subjects)
+    assert labels_of(val) == {label for label, those in subjects.items() if len(those) > 1}
+
+
+@pytest.mark.parametrize(
+    ("clips", "share", "notes"),
+    [
+        (clips_of({1: 2}), 0.2, ("no subject is held out .*a class without training clips.*: validation uses the",)),
+        (clips_of({1: 2, 2: 2}), 0.9, ("50% of the clips are held out, not 90%: more would leave",)),
+        (clips_of({1: 2, 2: 2}), 0.5, ()),
+    ],
+    ids=["one subject", "a large share", "enough"],
+)
+def test_what_cannot_be_held_out_is_said_in_a_note(clips: list[Clip], share: float, notes: tuple[str, ...]) -> None:
+    splits, found = split_by_subject(clips, clips_of({3: 1}), Settings(validation=share), 1)
+
+    assert len(found) == len(notes)
+    assert all(re.search(note, text) for note, text in zip(notes, found, strict=True))
+    assert set(splits["train"].labels) == set(splits["val"].labels) == {0, 1}
+
+
+def test_a_class_of_the_test_list_alone_is_named(tmp_path: Path) -> None:
+    facts = DatasetInfo(("wave", "fist", "point"), f"clips in {tmp_path}", "CC0", generated=False)
+
+    splits, _ = split_by_subject(clips_of({1: 2, 2: 2}), clips_of({3: 1}, classes=3), Settings(), 1)
+    with pytest.raises(GreedymmError, match="split 'train' has no sample of: point"):
+        hdf5.write(tmp_path / "data.h5", splits, facts)

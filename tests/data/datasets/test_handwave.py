@@ -11,9 +11,10 @@ import pytest
 from greedymm.data import hdf5
 from greedymm.data.datasets import handwave, nvgesture
 from greedymm.data.datasets.handwave import FRAMES, HEIGHT, WIDTH, WINDOW, Settings, make, window
-from greedymm.data.datasets.nvgesture import LISTS, read_list
+from greedymm.data.datasets.nvgesture import LISTS
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.samples import LazySamples, Samples
+from greedymm.data.sources.lists import read_list
 from greedymm.data.sources.video import read_video
 from greedymm.data.synthetic import hands
 
@@ -99,7 +100,7 @@ def test_the_label_is_that_of_the_gesture_that_was_filmed_by_one_person_a_subjec
     make(SETTINGS, tmp_path)
 
     listed = [clip for name in LISTS.values() for clip in read_list(tmp_path / name, "sk_color")]
-    assert [hands.GESTURES[clip.label - 1] for clip in listed] == filming.gestures
+    assert [hands.GESTURES[int(clip.label) - 1] for clip in listed] == filming.gestures
     persons: dict[int, list[str]] = {}
     for clip, person in zip(listed, filming.subjects, strict=True):
         persons.setdefault(clip.subject, []).append(repr(person))

@@ -1,6 +1,7 @@
 """Pictures in all kinds of PNG files, whole and broken."""
 
 import io
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from greedymm.data.datasets.modelnet40 import examine, find_objects, read_picture
 from greedymm.data.samples import UnreadableError
+from greedymm.data.sources.objects import find_objects
+from greedymm.data.sources.pictures import read_picture
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -52,46 +54,67 @@ def test_views_are_ordered_by_their_numbers_object_by_object_in_either_pattern(t
         for name in names:
             (folder / name).touch()
 
-    items, broken = find_objects(tmp_path, "pictures")
+    items, broken, _ = find_objects(tmp_path, "pictures", 12)
 
     assert broken == {}
     assert {item.name: [file.name for file in item.files] for item in items} == objects
 
 
-UNKNOWN = [
-    "chair.png",
-    "chair.obj.png",
-    "chair.obj.shaded_v1.png",
-    "chair.obj.shaded_v0001.png",
-    "chair.obj_whiteshaded_v001.png",
+PATTERNS = [
+    "chair_0001_{:03d}.png",
+    "chair_0001_{}.png",
+    "chair_0001-view{}.jpg",
+    "chair_0001/{:02d}.jpeg",
+    "chair_0001/front side {}.PNG",
+    "chair_0001.obj_whiteshaded_v{:03d}.png",
 ]
-SPOILT = {
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize(("first", "views"), [(0, 12), (1, 12), (1, 3), (0, 20)])
+def test_views_may_be_named_and_numbered_otherwise_and_be_as_many_as_the_settings_say(
+    pattern: str, first: int, views: int, tmp_path: Path
+) -> None:
+    names = [pattern.format(k) for k in range(first, first + views)]
+    for name in names:
+        path = tmp_path / "chair" / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    (item,), broken, notes = find_objects(tmp_path, "pictures", views)
+
+    assert (broken, notes) == ({}, ())
+    assert item.name.startswith("chair_0001")
+    assert [str(file.relative_to(tmp_path / "chair" / "train")) for file in item.files] == names
+
+
+UNKNOWN = ["chair.png", "chair.obj.png", "001.png"]
+BROKEN = {
     "one missing": (
         [name for k, name in enumerate(WHITE) if k != 5],
-        "chair_0001.obj_whiteshaded_v0005.png is missing",
+        "needs views 0 to 11, and it has 11; missing: 5$",
     ),
-    "MVCNN's from 0": (
-        [f"a.obj.shaded_v{k:03d}.png" for k in range(12)],
-        "a.obj.shaded_v012.png is missing; a.obj.shaded_v000.png is not one of its 12 views",
-    ),
-    "a thirteenth": ([f"a.obj_v{k:04d}.png" for k in range(13)], "a.obj_v0012.png is not one of its 12 views"),
-    "both patterns": ([*MVCNN, *WHITE], "chair_0001.obj_whiteshaded_v0000.png is not one of its 12 views"),
-    "six in each pattern": ([*MVCNN[:6], *WHITE[:6]], "chair_0001.obj.shaded_v007.png is missing"),
-} | {name: ([name], "its name fits no pattern") for name in UNKNOWN}
+    "a thirteenth": ([f"a.obj_v{k:04d}.png" for k in range(13)], "it has 13; too many: 12$"),
+    "both patterns": ([*MVCNN, *WHITE], r"it has 24; too many: 1, 2, 3, 4, 5, \.\.\.$"),
+    "two files of a view": ([*MVCNN[1:], MVCNN[1].replace("png", "jpg")], "missing: 1; too many: 2$"),
+    "twenty": ([f"a_{k}.png" for k in range(1, 21)], "data.views: 12 needs views 1 to 12, and it has 20"),
+} | {name: ([name], "its name does not end with an object and the number of a view") for name in UNKNOWN}
 
 
-def test_another_set_of_views_than_the_twelve_and_other_names_are_broken_with_the_reason(tmp_path: Path) -> None:
-    for k, (names, reason) in enumerate(SPOILT.values()):
-        folder = tmp_path / str(k) / "chair" / "test"
-        folder.mkdir(parents=True)
-        for name in names:
-            (folder / name).touch()
+@pytest.mark.parametrize("kind", BROKEN)
+def test_another_set_of_views_and_other_names_are_broken_with_the_reason(kind: str, tmp_path: Path) -> None:
+    names, reason = BROKEN[kind]
+    folder = tmp_path / "chair" / "test"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).touch()
 
-        items, broken = find_objects(tmp_path / str(k), "pictures")
+    items, broken, _ = find_objects(tmp_path, "pictures", 12)
 
-        ((name, said),) = (broken | {item.id: examine(item) for item in items}).items()
-        assert name.startswith("chair/test/")
-        assert reason in str(said)
+    ((name, said),) = broken.items()
+    assert items == []
+    assert name.startswith("chair/test/")
+    assert re.search(reason, str(said))
 
 
 # -- Kinds of pixels ----------------------------------------------------------------------------------------
@@ -222,12 +245,26 @@ NOT_PNG = {
 }
 
 
-def test_a_file_that_is_not_png_is_refused_by_name_in_one_line(file: Path) -> None:
-    Image.fromarray(noise(8, 8)).save(file, format="JPEG")
+def test_a_file_that_is_no_picture_is_refused_by_name_in_one_line(file: Path) -> None:
+    Image.fromarray(noise(8, 8)).save(file, format="BMP")
     for content in [file.read_bytes(), b"\n" * 100, *NOT_PNG.values()]:
         file.write_bytes(content)
-        with pytest.raises(UnreadableError, match=rf"^{WHITE[0]}: no complete PNG file .*$"):
+        with pytest.raises(UnreadableError, match=rf"^{WHITE[0]}: no complete PNG or JPEG file .*$"):
             read_pictures([file])
+
+
+def test_a_jpeg_is_read_turned_upright_and_refused_if_it_is_cut(tmp_path: Path) -> None:
+    file, colors = tmp_path / "chair_0001_01.jpg", np.kron(noise(2, 2, 3), np.ones((8, 8, 1), dtype=np.uint8))
+    turned = Image.fromarray(np.rot90(colors))
+    turned.getexif()[0x0112] = 6  # orientation: the camera was held on its side
+    turned.save(file, quality=95, subsampling=0, exif=turned.getexif())
+
+    found = read_pictures([file], color=True)[0].transpose(1, 2, 0)
+
+    assert np.abs(found.astype(int) - colors).mean() < 5
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(UnreadableError, match=r"^chair_0001_01\.jpg: no complete PNG or JPEG file"):
+        read_pictures([file])
 
 
 def test_no_beginning_of_a_file_passes_for_the_whole(file: Path) -> None:
@@ -235,7 +272,7 @@ def test_no_beginning_of_a_file_passes_for_the_whole(file: Path) -> None:
 
     for length in range(0, len(whole) - 4, 3):  # the last four are the checksum of its end, which holds nothing
         file.write_bytes(whole[:length])
-        with pytest.raises(UnreadableError, match="no complete PNG file"):
+        with pytest.raises(UnreadableError, match="no complete PNG or JPEG file"):
             read_pictures([file])
 
 

@@ -1,7 +1,9 @@
 """Videos, as they were written here, whole and broken."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -53,6 +55,35 @@ def test_frames_are_chosen_by_index_and_may_repeat(path: Path) -> None:
     whole = read_video(path, ALL, 3, SIZE)
     for chosen in ([0], [11], [3, 4, 5], [2, 2, 2], [0, 0, 1, 1, 11, 11]):
         np.testing.assert_array_equal(read_video(path, chosen, 3, SIZE), whole[:, chosen], strict=True)
+
+
+SLOTS = [0, 1, 2, 6, 7, 8, 9, 11]  # of twelve, in which a camera stored a frame
+SHOWN = [0, 1, 2, 2, 2, 2, 6, 7, 8, 9, 9, 11]
+CODING = {
+    "as here": {"preset": "ultrafast"},
+    "frames that wait for later ones": {"bf": "2", "x264-params": "scenecut=0"},
+}
+
+
+@pytest.mark.parametrize("coding", CODING)
+@pytest.mark.parametrize("container", ["avi", "mp4", "matroska"])
+def test_a_slot_of_a_dropped_frame_has_the_frame_before_so_that_later_ones_keep_their_times(
+    coding: str, container: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "sk_color.avi"
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream("libx264", rate=30, options=CODING[coding] | {"crf": "10"})
+        stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        for slot in SLOTS:
+            frame = av.VideoFrame.from_ndarray(np.full((HEIGHT, WIDTH, 3), 20 * slot, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = slot, Fraction(1, 30)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    chosen = range(10) if coding != "as here" else ALL  # in AVI, the last frames that waited have no times
+
+    found = read_video(path, chosen, 1, SIZE).mean(axis=(0, 2, 3))
+
+    assert (found / 20).round().astype(int).tolist() == [SHOWN[slot] for slot in chosen]
 
 
 def test_gray_is_written_as_three_equal_channels_and_read_as_one(tmp_path: Path) -> None:

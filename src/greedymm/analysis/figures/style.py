@@ -31,6 +31,7 @@ mpl.rc("axes.spines", top=False, right=False)
 mpl.rc("axes.formatter", useoffset=False)
 mpl.rc("grid", alpha=0.3)
 mpl.rc("legend", frameon=False)
+mpl.rc("text", parse_math=False)  # `$` in the name of a class or of a sweep's value is a dollar sign
 mpl.rc("svg", hashsalt="greedymm")  # the same names inside the same SVG file
 
 

