@@ -357,7 +357,7 @@ def test_what_holds_no_valid_params_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GreedymmError, match=f"{re.escape(str(path))} is missing; run in its folder"):
         load(path)
     for text, message in (
-        ("seeds: [0", "is no YAML"),
+        ("seeds: [0", "is no valid YAML, line 1, column 10: expected"),
         ("- 0\n- 1\n", "no mapping of settings"),
         ("", "no mapping of settings"),
         (RAW.replace("batch_size", "batchsize"), r"training\.batchsize: there is no such setting"),

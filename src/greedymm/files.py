@@ -13,6 +13,15 @@ from greedymm.errors import GreedymmError
 Content = TypeVar("Content")
 
 
+def in_project(path: Path) -> Path:
+    """A path that the user named, relative to the project's folder.
+
+    `dvc exp run --temp` works in a copy of the project, below its .dvc, that lacks what git ignores.
+    """
+    project, copied, _ = str(Path.cwd()).partition("/.dvc/tmp/exps/")
+    return Path(project, path) if copied and not path.exists() else path
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` at the end, or remove it on an error.

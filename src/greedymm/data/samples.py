@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from greedymm.data.parallel import parallel_map
 from greedymm.errors import GreedymmError
+from greedymm.files import in_project
 from greedymm.settings import DatasetSettings
 
 log = logging.getLogger(__name__)
@@ -107,8 +108,15 @@ class FolderSettings(DatasetSettings):
     edition: int = Field(1, ge=1, strict=True, description="raise it to read changed files again")
 
     def path(self, raw: Path) -> Path:
-        """The user's folder, or the default one."""
-        return raw if self.folder is None else Path(self.folder).expanduser()
+        """The user's folder, or the default one.
+
+        Raises:
+            GreedymmError: if the user's folder is missing, or a file.
+        """
+        folder = raw if self.folder is None else in_project(Path(self.folder).expanduser())
+        if self.folder is not None and not folder.is_dir():
+            raise GreedymmError(f"{folder.absolute()} is not a folder.\n  Correct data.folder of {raw.name}.")
+        return folder
 
 
 def lazy_splits(

@@ -7,6 +7,7 @@ import torch
 
 from greedymm.checkpoint import read_file
 from greedymm.errors import GreedymmError
+from greedymm.files import in_project
 from greedymm.models.network import Branch
 
 
@@ -21,7 +22,7 @@ def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], n
             names the expected `network`.
     """
     cure = "put it there, or correct `weights` of the branch"
-    weights = read_file(Path(file), torch.device("cpu"), "file of weights", cure)
+    weights = read_file(in_project(Path(file)), torch.device("cpu"), "file of weights", cure)
     loaded = branch.state_dict()
     first = next(iter(loaded))
     for name, own in branch.state_dict().items():

@@ -52,7 +52,7 @@ def modalities_of(dataset: str, chosen: Iterable[str] | None = None, modules: tu
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=2**32, strict=True)], ...], Field(min_length=1), AfterValidator(_distinct)
+    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1), AfterValidator(_distinct)
 ]
 Measures = Annotated[tuple[fields.Measure, ...], AfterValidator(_distinct)]
 Stages = tuple[Count, ...]
@@ -157,7 +157,7 @@ class Tuning(Strict):
     """Random search of each method's settings: the same number of trials for all, chosen on validation."""
 
     trials: Count = Field(default=8, description="trials of each method, and of each reference, on each dataset")
-    seed: int = Field(1000, ge=0, lt=2**32, strict=True, description="of the values, and of all trials' runs")
+    seed: int = Field(1000, ge=0, lt=2**32, description="of the values, and of all trials' runs")
     learning_rate: Range = Field((0.03, 0.3), description="range of the learning rate, log-uniform, for all methods")
 
 
@@ -176,8 +176,10 @@ class Params(WithPlugins):
     equal_within: float = Field(
         1.0, gt=0, lt=100, description="percentage points: test accuracies that differ by less are practically equal"
     )
-    datasets: dict[str, Dataset] = Field(min_length=1, description="name of a dataset: its settings")
-    sweeps: dict[Annotated[str, Field(pattern=r"^\w+$")], Sweep] = Field({}, description="name of a sweep: what varies")
+    datasets: Annotated[dict[fields.Name, Dataset], fields.Names] = Field(
+        min_length=1, description="name of a dataset: its settings"
+    )
+    sweeps: Annotated[dict[fields.Name, Sweep], fields.Names] = Field({}, description="name of a sweep: what varies")
     tuning: Tuning | None = Field(default=None, description="search of settings for the target zoo; null: none")
     execution: Execution = Execution()
     tracking: Tracking = Tracking()
@@ -250,6 +252,18 @@ class Params(WithPlugins):
                 raise ValueError(f"sweeps.{name}, value {text}:\n" + "\n".join(error_lines(error))) from None
 
 
+# What an error of pydantic says, in words of YAML.
+EXPECTED = {
+    "bool_type": "Input should be true or false, not in quotes",
+    "dict_type": "Input should be a mapping of settings",
+    "float_type": "Input should be a valid number, not in quotes",
+    "int_type": "Input should be a valid integer, not in quotes",
+    "missing": "is missing; give an overlay after the file that it changes",
+    "model_type": "Input should be a mapping of settings",
+    "tuple_type": "Input should be a list, such as [0, 1]",
+}
+
+
 def error_lines(error: ValidationError) -> Iterator[str]:
     """A line for each wrong setting, with its key path."""
     errors = error.errors()
@@ -263,4 +277,5 @@ def error_lines(error: ValidationError) -> Iterator[str]:
             yield f"  {key_path}: there is no such setting"
         else:
             value = f" (got {one['input']!r})" if isinstance(one["input"], str | int | float) else ""
-            yield f"  {key_path}: {one['msg'].removeprefix('Value error, ')}{value}"
+            expected = EXPECTED.get(one["type"], one["msg"].removeprefix("Value error, "))
+            yield f"  {key_path}: {expected}{value}"
