@@ -69,7 +69,8 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
     try:
         return reader(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 8 all (a sweep's: sweeps)") from None
+        command = "snakemake --cores 8 all (a sweep's: sweeps; with an overlay: --configfile FILE)"
+        raise GreedymmError(f"{path} is missing; make it with: {command}") from None
     except (ValueError, OSError) as error:  # pandas and JSON raise ValueErrors
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk; Parquet's errors about the content have no number

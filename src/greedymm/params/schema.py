@@ -1,5 +1,6 @@
 """Schema of params.yaml: every section, the range of each setting, and its meaning."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -51,9 +52,7 @@ def modalities_of(dataset: str, chosen: Iterable[str] | None = None, modules: tu
     return dict(zip(_distinct(names), listed, strict=True))
 
 
-Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1), AfterValidator(_distinct)
-]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1), AfterValidator(_distinct)]
 Measures = Annotated[tuple[fields.Measure, ...], AfterValidator(_distinct)]
 Stages = tuple[Count, ...]
 # Two forms of a value, told apart before validation, so that an error names one form only.
@@ -255,13 +254,14 @@ class Params(WithPlugins):
 # What an error of pydantic says, in words of YAML.
 EXPECTED = {
     "bool_type": "Input should be true or false, not in quotes",
-    "dict_type": "Input should be a mapping of settings",
-    "float_type": "Input should be a valid number, not in quotes",
-    "int_type": "Input should be a valid integer, not in quotes",
-    "missing": "is missing; give an overlay after the file that it changes",
-    "model_type": "Input should be a mapping of settings",
-    "tuple_type": "Input should be a list, such as [0, 1]",
+    "dict_type": "Input should be a mapping of settings; an empty one is {}",
+    "float_type": "Input should be a valid number, such as 0.1, not in quotes",
+    "int_type": "Input should be a valid integer, such as 1, not in quotes",
+    "missing": "is missing; if the file is an overlay, give the file that it changes before it",
+    "model_type": "Input should be a mapping of settings; an empty one is {}",
+    "tuple_type": "Input should be a list, such as [1, 2]",
 }
+KEY = "[key]"  # in the path of an error of a key itself
 
 
 def error_lines(error: ValidationError) -> Iterator[str]:
@@ -272,10 +272,17 @@ def error_lines(error: ValidationError) -> Iterator[str]:
         is_above = any(len(e["loc"]) > len(path) and e["loc"][: len(path)] == path for e in errors)
         if one["type"] == "too_short" and is_above:
             continue  # only because an element is wrong, which has a line of its own
-        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH, LISTED, NAMED)) or "params"
+        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH, LISTED, NAMED, KEY)) or "params"
         if one["type"] == "extra_forbidden":
             yield f"  {key_path}: there is no such setting"
+        elif path[-1:] == (KEY,):
+            yield f"  {key_path}: a name has 1 to 60 letters, digits and underscores; rename it"
         else:
-            value = f" (got {one['input']!r})" if isinstance(one["input"], str | int | float) else ""
-            expected = EXPECTED.get(one["type"], one["msg"].removeprefix("Value error, "))
-            yield f"  {key_path}: {expected}{value}"
+            words = one["msg"].removeprefix("Value error, ").replace("Tuple", "List").replace(" after validation", "")
+            value = one["input"]
+            got = f" (got {_as_yaml(value)})" if value is None or isinstance(value, str | int | float) else ""
+            yield f"  {key_path}: {EXPECTED.get(one['type'], words)}{got}"
+
+
+def _as_yaml(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)

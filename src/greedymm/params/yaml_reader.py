@@ -20,13 +20,15 @@ class Reader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def compose_mapping_node(self, anchor: str | None) -> MappingNode:
-        node: MappingNode = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
+        node = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
         for key, _ in node.value:
             if key.tag not in (TEXT, MERGE):
                 shown = repr(key.value) if isinstance(key, ScalarNode) else "that is a list or a mapping"
-                raise MarkedYAMLError(problem=f"the key {shown} is no text; put it in quotes", problem_mark=key.start_mark)
+                raise MarkedYAMLError(
+                    problem=f"the key {shown} is no text; put it in quotes", problem_mark=key.start_mark
+                )
             if key.value in lines:
                 problem = f"the key '{key.value}' is there twice, first in line {lines[key.value]}; delete one"
                 raise MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
@@ -61,7 +63,9 @@ def read(content: bytes) -> Any:
 def describe(error: yaml.YAMLError) -> str:
     """What is wrong, in which line, and the cure, after the name of the file."""
     if isinstance(error, ReaderError):
-        return f"is no text in UTF-8 ({error.reason}, at {error.position}); save it as UTF-8, without control characters"
+        return (
+            f"is no text in UTF-8 ({error.reason}, at {error.position}); save it as UTF-8, without control characters"
+        )
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         mark, cure = error.problem_mark, "; indent with spaces" if "\\t" in str(error.problem) else ""
         return f"is no valid YAML, line {mark.line + 1}, column {mark.column + 1}: {error.problem}{cure}"

@@ -17,6 +17,6 @@ def prepare(settings: DataSettings, raw: Path, workers: int) -> None:
         GreedymmError: if the sources are missing or broken, or if they have one class only.
     """
     splits, facts = module_of(settings.data).make(settings.data, in_project(raw) / settings.dataset, workers)
-    if len(facts.classes) < 2:
+    if not facts.classes[1:]:
         raise GreedymmError(f"{facts.source}: one class only, {list(facts.classes)}.\n  Add samples of another class.")
     hdf5.write(settings.path, splits, replace(facts, settings=settings.model_dump(mode="json")))
