@@ -101,7 +101,9 @@ class DatasetInfo:
 class FolderSettings(DatasetSettings):
     """Settings of datasets that read a folder: their own, or a user's with files of the same form."""
 
-    folder: str | None = Field(None, description="with files of your own; null: data/raw/<name of the dataset>")
+    folder: str | None = Field(
+        None, min_length=1, description="with files of your own; null: data/raw/<name of the dataset>"
+    )
     validation: float = Field(0.2, ge=0, lt=1, description="share held out; 0: validate on the training data")
     skip_broken: bool = Field(default=False, description="exclude files that cannot be read; else they are an error")
     seed: int = Field(0, ge=0, strict=True, description="of the choice of what is held out")

@@ -60,6 +60,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise GreedymmError(f"{path.absolute()} is missing; run in its folder, or set --params FILE") from None
     except IsADirectoryError:
         raise GreedymmError(f"{path} is a folder; give a YAML file in it") from None
+    except OSError as error:
+        raise GreedymmError(f"{path} cannot be read: {error.strerror}") from None
     except YAMLError as error:
         raise GreedymmError(f"{path} {yaml_reader.describe(error)}") from None
     if not isinstance(raw, dict):
