@@ -1,20 +1,8 @@
 """sources -> HDF5 -> trained networks -> measures -> tables, figures, report"""
 
-import sys
-
 from snakemake.utils import min_version
 
 min_version("9.0")
-
-
-configfile: "params.yaml"
-
-
-# The target `zoo` has params of its own, unless others are given. Targets are not known here except by the command.
-ZOO = "zoo" in sys.argv and not workflow.config_settings.configfiles
-if ZOO:
-
-    configfile: "params/zoo.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -48,6 +36,16 @@ rule zoo:
         SEARCHED,
         rules.zoo_page.output,
         rules.publish_zoo.output,
+
+
+rule data:
+    input:
+        [PLAN.data_of(name).path for name in PARAMS.datasets],
+
+
+rule runs:
+    input:
+        files_of(PLAN.default_runs),
 
 
 for name in PARAMS.datasets:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,6 +77,9 @@ def test_an_error_that_a_user_can_mend_is_shown_as_its_message_alone(
         (errno.EDQUOT, "Free some space"),
         (errno.EROFS, "Work in another folder"),
         (errno.EACCES, "Change the permissions"),
+        (errno.EISDIR, "Name a file, not a folder,"),
+        (errno.ENOTDIR, "Name a folder, not a file,"),
+        (errno.EEXIST, "Move the file that is in the way"),
     ],
 )
 def test_a_disk_that_refuses_is_shown_with_the_cure(
@@ -125,7 +129,7 @@ def test_a_process_ends_with_1_and_without_a_traceback() -> None:
 UNREADY: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "no params": (("prune",), None, "params.yaml"),
     "no params at the place given": (("prune", "--params", "other.yaml"), "", "other.yaml"),
-    "params that are no YAML": (("prune",), "seeds: [0", "params.yaml is no YAML"),
+    "params that are no YAML": (("prune",), "seeds: [0", "params.yaml is no valid YAML, line 1"),
     "params that are not valid": (("prune",), "seeds: [0]\ntypo: 1\n", "typo: there is no such setting"),
     "no table yet": (("summary",), "", "results/report/tables/headline.csv"),
 }
@@ -205,6 +209,7 @@ class Results:
         for path in [*self.kept, *(p if p.suffix else p / "result.json" for p in self.stale)]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("made up", encoding="utf-8")
+        os.utime("results/plans/00000000.json", (0, 0))
 
     @property
     def left(self) -> list[Path]:
@@ -228,6 +233,15 @@ def test_pruning_removes_what_params_no_longer_name_and_nothing_else(results: Re
     assert results.left == []
     assert all(path.exists() for path in results.kept)
     assert call("prune") == ""
+
+
+def test_nothing_is_deleted_where_the_last_workflow_had_other_params(results: Results, call: Call) -> None:
+    os.utime("results/plans/00000000.json")
+
+    message = message_of(call, "prune", "--delete")
+
+    assert re.search("last workflow made results/plans/00000000.json.*--params OVERLAY", message, re.DOTALL)
+    assert results.left == results.stale
 
 
 def test_pruning_takes_the_params_that_it_is_given(results: Results, call: Call) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from greedymm import files
 from greedymm.errors import GreedymmError
+from greedymm.files import in_project
 
 SIZE = 1000
 
@@ -123,3 +124,17 @@ def test_a_missing_or_broken_result_is_named_with_the_cure_and_disk_errors_are_r
         files.read(tmp_path, files.read_json)
     path.write_text("[1]", encoding="utf-8")
     assert files.read(path, files.read_json) == [1]
+
+
+def test_in_a_copy_of_dvc_a_path_that_git_ignores_is_that_of_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    (copy / "tracked").mkdir(parents=True)
+    (tmp_path / "data").mkdir()
+    for folder, expected in ((copy, tmp_path / "data"), (tmp_path, Path("data"))):
+        monkeypatch.chdir(folder)
+        assert in_project(Path("data")) == expected
+    monkeypatch.chdir(copy)
+    assert in_project(Path("tracked")) == Path("tracked")
+    assert in_project(tmp_path / "elsewhere") == tmp_path / "elsewhere"

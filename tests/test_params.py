@@ -166,18 +166,15 @@ OUT_OF_RANGE = {
     f"{DATASET}.data.validation": 0, f"{DATASET}.data.seed": -1, f"{DATASET}.data.per_class": 501,
     f"{DATASET}.inputs.frames": 0, f"{DATASET}.inputs.crop": 0, f"{MODEL}.branch.widths": [],
     f"{MODEL}.branch.widths.0": [0, 8], f"{MODEL}.fusion.ratio": 0, f"{MODEL}.fuse_after.1": [1, 0],
-    f"{TRAINING}.epochs": 0, f"{TRAINING}.batch_size": 0, f"{TRAINING}.learning_rate": 0, f"{TRAINING}.momentum": 1,
+    f"{TRAINING}.epochs": 0, f"{TRAINING}.batch_size": 1, f"{TRAINING}.learning_rate": 0, f"{TRAINING}.momentum": 1,
     f"{TRAINING}.weight_decay": -1e-9, f"{TRAINING}.schedule": "linear", f"{TRAINING}.factor": 1,
     f"{TRAINING}.patience": -1, f"{TRAINING}.threshold": -1, f"{TRAINING}.min_learning_rate": -1,
     f"{TRAINING}.perfect_epochs": 0, f"{TRAINING}.snapshots.0": [0], f"{BALANCED}.tolerance": 0,
-    f"{BALANCED}.window": 0, "execution.device": "tpu", "execution.threads": 0, "execution.resident_gb": -1,
+    f"{BALANCED}.window": 0, "execution.device": "tpu", "execution.threads": 1025, "execution.resident_gb": -1,
     "execution.workers": -1, "execution.preparers": 0, "execution.memory_mb": 0, "tracking.uri": "",
     "code": "HEAD",
 }  # fmt: skip
-INTEGERS = [  # that no half, no text and no true may pass for
-    "seeds.1", f"{DATASET}.data.per_class", f"{MODEL}.branch.widths.1", f"{MODEL}.fuse_after.1", f"{TRAINING}.epochs",
-    f"{TRAINING}.patience", f"{BALANCED}.window", "execution.threads", "execution.workers",
-]  # fmt: skip
+WRONG_NUMBERS = {"null": None, "'0.1'": "0.1", "'yes'": "yes"}  # nor true for a number, nor 1 for true: below
 UNKNOWN = {
     "dataset": ({"datasets.nonesuch": raw()["datasets"][NAME]}, "datasets.nonesuch.data"),
     "method": ({f"{DATASET}.methods.nonesuch": {}}, f"{DATASET}.methods.nonesuch"),
@@ -218,9 +215,26 @@ def test_every_setting_refuses_a_value_of_another_type_and_what_is_no_finite_num
         assert line.startswith(f"  {path.removesuffix('.name')}"), path
         for number in (math.nan, math.inf, -math.inf) if isinstance(value, float) else ():
             assert f"(got {number})" in only_error(path, number)
-    for path in INTEGERS:
-        for wrong in (10.5, "many", True):
-            only_error(path, [1, wrong] if path.endswith(".1") else wrong)
+        for text, wrong in WRONG_NUMBERS.items() if isinstance(value, int | float) else ():
+            assert re.search(rf"Input should be .*, not in quotes \(got {text}\)", only_error(path, wrong)), path
+    assert "such as 1, not in quotes (got 10.5)" in only_error(f"{TRAINING}.epochs", 10.5)
+    assert "(got true)" in only_error("seeds.1", [0, True])
+    assert "(got '4')" in only_error(f"{MODEL}.branch.widths.1", [4, "4"])
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "", "größe", "x" * 61])
+def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
+    sweep = {"dataset": NAME, "setting": "training.epochs", "values": [1, 2]}
+    for section, content in ((f"{DATASET}.methods", {"method": "greedy"}), ("sweeps", sweep)):
+        (line,) = errors(raw({section: {name: content}}))
+        assert line == f"  {section}.{name}: a name has 1 to 60 letters, digits and underscores; rename it"
+
+
+def test_names_that_would_share_a_file_are_refused() -> None:
+    methods = {"Greedy": {"method": "greedy"}, "greedy": {}}
+    assert "['Greedy', 'greedy'] differ in upper and lower case only" in only_error(f"{DATASET}.methods", methods)
+    methods = {"unimodal_color": {"method": "greedy"}}
+    assert "is the name of a modality alone" in only_error(f"{DATASET}.methods", methods)
 
 
 def test_an_error_says_what_is_expected_and_what_was_found() -> None:
@@ -370,7 +384,7 @@ def test_what_holds_no_valid_params_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GreedymmError, match=f"{re.escape(str(path))} is missing; run in its folder"):
         load(path)
     for text, message in (
-        ("seeds: [0", "is no YAML"),
+        ("seeds: [0", "is no valid YAML, line 1, column 10: expected"),
         ("- 0\n- 1\n", "no mapping of settings"),
         ("", "no mapping of settings"),
         (RAW.replace("batch_size", "batchsize"), r"training\.batchsize: there is no such setting"),
@@ -378,6 +392,40 @@ def test_what_holds_no_valid_params_is_refused(tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8")
         with pytest.raises(GreedymmError, match=message):
             load(path)
+
+
+def test_a_later_file_overrides_an_earlier_one_and_changes_override_both(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text(RAW)
+    (tmp_path / "overlay.yaml").write_text(f"seeds: [7]\ndatasets: {{{NAME}: {{training: {{learning_rate: 1e-3}}}}}}")
+    files = tmp_path / "params.yaml", tmp_path / "overlay.yaml"
+
+    assert load(*files).seeds == (7,)
+    assert load(*files).datasets[NAME].training.learning_rate == 0.001
+    assert load(*files, changes=["seeds=[0, 1]", f"datasets={{{NAME}: {{unimodal: false}}}}"]).seeds == (0, 1)
+    with pytest.raises(GreedymmError, match=r"--config seeds=\[0 is no valid YAML"):
+        load(*files, changes=["seeds=[0"])
+
+
+ORDERS = {
+    "a file twice": (["params.yaml", "drop.yaml", "params.yaml"], "params.yaml is given twice; .* give each one once"),
+    "the overlay that drops first": (
+        ["params.yaml", "drop.yaml", "more.yaml"],
+        f"more.yaml has settings of datasets.{NAME}, which an earlier overlay drops; give .* that drops it last",
+    ),
+    "an overlay alone": (["more.yaml"], "model: is missing; if the file is an overlay, give the file that it changes"),
+    "a folder": (["folder"], "is a folder; give a YAML file in it"),
+}
+
+
+@pytest.mark.parametrize(("names", "message"), ORDERS.values(), ids=ORDERS)
+def test_files_that_contradict_or_come_alone_are_refused(names: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "params.yaml").write_text(RAW)
+    (tmp_path / "drop.yaml").write_text(f"datasets: {{{NAME}: drop}}")
+    (tmp_path / "more.yaml").write_text(f"seeds: [0]\ndatasets: {{{NAME}: {{methods: {{greedy: {{}}}}}}}}")
+
+    with pytest.raises(GreedymmError, match=message):
+        load(*(tmp_path / name for name in names))
 
 
 # -- The schema for editors ---------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ def test_a_setting_changes_the_keys_of_what_it_can_change(plain: Keys) -> None:
         for path, value in settings.items():
             assert changed(plain, keys(given({f"{DATASET}.{path}": value}))) == concerned, path
     assert keys(given(NO_RESULT)) == plain
-    written = {f"{DATASET}.training.learning_rate": "1e-1", f"{DATASET}.methods.random": None}
+    written = {f"{DATASET}.data.validation": 0.2, f"{DATASET}.methods.random": None}
     assert keys(given(written)) == plain  # the same values in another form
 
 

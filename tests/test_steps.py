@@ -10,7 +10,9 @@ import pytest
 
 from greedymm.analysis.results import describe_run
 from greedymm.data import hdf5
+from greedymm.data.datasets import solids
 from greedymm.data.samples import DatasetInfo, Samples
+from greedymm.data.synthetic.export import write_meshes
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, write_text
 from greedymm.params.load import validate
@@ -219,3 +221,32 @@ def test_a_validation_split_too_small_for_a_method_is_refused_before_training_on
 
     with pytest.raises(GreedymmError, match=r"'miles' scores branches on the validation split, which has 10 samples"):
         check(plan)
+
+
+def test_one_class_alone_is_refused_before_its_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_meshes(Path("own"), solids.Settings(train=1, val=1, test=1), 1)
+    section = SECTION | {"data": {"folder": "own"}}
+    plan = Plan.make(validate({"seeds": [3], "datasets": {"modelnet40": section}}))
+    plan.write()
+
+    with pytest.raises(GreedymmError, match=r"own: one class only, \['\w+'\].\n  Add samples of another class"):
+        prepare(read_data_settings(plan.path, *plan.data), tmp_path, 1)
+
+    assert not Path("results/data").exists()
+
+
+def test_a_last_batch_of_one_sample_does_not_stop_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # 60 samples; behind the last stages, batch norm sees one value of each.
+    model = SECTION["model"] | {"branch": {"name": "cnn", "widths": [4, 4, 4, 4, 4]}}  # type: ignore[operator]
+    training = SECTION["training"] | {"batch_size": 59, "epochs": 2}  # type: ignore[operator]
+    methods = {"greedy": {}, "remix": {"active": {"start": 2}}}
+    section = SECTION | {"model": model, "training": training, "methods": methods}
+    plan = Plan.make(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
+    plan.write()
+    prepare(read_data_settings(plan.path, *plan.data), tmp_path, 1)
+
+    for run in plan.default_runs:
+        train(run, CPU)
+        assert len(pd.read_parquet(run.folder / "steps.parquet")) == 2

@@ -41,7 +41,7 @@ def read_file(path: Path, device: torch.device, kind: str, hint: str) -> dict[st
         GreedymmError: if the file is missing, with the `hint`, or if it is broken or of another `kind`.
     """
     if not path.is_file():
-        raise GreedymmError(f"{path.absolute()} is missing; {hint}")
+        raise GreedymmError(f"{path.absolute()} is {'a folder' if path.is_dir() else 'missing'}; {hint}")
     try:
         return dict(torch.load(path, map_location=device, weights_only=True))
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError

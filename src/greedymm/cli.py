@@ -42,6 +42,9 @@ CURES = {
     errno.EDQUOT: "Free some space",
     errno.EROFS: "Work in another folder",
     errno.EACCES: "Change the permissions",
+    errno.EISDIR: "Name a file, not a folder,",
+    errno.ENOTDIR: "Name a folder, not a file,",
+    errno.EEXIST: "Move the file that is in the way",
 }
 
 
@@ -280,7 +283,7 @@ def methods() -> None:
 @app.command()
 def objects(
     folder: Folder,
-    classes: Annotated[int, typer.Option(min=1, max=16, help="the first of the 16 classes")] = 10,
+    classes: Annotated[int, typer.Option(min=2, max=16, help="the first of the 16 classes")] = 10,
     count: Annotated[int, typer.Option(min=2, max=1000, help="training objects per class; test objects: half")] = 10,
 ) -> None:
     """Write generated objects as OFF meshes in the form of ModelNet40, to try its reader."""

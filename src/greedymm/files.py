@@ -13,6 +13,15 @@ from greedymm.errors import GreedymmError
 Content = TypeVar("Content")
 
 
+def in_project(path: Path) -> Path:
+    """A path that the user named, relative to the project's folder.
+
+    `dvc exp run --temp` works in a copy of the project, below its .dvc, that lacks what git ignores.
+    """
+    project, copied, _ = str(Path.cwd()).partition("/.dvc/tmp/exps/")
+    return Path(project, path) if copied and not path.exists() else path
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` at the end, or remove it on an error.
@@ -60,7 +69,8 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
     try:
         return reader(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 8 all (a sweep's: sweeps)") from None
+        command = "snakemake --cores 8 all (a sweep's: sweeps; with an overlay: --configfile FILE)"
+        raise GreedymmError(f"{path} is missing; make it with: {command}") from None
     except (ValueError, OSError) as error:  # pandas and JSON raise ValueErrors
         if isinstance(error, OSError) and error.errno is not None:
             raise  # an error of the disk; Parquet's errors about the content have no number

@@ -5,9 +5,11 @@ The settings of a plug-in are in the plug-in's file, in a class `Settings` that 
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=1)]
+
+Processes = Annotated[int, Field(ge=1, le=1024)]
 
 
 def uniform(low: float, high: float) -> dict[str, Any]:
@@ -25,10 +27,25 @@ def choice(*values: Any) -> dict[str, Any]:
     return {"search": {"choice": list(values)}}
 
 
+def _strict(schema: Any) -> Any:
+    """A schema whose numbers and bools are of their own type."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_strict, schema))
+    if not isinstance(schema, dict):
+        return schema
+    strict = {"strict": True} if schema.get("type") in ("bool", "float", "int") else {}
+    return {key: _strict(part) for key, part in schema.items()} | strict
+
+
 class Strict(BaseModel):
     """A section whose unknown keys are errors, so that a typo cannot pass silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Accept no text and no `true` for a number, and nothing else for a bool, however deep in a field."""
+        return _strict(handler(source))
 
 
 class Named(Strict):
@@ -88,7 +105,7 @@ class Epochs(Strict):
 class LaterEpochs(Epochs):
     """Epochs of a method that measures the network before each of them: there is none before the first epoch."""
 
-    start: int = Field(default=2, ge=2, strict=True, description="first epoch in which the method acts, 2 or later")
+    start: int = Field(default=2, ge=2, description="first epoch in which the method acts, 2 or later")
 
 
 class Window(Epochs):
@@ -125,13 +142,13 @@ class Training(Strict):
     """Epochs and optimizer, the same for every method and reference."""
 
     epochs: Count = Field(description="maximum number of epochs")
-    batch_size: Count = Field(description="samples in one step")
+    batch_size: int = Field(ge=2, description="samples in one step; batch norm needs two")
     learning_rate: float = Field(gt=0, description="learning rate of SGD")
     momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum of SGD")
     weight_decay: float = Field(default=0.0, ge=0, description="weight decay of SGD")
     schedule: Literal["plateau", "cosine"] = Field("plateau", description="ReduceLROnPlateau, or half a cosine")
     factor: float = Field(default=0.3, gt=0, lt=1, description="ReduceLROnPlateau: factor of the learning rate")
-    patience: int = Field(strict=True, default=10, ge=0, description="ReduceLROnPlateau: epochs without improvement")
+    patience: int = Field(default=10, ge=0, description="ReduceLROnPlateau: epochs without improvement")
     threshold: float = Field(default=1e-3, ge=0, description="ReduceLROnPlateau: relative change that is improvement")
     min_learning_rate: float = Field(default=1e-6, ge=0, description="lowest learning rate")
     perfect_epochs: Count = Field(default=5, description="stop after so many epochs with 100 % training accuracy")
@@ -151,11 +168,11 @@ class Execution(Strict):
     """Where and how runs compute. None of this is in a key, although another device may round differently."""
 
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU, if there is one")
-    threads: Count = Field(default=1, description="CPU threads of one run; many runs at a time are faster")
+    threads: Processes = Field(default=1, description="CPU threads of one run; many runs at a time are faster")
     runs_per_job: Count = Field(default=1, description="runs of a method that one process trains, one after another")
     resident_gb: float = Field(default=4.0, ge=0, description="a larger split is streamed from its file; in GB")
-    workers: int = Field(strict=True, default=2, ge=0, description="processes that stream a split; 0: none of its own")
-    preparers: Count = Field(default=8, description="processes that prepare a large dataset")
+    workers: int = Field(default=2, ge=0, le=1024, description="processes that stream a split; 0: none of its own")
+    preparers: Processes = Field(default=8, description="processes that prepare a large dataset")
     memory_mb: Count = Field(default=1000, description="memory that a run requests from the scheduler, in MB")
 
 

@@ -98,6 +98,18 @@ def test_values_with_names_can_be_whole_sections(tmp_path: Path, monkeypatch: py
     assert texts.to_dict() == dict.fromkeys(("concatenation", "sum"), f"greedy on {NAME}: 60.0 %")
 
 
+def test_null_is_a_value_as_others_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = Plan.make(make_params(setting="inputs.crop", values=[None, 20], methods=["greedy"], seeds=[0]))
+    leave_all(plan)
+
+    make_sweeps(plan)
+
+    table = pd.read_csv(plan.sweeps_folder / "tables/rate.csv", keep_default_na=False)
+    assert list(table["value"].unique()) == ["None", "20"]
+    assert "(None)" in (plan.sweeps_folder / "index.html").read_text()
+
+
 def points_of(plan: Plan) -> list[Run]:
     return [plan.runs[name] for _, name in plan.sweeps["rate"]]
 

@@ -90,6 +90,17 @@ def test_every_sample_comes_once_in_each_epoch_in_an_order_of_the_epoch_and_the_
     assert torch.equal(torch.get_rng_state(), global_state)
 
 
+def test_a_last_batch_of_one_sample_is_left_out_in_training_and_kept_in_evaluation(path: Path) -> None:
+    loader = Loader(path, ["m0", "m1"], 11, CPU, Execution())  # 23 = 2 x 11 + 1
+
+    training, evaluation = loader.batches("train", order=seeded(0)), loader.batches("train")
+
+    assert [len(batch) for batch in numbers(training)] == [11, 11]
+    assert len(training) == 2
+    assert [len(batch) for batch in numbers(evaluation)] == [11, 11, 1]
+    assert len(evaluation) == 3
+
+
 def test_without_a_generator_samples_come_as_they_are_stored(load: Load) -> None:
     batches = load("val")
 

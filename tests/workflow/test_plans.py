@@ -286,14 +286,37 @@ def test_a_mistake_in_params_is_named_before_anything_runs(
     assert not Path("results").exists()
 
 
-def test_every_dvc_stage_runs_a_target_and_lists_its_params(plan_jobs: Printed) -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--configfile", "overlay.yaml"), "overlay.yaml is no valid YAML, line 2, .*the key 'seeds' is there twice"),
+        (("--configfile", "params.yaml", "params.yaml"), "params.yaml is given twice"),
+        (("--config", "seeds=0-4"), r"seeds: Input should be a list, such as \[1, 2\] \(got '0-4'\)"),
+    ],
+    ids=["a key twice", "a file twice", "a range"],
+)
+def test_a_mistake_in_an_overlay_or_on_the_command_line_is_named(
+    words: tuple[str, ...], message: str, plan_jobs: Printed
+) -> None:
+    Path("overlay.yaml").write_text("seeds: [0]\nseeds: [1]\n")
 
-    for stage in stages.values():
-        command = stage.get("do", stage)["cmd"].replace("${key}", DATASET)
-        assert command.startswith("snakemake --cores all ")
-        plan_jobs(command.split()[-1])
-    assert set(stages["report"]["params"]) == TINY.keys() - {"execution", "tracking"}
+    printed = plan_jobs(*words, fails=True)
+
+    assert re.search(message, printed)
+    assert "Traceback" not in printed
+
+
+def test_settings_of_the_command_line_may_be_lists_and_mappings(plan_jobs: Printed) -> None:
+    config = ("seeds=[0, 1]", f"datasets={{{DATASET}: {{methods: {{random: drop}}}}}}")
+
+    assert jobs(plan_jobs("--configfile", "params.yaml", "--config", *config))["train"] == 4
+
+
+def test_every_dvc_stage_runs_a_target_and_depends_on_all_params(plan_jobs: Printed) -> None:
+    for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
+        assert "params.yaml" in stage["deps"]
+        assert stage["cmd"].startswith("snakemake --cores all ")
+        plan_jobs(stage["cmd"].split()[-1])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from itertools import groupby
+from pathlib import Path
 from shutil import which
 
 # The code beside this Snakefile, whatever is installed: the keys in the paths belong to it.
@@ -18,13 +19,29 @@ MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_TH
 shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; ")
 
 from greedymm.errors import GreedymmError
-from greedymm.params.load import validate
+from greedymm.params.load import load
 from greedymm.plan import Plan
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
+# The target `zoo` has params of its own, unless others are given. Targets are not known here except by the command.
+OVERLAYS = list(workflow.config_settings.configfiles)
+ZOO = "zoo" in sys.argv and not OVERLAYS
+
+
+def params_files():
+    """Params.yaml, or what replaces it, and its overlays."""
+    overlays = [Path("params/zoo.yaml")] if ZOO else OVERLAYS
+    own = Path("params.yaml")
+    is_own = overlays and overlays[0] == own.absolute()
+    if is_own or workflow.config_settings.replace_workflow_config:
+        return overlays
+    return [own, *overlays]
+
+
+# Not by `configfile:`, which accepts a key that is there twice, and makes text of the numbers in --config seeds=[0,1].
 try:
-    PARAMS = validate(config)
+    PARAMS = load(*params_files(), changes=workflow.config_settings.config_args)
     PLAN = Plan.make(PARAMS)
 except GreedymmError as error:
     raise WorkflowError(str(error))

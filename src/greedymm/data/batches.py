@@ -70,12 +70,17 @@ class Batches:
 
     store: ResidentBatches | StreamedBatches
     count: int  # samples
-    size: int  # samples in one batch; the last batch may be smaller
+    size: int  # samples in one batch, at least two; the last batch may be smaller
     transform: Transform
     order: torch.Generator | None = None  # draws the order of each pass; None: as stored
 
     def __len__(self) -> int:
-        return math.ceil(self.count / self.size)
+        return math.ceil((self.count - self.trains) / self.size)
+
+    @property
+    def trains(self) -> bool:
+        """Whether passes are for training. Then a last batch of one sample is left out: batch norm needs two."""
+        return self.order is not None
 
     def __iter__(self) -> Iterator[Batch]:
         rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
@@ -83,6 +88,8 @@ class Batches:
 
     def of(self, rows: Tensor) -> Iterator[Batch]:
         """Yield batches of these rows, in their order."""
+        if self.trains and len(rows) % self.size == 1:
+            rows = rows[:-1]
         draws = self.transform.draw(len(rows), self.size)
         for (images, labels), drawn in zip(self.store.batches(rows, self.size), draws, strict=True):
             yield self.transform(images, drawn), labels

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from greedymm.data.parallel import parallel_map
 from greedymm.errors import GreedymmError
+from greedymm.files import in_project
 from greedymm.settings import DatasetSettings
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,9 @@ class DatasetInfo:
 class FolderSettings(DatasetSettings):
     """Settings of datasets that read a folder: their own, or a user's with files of the same form."""
 
-    folder: str | None = Field(None, description="with files of your own; null: data/raw/<name of the dataset>")
+    folder: str | None = Field(
+        None, min_length=1, description="with files of your own; null: data/raw/<name of the dataset>"
+    )
     validation: float = Field(0.2, ge=0, lt=1, description="share held out; 0: validate on the training data")
     skip_broken: bool = Field(default=False, description="exclude files that cannot be read; else they are an error")
     seed: int = Field(0, ge=0, strict=True, description="of the choice of what is held out")
@@ -145,7 +148,19 @@ class FolderSettings(DatasetSettings):
 
     def path(self, raw: Path) -> Path:
         """The user's folder, or the default one."""
-        return raw if self.folder is None else Path(self.folder).expanduser()
+        return raw if self.folder is None else own_folder(self.folder, raw.name)
+
+
+def own_folder(folder: str, dataset: str) -> Path:
+    """Path of a user's folder.
+
+    Raises:
+        GreedymmError: if it is missing, or a file.
+    """
+    path = in_project(Path(folder).expanduser())
+    if not path.is_dir():
+        raise GreedymmError(f"{path.absolute()} is not a folder.\n  Correct data.folder of {dataset}.")
+    return path
 
 
 def lazy_splits(

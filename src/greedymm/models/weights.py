@@ -9,6 +9,7 @@ from torch import Tensor
 
 from greedymm.checkpoint import read_file
 from greedymm.errors import GreedymmError
+from greedymm.files import in_project
 from greedymm.models.network import Branch
 
 KIND = "file of weights such as torch.save(model.state_dict(), FILE) writes"
@@ -29,7 +30,7 @@ def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], n
     loaded = branch.state_dict()
     # Missing in files of early releases of torch, and without effect.
     needed = {name: name_in_file(name) for name in loaded if not name.endswith("num_batches_tracked")}
-    found = read_file(Path(file), torch.device("cpu"), KIND, cure)
+    found = read_file(in_project(Path(file)), torch.device("cpu"), KIND, cure)
     weights = _find_weights(found, list(needed.values()), file, network)
     first = next(iter(loaded))
     for name, key in needed.items():

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo, field_validator
 
 from greedymm import settings
 from greedymm.params.plugins import KINDS, plugins, settings_class
@@ -12,6 +12,7 @@ from greedymm.settings import Strict
 
 # In an overlay, `balanced: drop` removes an entry of a mapping.
 DROP = "drop"
+ALONE = "unimodal_"  # start of the name of a modality's reference
 
 _modules: ContextVar[tuple[str, ...]] = ContextVar("modules", default=())
 
@@ -37,6 +38,16 @@ class KeyedSettings(NamedTuple):
 
     name: str | None
     raw: Any
+
+
+def _distinct_names(section: dict[str, Any]) -> dict[str, Any]:
+    """The same mapping. On some file systems, two names that differ in case only are one file."""
+    lower = [name.lower() for name in section]
+    if same := sorted(name for name in section if lower.count(name.lower()) > 1):
+        raise ValueError(f"{same} differ in upper and lower case only; rename one")
+    if wrong := [name for name in section if name.startswith(ALONE)]:
+        raise ValueError(f"{wrong}: '{ALONE}...' is the name of a modality alone; choose another name")
+    return section
 
 
 def without_dropped(section: Any) -> Any:
@@ -84,5 +95,8 @@ Head = Annotated[SerializeAsAny[settings.HeadSettings], BeforeValidator(_validat
 Method = Annotated[SerializeAsAny[settings.MethodSettings], BeforeValidator(_validator("method"))]
 Measure = Annotated[SerializeAsAny[settings.MeasureSettings], BeforeValidator(_validator("measure"))]
 Part = Annotated[Method, BeforeValidator(lambda raw: raw if isinstance(raw, Strict) else KeyedSettings(None, raw))]
-Methods = Annotated[dict[str, Method], BeforeValidator(keyed)]
+# Names that a user gives become names of files, rules and columns.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$", max_length=60)]
+Names = AfterValidator(_distinct_names)
+Methods = Annotated[dict[Name, Method], BeforeValidator(keyed), Names]
 Branches = Annotated[dict[str, Branch], BeforeValidator(without_dropped)]

@@ -26,6 +26,7 @@ def json_schema() -> dict[str, Any]:
     dataset["properties"]["measures"]["items"] = _any("measure")
     own_data = {name: {"properties": {"data": _ref("dataset", name)}} for name in names_of("dataset")}
     any_dataset = {"$ref": "#/$defs/Dataset"}
+    del schema["properties"]["datasets"]["patternProperties"]  # any name of a user's
     schema["properties"]["datasets"] |= _by_name({n: {"allOf": [any_dataset, data]} for n, data in own_data.items()})
     return schema
 

@@ -1,5 +1,6 @@
 """Schema of params.yaml: every section, the range of each setting, and its meaning."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -54,9 +55,7 @@ def modalities_of(
     return dict(zip(_distinct(names), listed, strict=True))
 
 
-Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0, lt=2**32, strict=True)], ...], Field(min_length=1), AfterValidator(_distinct)
-]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1), AfterValidator(_distinct)]
 Measures = Annotated[tuple[fields.Measure, ...], AfterValidator(_distinct)]
 Stages = tuple[Count, ...]
 # Two forms of a value, told apart before validation, so that an error names one form only.
@@ -160,7 +159,7 @@ class Tuning(Strict):
     """Random search of each method's settings: the same number of trials for all, chosen on validation."""
 
     trials: Count = Field(default=8, description="trials of each method, and of each reference, on each dataset")
-    seed: int = Field(1000, ge=0, lt=2**32, strict=True, description="of the values, and of all trials' runs")
+    seed: int = Field(1000, ge=0, lt=2**32, description="of the values, and of all trials' runs")
     learning_rate: Range = Field((0.03, 0.3), description="range of the learning rate, log-uniform, for all methods")
 
 
@@ -179,8 +178,10 @@ class Params(WithPlugins):
     equal_within: float = Field(
         1.0, gt=0, lt=100, description="percentage points: test accuracies that differ by less are practically equal"
     )
-    datasets: dict[str, Dataset] = Field(min_length=1, description="name of a dataset: its settings")
-    sweeps: dict[Annotated[str, Field(pattern=r"^\w+$")], Sweep] = Field({}, description="name of a sweep: what varies")
+    datasets: Annotated[dict[fields.Name, Dataset], fields.Names] = Field(
+        min_length=1, description="name of a dataset: its settings"
+    )
+    sweeps: Annotated[dict[fields.Name, Sweep], fields.Names] = Field({}, description="name of a sweep: what varies")
     tuning: Tuning | None = Field(default=None, description="search of settings for the target zoo; null: none")
     execution: Execution = Execution()
     tracking: Tracking = Tracking()
@@ -253,6 +254,19 @@ class Params(WithPlugins):
                 raise ValueError(f"sweeps.{name}, value {text}:\n" + "\n".join(error_lines(error))) from None
 
 
+# What an error of pydantic says, in words of YAML.
+EXPECTED = {
+    "bool_type": "Input should be true or false, not in quotes",
+    "dict_type": "Input should be a mapping of settings; an empty one is {}",
+    "float_type": "Input should be a valid number, such as 0.1, not in quotes",
+    "int_type": "Input should be a valid integer, such as 1, not in quotes",
+    "missing": "is missing; if the file is an overlay, give the file that it changes before it",
+    "model_type": "Input should be a mapping of settings; an empty one is {}",
+    "tuple_type": "Input should be a list, such as [1, 2]",
+}
+KEY = "[key]"  # in the path of an error of a key itself
+
+
 def error_lines(error: ValidationError) -> Iterator[str]:
     """A line for each wrong setting, with its key path."""
     errors = error.errors()
@@ -261,9 +275,17 @@ def error_lines(error: ValidationError) -> Iterator[str]:
         is_above = any(len(e["loc"]) > len(path) and e["loc"][: len(path)] == path for e in errors)
         if one["type"] == "too_short" and is_above:
             continue  # only because an element is wrong, which has a line of its own
-        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH, LISTED, NAMED)) or "params"
+        key_path = ".".join(str(part) for part in path if part not in (ALL, EACH, LISTED, NAMED, KEY)) or "params"
         if one["type"] == "extra_forbidden":
             yield f"  {key_path}: there is no such setting"
+        elif path[-1:] == (KEY,):
+            yield f"  {key_path}: a name has 1 to 60 letters, digits and underscores; rename it"
         else:
-            value = f" (got {one['input']!r})" if isinstance(one["input"], str | int | float) else ""
-            yield f"  {key_path}: {one['msg'].removeprefix('Value error, ')}{value}"
+            words = one["msg"].removeprefix("Value error, ").replace("Tuple", "List").replace(" after validation", "")
+            value = one["input"]
+            got = f" (got {_as_yaml(value)})" if value is None or isinstance(value, str | int | float) else ""
+            yield f"  {key_path}: {EXPECTED.get(one['type'], words)}{got}"
+
+
+def _as_yaml(value: Any) -> str:
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)

@@ -3,11 +3,22 @@
 import shutil
 from pathlib import Path
 
+from greedymm.errors import GreedymmError
 from greedymm.plan import Plan
 
 
 def prune(plan: Plan, *, delete: bool) -> list[Path]:
-    """List the files and folders of data, runs, analyses and plans that a plan does not name; delete them if asked."""
+    """List the files and folders of data, runs, analyses and plans that a plan does not name; delete them if asked.
+
+    Raises:
+        GreedymmError: if results are to be deleted, and the last workflow had another plan.
+    """
+    last = max(Path("results/plans").glob("*.json"), key=lambda path: path.stat().st_mtime, default=plan.path)
+    if delete and last != plan.path:
+        raise GreedymmError(
+            f"the last workflow made {last}, of other params or code; its results would be deleted.\n"
+            "  If it had an overlay, give it: --params params.yaml --params OVERLAY. Else run the workflow first."
+        )
     data = [settings.path for settings in plan.data.values()]
     keep = {*data, *(path.with_suffix(".json") for path in data), plan.folder, plan.sweeps_folder, plan.path}
     keep |= {plan.zoo_folder, *(search.path for search in plan.searches.values())}

@@ -163,7 +163,7 @@ class Fit:
         if order is None:
             steps = self.train_batches(number, train, len(train))
         else:
-            count = math.ceil(len(order.rows) / size)
+            count = math.ceil((len(order.rows) - 1) / size)  # without a last batch of one sample
             present = repeat(None) if order.present is None else torch.split(order.present.to(self.method.device), size)
             steps = self.train_batches(number, train.of(order.rows), count, present)
         for parameter in frozen:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from greedymm.data.samples import ClassNames, DatasetInfo, Samples, hold_out, name_classes
+from greedymm.data.samples import ClassNames, DatasetInfo, Samples, hold_out, name_classes, own_folder
 from greedymm.data.sources import idx
 from greedymm.data.sources.archives import fetch
 from greedymm.errors import GreedymmError
@@ -79,7 +79,11 @@ def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Sa
         contents, source, terms = fetch_mnist(raw), SOURCE, LICENSE
         hashes = {name: content_md5 for name, (_, content_md5) in FILES.items()}
     else:
-        contents, source, terms = read_own(Path(settings.folder).expanduser()), OWN.format(settings.folder), OWN_LICENSE
+        contents, source, terms = (
+            idx.read_set(own_folder(settings.folder, raw.name)),
+            OWN.format(settings.folder),
+            OWN_LICENSE,
+        )
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     train, test = (_split(split, part, contents) for split, part in (("train", "train"), ("test", "t10k")))
     if train.shapes != test.shapes:
@@ -89,13 +93,6 @@ def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Sa
     train, test = (digits._replace(labels=np.searchsorted(labels, digits.labels)) for digits in (train, test))
     facts = DatasetInfo(classes, source, terms, generated=False, hashes=hashes)
     return colorize(train, test, settings, len(classes)), facts
-
-
-def read_own(folder: Path) -> dict[str, bytes]:
-    """Content of the four files of a user's set."""
-    if not folder.is_dir():
-        raise GreedymmError(f"{folder.absolute()} is not a folder.\n  Correct data.folder of colored_mnist.")
-    return idx.read_set(folder)
 
 
 def fetch_mnist(raw: Path) -> dict[str, bytes]:

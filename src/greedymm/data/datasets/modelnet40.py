@@ -77,8 +77,6 @@ def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, Datas
 def _locate(settings: Settings, folder: Path) -> tuple[str, Path, dict[str, str]]:
     """Form of the objects, the folder of their classes, and the hashes of the archives that were unpacked."""
     own = settings.folder is not None
-    if own and not folder.is_dir():
-        raise GreedymmError(f"{folder.absolute()} is not a folder.\n  Correct data.folder of modelnet40.")
     forms: list[str] = list(ARCHIVES) if settings.form == "auto" else [settings.form]
     archives = {form: folder / ARCHIVES[form][0] for form in forms}
     used = [form for form, a in archives.items() if a.exists() or a.with_name(f"{a.name}.sha256").exists()]
