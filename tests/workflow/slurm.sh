@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run a command beside a Slurm of two nodes on this machine: as root, with Debian's packages slurmctld, slurmd, munge.
-#   tests/cluster/slurm.sh pytest tests/cluster
-# Each node has 2 cores, 4 GB and a GPU, which is /dev/null. A job that uses more memory than it requests is killed.
+#   tests/workflow/slurm.sh pytest tests/workflow/test_slurm.py
+# Each node has 2 cores and 4 GB, node2 has a GPU, which is /dev/null. A job that uses more memory than it requests is
+# killed.
 set -euo pipefail
 
 conf=/etc/slurm/slurm.conf # the only place where jobs look for it
@@ -29,7 +30,7 @@ trap stop EXIT
 host=$(hostname -s)
 mkdir -p "${conf%/*}"
 ln -s /dev/null "$folder/gpu0"
-echo "Name=gpu File=$folder/gpu0" > "${conf%/*}/gres.conf"
+echo "NodeName=node2 Name=gpu File=$folder/gpu0" > "${conf%/*}/gres.conf"
 cat > "$conf" << EOF2
 ClusterName=greedymm-test
 SlurmctldHost=$host(127.0.0.1)
@@ -47,13 +48,13 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
+SelectTypeParameters=CR_Core_Memory,CR_LLN
 SchedulerParameters=sched_interval=2,bf_interval=2
 MinJobAge=300
 KillWait=2
 ReturnToService=2
 GresTypes=gpu
-NodeName=node1 NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=2 RealMemory=4000 Gres=gpu:1
+NodeName=node1 NodeHostname=$host NodeAddr=127.0.0.1 Port=16818 CPUs=2 RealMemory=4000
 NodeName=node2 NodeHostname=$host NodeAddr=127.0.0.1 Port=16819 CPUs=2 RealMemory=4000 Gres=gpu:1
 PartitionName=all Nodes=node[1-2] Default=YES
 EOF2
