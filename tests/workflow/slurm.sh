@@ -20,12 +20,17 @@ start() { # name, command: log and process id are kept
 
 stop() {
 	scancel --user root 2> /dev/null || true
+	for _ in {1..40}; do
+		[[ -z $(squeue --noheader 2> /dev/null) ]] && break
+		sleep 0.5
+	done
 	for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
 		kill "${pids[i]}" 2> /dev/null && wait "${pids[i]}" 2> /dev/null || true
 	done
 	rm -rf "$folder" "$conf" "${conf%/*}/gres.conf"
 }
 trap stop EXIT
+trap 'exit 143' INT TERM
 
 host=$(hostname -s)
 mkdir -p "${conf%/*}"
@@ -75,4 +80,7 @@ if [[ -z ${ready-} ]]; then
 	tail -n 5 "$folder"/*.log >&2
 	exit 1
 fi
-"$@"
+set -m # a process in the background would ignore SIGINT
+"$@" &
+pids+=($!)
+wait "${pids[-1]}" # a signal does not wait for its end
