@@ -1,5 +1,6 @@
 """Processes share the GPUs of a machine evenly, tested with GPUs that do not exist."""
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -82,5 +83,5 @@ def test_a_single_gpu_or_none_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch, 
 
     gpus.reserve()
 
-    assert gpus.os.environ["CUDA_VISIBLE_DEVICES"] == visible
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
     assert not list(tmp_path.iterdir())

@@ -91,6 +91,13 @@ def memory(_, attempt):
     return PARAMS.execution.memory_mb * 2 ** (attempt - 1)
 
 
+def repeats(rule):
+    """Whether this is a cluster's job, which runs a rule again because an earlier attempt failed."""
+    if "--attempt" not in sys.argv:
+        return False
+    return int(sys.argv[sys.argv.index("--attempt") + 1]) > 1 and rule in sys.argv
+
+
 # Runs that may use a GPU at the same time, unless `--resources gpu=N` says how many. A cluster's scheduler counts them.
 if workflow.local_exec and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", 1)

@@ -27,8 +27,7 @@ for job in jobs():
     # The first planned run names a job, whether or not it is among those that are missing.
     name = f"{job[0].dataset}-{job[0].method}-{job[0].name}"
     # A cluster's job reads this file again. Of its runs, an earlier attempt may have trained some.
-    allowed = workflow.dag_settings.allowed_rules if workflow.attempt > 1 else ()
-    trained = unevaluated if f"train_{name.replace('-', '_')}" in allowed else []
+    trained = unevaluated if repeats(f"train_{name.replace('-', '_')}") else []
     for step, runs, checkpoints, files in (
         (
             "train",
