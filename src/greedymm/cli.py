@@ -13,12 +13,13 @@ from typing import Annotated
 
 import typer
 
-from greedymm import __version__
+from greedymm import __version__, gpus
 from greedymm.errors import GreedymmError
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
 from greedymm.progress import describe_left
 from greedymm.run import Run
+from greedymm.settings import Execution
 
 app = typer.Typer(
     name="greedymm",
@@ -85,6 +86,11 @@ def _for_each(runs: list[Run], step: Callable[[Run], None]) -> None:
         raise GreedymmError("\n".join(failed))
 
 
+def _reserve_gpu(execution: Execution) -> None:
+    if execution.device != "cpu":
+        gpus.reserve()
+
+
 # -- Steps of the workflow ----------------------------------------------------------------------------------
 
 
@@ -108,9 +114,11 @@ def train(plan: PlanPath, run: RunIds) -> None:
     from greedymm.steps.train import train as train_run
 
     runs, execution = read_runs(plan, run)
+    _reserve_gpu(execution)
 
     def train_and_evaluate(each: Run) -> None:
-        train_run(each, execution)
+        if not (each.folder / "checkpoint.pt").exists():  # where the evaluation failed on a cluster
+            train_run(each, execution)
         evaluate_run(each, execution)
 
     _for_each(runs, train_and_evaluate)
@@ -123,6 +131,7 @@ def evaluate(plan: PlanPath, run: RunIds) -> None:
     from greedymm.steps.evaluate import evaluate as run_step
 
     runs, execution = read_runs(plan, run)
+    _reserve_gpu(execution)
     _for_each(runs, lambda each: run_step(each, execution))
 
 
@@ -131,7 +140,9 @@ def search(plan: PlanPath, name: Annotated[str, typer.Option("--search", help="a
     """Search the settings of a method, and train with the chosen ones."""
     from greedymm.steps.search import search as run_step
 
-    run_step(*read_search(plan, name))
+    settings, execution = read_search(plan, name)
+    _reserve_gpu(execution)
+    run_step(settings, execution)
     typer.echo(describe_left(plan))
 
 

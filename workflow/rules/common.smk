@@ -97,10 +97,27 @@ def slots(_):
 
 def gpu_slots(_):
     """GPUs of the pool that a job takes: none where it computes on the CPU."""
-    # Asking torch would cost seconds at every start.
-    has_gpu = which("nvidia-smi") is not None
+    # Asking torch would cost seconds at every start. On a cluster, the jobs compute on other machines.
+    has_gpu = workflow.local_exec and which("nvidia-smi") is not None
     device = PARAMS.execution.device
     return int(device == "cuda" or (device == "auto" and has_gpu))
+
+
+def memory(_, attempt):
+    """Memory that a job requests, in MB: twice as much after each failure, where `retries` are set."""
+    return PARAMS.execution.memory_mb * 2 ** (attempt - 1)
+
+
+def repeats(rule):
+    """Whether this is a cluster's job, which runs a rule again because an earlier attempt failed."""
+    if "--attempt" not in sys.argv:
+        return False
+    return int(sys.argv[sys.argv.index("--attempt") + 1]) > 1 and rule in sys.argv
+
+
+# Runs that may use a GPU at the same time, unless `--resources gpu=N` says how many. A cluster's scheduler counts them.
+if workflow.local_exec and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", 1)
 
 
 def start():
@@ -113,6 +130,8 @@ def start():
         raise WorkflowError(
             "On a cluster, run: snakemake zoo --configfile params/zoo.yaml"
         )
+    if not workflow.local_exec and PARAMS.execution.device == "auto":
+        logger.warning("Runs request no GPU: for one each, set execution.device: cuda")
     trains = any(
         job.rule.name.startswith(("train_", "evaluate_", "search_"))
         for job in workflow.dag.needrun_jobs()

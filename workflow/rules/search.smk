@@ -29,7 +29,7 @@ for search in PLAN.searches.values():
             threads: slots
             resources:
                 gpu=gpu_slots,
-                mem_mb=PARAMS.execution.memory_mb,
+                mem_mb=memory,
             params:
                 plan=PLAN.path,
                 search=search.id,

@@ -24,8 +24,17 @@ for job in jobs():
     unevaluated = [
         run for run in job if run not in untrained and lacks(evaluated_files([run]))
     ]
+    # The first planned run names a job, whether or not it is among those that are missing.
+    name = f"{job[0].dataset}-{job[0].method}-{job[0].name}"
+    # A cluster's job reads this file again. Of its runs, an earlier attempt may have trained some.
+    trained = unevaluated if repeats(f"train_{name.replace('-', '_')}") else []
     for step, runs, checkpoints, files in (
-        ("train", untrained, [], files_of(untrained)),
+        (
+            "train",
+            untrained + trained,
+            [],
+            files_of(untrained) + evaluated_files(trained),
+        ),
         (
             "evaluate",
             unevaluated,
@@ -33,8 +42,6 @@ for job in jobs():
             evaluated_files(unevaluated),
         ),
     ):
-        # The first planned run names a job, whether or not it is among those that are missing.
-        name = f"{job[0].dataset}-{job[0].method}-{job[0].name}"
         if runs:
 
             rule:
@@ -57,7 +64,7 @@ for job in jobs():
                 threads: slots
                 resources:
                     gpu=gpu_slots,
-                    mem_mb=PARAMS.execution.memory_mb,
+                    mem_mb=memory,
                 params:
                     step=step,
                     plan=PLAN.path,
