@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")  # of every dataset; it may have others, which evaluation also measures
 GENERATED_MARKER = "GENERATED.txt"  # in a folder of generated data: its readers must call them generated
+# Images, meshes and videos become up to 12 times larger when they are unpacked, a bomb 1,000 times.
+MAX_RATIO, ALWAYS_ALLOWED = 200, 10**8  # unpacked bytes for each packed byte; bytes
 MAX_LISTED = 20  # lines of a list in an error message; the log has all
 
 
@@ -130,6 +132,11 @@ def lazy_splits(
         )
         for split, items in parts.items()
     }
+
+
+def most_bytes(packed: int) -> int:
+    """Bytes that no real data set reaches when so many packed bytes are unpacked."""
+    return max(ALWAYS_ALLOWED, MAX_RATIO * packed)
 
 
 def first_lines(lines: Sequence[str]) -> list[str]:

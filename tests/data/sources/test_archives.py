@@ -15,6 +15,7 @@ from pathlib import Path
 import py7zr
 import pytest
 
+from greedymm.data import samples
 from greedymm.data.sources import archives
 from greedymm.data.sources.archives import unpack
 from greedymm.errors import GreedymmError
@@ -260,7 +261,7 @@ def test_a_full_disk_is_not_blamed_on_the_archive(raw: Path, monkeypatch: pytest
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 10_000)
+    monkeypatch.setattr(samples, "ALWAYS_ALLOWED", 10_000)
     monkeypatch.setattr(archives, "MAX_FILES", 3)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Self, TypeVar
 
+from greedymm.data.samples import most_bytes
 from greedymm.errors import GreedymmError
 from greedymm.files import sha256, write_text
 
@@ -27,8 +28,7 @@ BROKEN = (UnsafeError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZ
           ValueError, OSError)  # fmt: skip
 # Numbers of OSErrors that a corrupt archive causes; any other one is an error of the disk.
 CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
-# What an archive may unpack into. Data sets of images, meshes and videos become up to 12 times larger, a bomb 1,000.
-MAX_RATIO, ALWAYS_ALLOWED, MAX_FILES = 200, 10**8, 5_000_000  # of its bytes; bytes; files
+MAX_FILES = 5_000_000  # in an archive
 # Headers of a tar file whose content is read at once: names and other facts of the next file.
 EXTENDED = (
     tarfile.XHDTYPE,
@@ -67,7 +67,7 @@ def fetch(name: str, gzipped_md5: str, content_md5: str, folder: Path, mirrors: 
 def gunzip(content: bytes) -> bytes:
     """Decompressed content, unless it is larger than any real data set."""
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-        unpacked = file.read(_most_bytes(len(content)) + 1)
+        unpacked = file.read(most_bytes(len(content)) + 1)
     _check_size(len(unpacked), len(content))
     return unpacked
 
@@ -129,8 +129,8 @@ def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar or zip file, or a 7z archive in parts (its first part is given); the folder is complete or absent.
 
-    An archive is refused if it is truncated or corrupt, if it has a link, a device or a path out of the folder, or if it
-    unpacks into far more bytes or files than real data sets do.
+    An archive is refused if it is truncated or corrupt, or has a link, a device or a path out of the folder. It is also
+    refused if it unpacks into far more bytes or files than real data sets do.
     """
     log.info("unpacking %s", archive)
     tmp = folder.with_name(f".{folder.name}.part")
@@ -151,13 +151,9 @@ def unpack(archive: Path, folder: Path) -> None:
         shutil.rmtree(tmp, ignore_errors=True)
 
 
-def _most_bytes(packed: int) -> int:
-    return max(ALWAYS_ALLOWED, MAX_RATIO * packed)
-
-
 def _check_size(size: int, packed: int) -> None:
-    if size > _most_bytes(packed):
-        raise UnsafeError(f"it unpacks into more than {_most_bytes(packed):,} bytes, from {packed:,}: no data set does")
+    if size > most_bytes(packed):
+        raise UnsafeError(f"it unpacks into more than {most_bytes(packed):,} bytes, from {packed:,}: no data set does")
 
 
 def _limited(members: Iterable[Member], size_of: Callable[[Member], int], packed: int) -> Iterator[Member]:
