@@ -80,9 +80,9 @@ SPOILED: dict[str, tuple[Spoil, str]] = {
         "'/mean' is a dataset; expected a group",
     ),
     # Facts
-    "no layout": (partial(remove_attribute, "layout"), "attribute 'layout' is None; expected 3"),
+    "no layout": (partial(remove_attribute, "layout"), "attribute 'layout' is missing; expected 3"),
     "another layout": (partial(attribute, "layout", 2), "attribute 'layout' is 2; expected 3"),
-    "a list of layouts": (partial(attribute, "layout", [3, 3]), r"attribute 'layout' is \[3 3\]; expected 3"),
+    "a list of layouts": (partial(attribute, "layout", [3, 3]), r"attribute 'layout' is int64 \(2,\); expected 3"),
     "no classes": (partial(remove_attribute, "classes"), "attribute 'classes' is missing; expected a string with JSON"),
     "classes not in JSON": (partial(attribute, "classes", ["0", "1"]), r"attribute 'classes' is .*; expected a string"),
     "classes that are numbers": (partial(attribute, "classes", "[0, 1]"), r"'classes' is \[0, 1\]; expected a list of"),

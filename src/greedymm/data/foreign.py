@@ -74,6 +74,21 @@ def mismatch(path: Path, key: str, found: object, expected: str) -> GreedymmErro
     return GreedymmError(f"{path}: {key} is {found}; expected {expected}.\n  {CURE}")
 
 
+def check_layout(file: h5py.File, path: Path, expected: int) -> None:
+    """Check the number of the layout.
+
+    Raises:
+        GreedymmError: if it is missing or another one.
+    """
+    found: object = "missing"
+    if "layout" in file.attrs:
+        stored = file.attrs.get_id("layout")
+        plain = stored.shape == () and np.issubdtype(stored.dtype, np.integer)
+        found = file.attrs["layout"] if plain else f"{stored.dtype} {stored.shape}"
+    if found != expected:
+        raise mismatch(path, "attribute 'layout'", found, str(expected))
+
+
 def read_facts(file: h5py.File, path: Path) -> tuple[list[str], DatasetInfo]:
     """Modalities and facts, from the attributes.
 
@@ -100,6 +115,9 @@ def _read_json(file: h5py.File, path: Path, name: str) -> Any:
     key = f"attribute '{name}'"
     if name not in file.attrs:
         raise mismatch(path, key, "missing", "a string with JSON")
+    stored = file.attrs.get_id(name)
+    if not h5py.check_string_dtype(stored.dtype) or stored.shape != ():  # HDF5 may crash on reading other types
+        raise mismatch(path, key, f"{stored.dtype} {stored.shape}", "a string with JSON")
     text = file.attrs[name]
     try:
         return json.loads(text)

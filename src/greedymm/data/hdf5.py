@@ -144,9 +144,7 @@ class DataFile:
             raise
 
     def _check(self) -> None:
-        layout = self._file.attrs.get("layout")
-        if not np.array_equal(layout, LAYOUT):
-            raise foreign.mismatch(self.path, "attribute 'layout'", layout, str(LAYOUT))
+        foreign.check_layout(self._file, self.path, LAYOUT)
         self.modalities, self.facts = foreign.read_facts(self._file, self.path)
         for split in self.splits:
             foreign.check_split(self._file, self.path, split, self.modalities)
