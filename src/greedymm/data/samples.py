@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from greedymm.data.parallel import parallel_map
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, printable
 from greedymm.settings import DatasetSettings
 
 log = logging.getLogger(__name__)
@@ -141,6 +141,7 @@ def most_bytes(packed: int) -> int:
 
 def first_lines(lines: Sequence[str]) -> list[str]:
     """The first lines of a long list, and how many follow; all of them go to the log."""
+    lines = [printable(line) for line in lines]
     for line in lines:
         log.warning("%s", line)
     more = [f"and {len(lines) - MAX_LISTED} more; the log lists all"] if len(lines) > MAX_LISTED else []

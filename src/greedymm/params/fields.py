@@ -84,5 +84,6 @@ Head = Annotated[SerializeAsAny[settings.HeadSettings], BeforeValidator(_validat
 Method = Annotated[SerializeAsAny[settings.MethodSettings], BeforeValidator(_validator("method"))]
 Measure = Annotated[SerializeAsAny[settings.MeasureSettings], BeforeValidator(_validator("measure"))]
 Part = Annotated[Method, BeforeValidator(lambda raw: raw if isinstance(raw, Strict) else KeyedSettings(None, raw))]
-Methods = Annotated[dict[str, Method], BeforeValidator(keyed)]
+# A method's name is part of paths and of commands.
+Methods = Annotated[dict[Annotated[str, Field(pattern=r"^\w[\w.+-]*$")], Method], BeforeValidator(keyed)]
 Branches = Annotated[dict[str, Branch], BeforeValidator(without_dropped)]

@@ -3,6 +3,7 @@
 from itertools import zip_longest
 from pathlib import Path
 
+from greedymm.analysis.spreadsheet import without_formulas
 from greedymm.data.batches import Loader
 from greedymm.data.inputs import network_shape
 from greedymm.errors import GreedymmError
@@ -39,7 +40,7 @@ def predict(checkpoint: Path, data: Path, split: str, output: Path) -> None:
             )
     frame = predict_probabilities(network, loader.batches(split), loader.file.sample_table(split))
     with atomic_write(output) as beside:
-        frame.to_csv(beside, index=False, float_format="%.6g")
+        without_formulas(frame, "id", "label", "predicted").to_csv(beside, index=False, float_format="%.6g")
 
 
 def _check_classes(checkpoint: Path, network: MultimodalNetwork, data: Path, loader: Loader) -> None:
