@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -172,12 +173,15 @@ def read_picture(file: Path, size: int | None = None, *, color: bool = False) ->
     """
     from PIL import Image
 
+    bombs = Image.DecompressionBombError, Image.DecompressionBombWarning
     try:
-        with Image.open(file, formats=["PNG"]) as opened:
-            opened.verify()  # the checksums and the end, which `load` does not check
-        with Image.open(file, formats=["PNG"]) as opened:
-            picture = opened.copy()
-    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # else twice Pillow's limit is read
+            with Image.open(file, formats=["PNG"]) as opened:
+                opened.verify()  # the checksums and the end, which `load` does not check
+            with Image.open(file, formats=["PNG"]) as opened:
+                picture = opened.copy()
+    except (OSError, SyntaxError, ValueError, IndexError, *bombs) as error:
         raise UnreadableError(f"{file.name}: no complete PNG file ({str(error).splitlines()[0]})") from None
     if picture.mode not in MODES:
         raise UnreadableError(f"{file.name}: its pixels have mode '{picture.mode}', not 8 bits per channel")

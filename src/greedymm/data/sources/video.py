@@ -12,6 +12,7 @@ from greedymm.data.samples import UnreadableError
 
 Bytes = npt.NDArray[np.uint8]
 
+MAX_PIXELS = 2**26  # of a frame: eight times those of 4K video. The decoder allocates what the file declares
 RATE = 30  # frames a second
 RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
 # Noise survives this quality. One key frame, as in NVGesture. No mbtree: with it, the bytes of small frames vary from
@@ -36,6 +37,7 @@ def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int
     try:
         with av.open(str(path)) as file:
             stream = file.streams.video[0]
+            _check_size(stream)
             stream.thread_type = "NONE"  # many processes share the cores
             for frame in _decoded(file.demux(stream)):
                 same = np.flatnonzero(np.equal(chosen, count))
@@ -52,6 +54,11 @@ def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int
     if count <= chosen[-1]:
         raise UnreadableError(f"{path.name}: it has {count} frames, and the list asks for {chosen[-1] + 1}")
     return frames
+
+
+def _check_size(stream: Any) -> None:
+    if stream.width * stream.height > MAX_PIXELS:
+        raise ValueError(f"its frames have {stream.width} x {stream.height} pixels, more than those of any camera")
 
 
 def _decoded(packets: Iterable[Any]) -> Iterator[Any]:
