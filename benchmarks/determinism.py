@@ -98,7 +98,8 @@ def compare(run: Run, one: Path, other: Path) -> dict[str, Any]:
     if digest(paths[0]) == digest(paths[1]):
         return {"data": data, "weights": 0.0, "predictions": 0, "accuracy": 0.0}
     states = [torch.load(path, weights_only=True)["best"]["model"] for path in paths]
-    weights = [torch.cat([w.double().flatten() for w in state.values() if w.is_floating_point()]) for state in states]
+    floats = [[w.double().flatten() for w in state.values() if w.is_floating_point()] for state in states]
+    weights = [torch.cat(tensors).nan_to_num() for tensors in floats]  # means that are not recorded are NaN
     tables = [pd.read_parquet(folder / run.evaluation_folder / "predictions.parquet") for folder in (one, other)]
     tests = [table[table["split"] == "test"] for table in tables]
     right = [float((table["mean"] == table["label"]).mean()) for table in tests]
