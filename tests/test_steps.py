@@ -1,12 +1,18 @@
 """Steps hand to each part what it is to have."""
 
+import errno
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import spoiled
 
 from greedymm.analysis.results import describe_run
 from greedymm.data import hdf5
@@ -147,7 +153,7 @@ def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained
         }
         hdf5.write(tmp_path / f"{name}.h5", splits, DatasetInfo(tuple(classes), "made here", "CC0", generated=True))
 
-    with pytest.raises(GreedymmError, match=r"trained on data of another form than .*other.h5: \[3, 1\] channels"):
+    with pytest.raises(GreedymmError, match=r"other.h5: .* shape \(2, 8, 8\); .* trained with \(3, 28"):
         predict(checkpoint, tmp_path / "other.h5", "test", output)
     with pytest.raises(GreedymmError, match=r"other classes than .*fewer.h5:\s+1 there, b here; 2 there, none here"):
         predict(checkpoint, tmp_path / "fewer.h5", "test", output)
@@ -162,6 +168,60 @@ def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained
     with pytest.raises(GreedymmError, match=r"is a folder; name a file in it"):
         predict(checkpoint, trained.data_path, "test", tmp_path)
     assert not output.exists()
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    path = tmp_path / "foreign.h5"
+    spoiled.write_plainly(path)
+    return path
+
+
+def test_a_file_that_was_made_without_this_project_is_predicted(trained: Run, foreign: Path, tmp_path: Path) -> None:
+    predict(trained.folder / "checkpoint.pt", foreign, "test", tmp_path / "predictions.csv")
+
+    assert len(pd.read_csv(tmp_path / "predictions.csv")) == len(HEADS) * spoiled.COUNT
+
+
+@pytest.mark.parametrize("kind", spoiled.SPOILED)
+def test_a_file_of_someone_else_is_refused_with_its_name_the_key_and_what_is_expected(
+    kind: str, trained: Run, foreign: Path, tmp_path: Path
+) -> None:
+    spoil, said = spoiled.SPOILED[kind]
+    with h5py.File(foreign, "r+") as file:
+        spoil(file)
+
+    with pytest.raises(GreedymmError, match=f"foreign.h5.*{said}"):
+        predict(trained.folder / "checkpoint.pt", foreign, "test", tmp_path / "predictions.csv")
+
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_what_is_no_file_or_is_open_elsewhere_is_not_called_broken(
+    trained: Run, foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(data: Path, said: str) -> None:
+        with pytest.raises(GreedymmError, match=said) as raised:
+            predict(trained.folder / "checkpoint.pt", data, "test", tmp_path / "predictions.csv")
+        assert "delete" not in str(raised.value)
+
+    fail(tmp_path, "is a folder; name an HDF5 file")
+    fail(Path("/dev/zero"), "is no file; name an HDF5 file")
+    with h5py.File(foreign, "r+"):
+        code = f"from pathlib import Path; from greedymm.data.hdf5 import DataFile; DataFile(Path({str(foreign)!r}))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "foreign.h5 is open in another program" in done.stderr
+    assert "delete" not in done.stderr
+    for error in (PermissionError(errno.EACCES, "Permission denied"), OSError(errno.EIO, "Input/output error")):
+        monkeypatch.setattr("h5py.File", Mock(side_effect=error))
+        with pytest.raises(type(error)):
+            predict(trained.folder / "checkpoint.pt", foreign, "test", tmp_path / "predictions.csv")
+
+
+def test_predictions_do_not_replace_the_data_or_the_checkpoint(trained: Run, foreign: Path) -> None:
+    for path in (foreign, trained.folder / "checkpoint.pt"):
+        with pytest.raises(GreedymmError, match="is an input; name another file"):
+            predict(trained.folder / "checkpoint.pt", foreign, "test", path)
 
 
 def test_other_classes_of_the_same_number_are_named_and_not_predicted(trained: Run, tmp_path: Path) -> None:

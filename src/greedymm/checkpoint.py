@@ -44,6 +44,8 @@ def read_file(path: Path, device: torch.device, kind: str, hint: str) -> dict[st
         raise GreedymmError(f"{path.absolute()} is {'a folder' if path.is_dir() else 'missing'}; {hint}")
     try:
         return dict(torch.load(path, map_location=device, weights_only=True))
+    except PermissionError:
+        raise
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise GreedymmError(f"{path} is no {kind}, or broken ({reason}); if so, delete it and run again") from error

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from greedymm import __version__, gpus
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, printable
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
 from greedymm.progress import describe_left
@@ -37,6 +37,7 @@ ParamsPaths = Annotated[
     list[Path], typer.Option("--params", help="YAML file; repeat it for an overlay", show_default=True)
 ]
 Folder = Annotated[Path, typer.Argument(help="where to write")]
+LINES = "\n\t"  # control characters that messages have
 DEFAULT_PARAMS = [Path("params.yaml")]
 CURES = {
     errno.ENOSPC: "Free some space",
@@ -49,18 +50,28 @@ CURES = {
 }
 
 
+class _Printable(logging.Formatter):
+    """Formats records without control characters of names, which a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep=LINES)
+
+
 def main() -> None:
     """Run one command. An error that a user can mend is shown without a traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     sys.path.append(str(Path.cwd()))  # plug-ins beside the params
     try:
         app()
     except GreedymmError as error:
-        sys.exit(f"greedymm: {error}")
+        sys.exit(f"greedymm: {printable(str(error), keep=LINES)}")
     except OSError as error:
         if error.errno not in CURES:
             raise
-        sys.exit(f"greedymm: {error}\n  {CURES[error.errno]} and run again. What is finished is kept.")
+        cure = f"{CURES[error.errno]} and run again. What is finished is kept."
+        sys.exit(f"greedymm: {printable(str(error), keep=LINES)}\n  {cure}")
 
 
 @app.callback(invoke_without_command=True)

@@ -205,7 +205,10 @@ def test_a_file_of_another_layout_is_refused(written: Path) -> None:
     for layout in (hdf5.LAYOUT + 1, 0, None):
         with h5py.File(written, "r+") as file:
             file.attrs.pop("layout") if layout is None else file.attrs.modify("layout", layout)
-        with pytest.raises(GreedymmError, match=f"has layout {layout}; this code reads layout {hdf5.LAYOUT}"):
+        with pytest.raises(
+            GreedymmError,
+            match=f"attribute 'layout' is {'missing' if layout is None else layout}; expected {hdf5.LAYOUT}",
+        ):
             DataFile(written)
 
 

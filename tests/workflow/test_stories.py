@@ -175,7 +175,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed_and_gives_the_same_bytes
     killed.run(*SNAKEMAKE, "all", fails=True)
     assert list(folder.glob("results/runs/*/*/*/resume.pt"))
     killed.run("git", "checkout", "--quiet", "src", "params.yaml")
-    printed = killed.run(*SNAKEMAKE, "all")
+    printed = killed.run("snakemake", "--cores", "1", "all")  # the number of cores changes no byte
 
     assert p.trained(printed) == 2
     assert "resuming after epoch 1" in next((folder / "results/logs/train").glob("*balanced*")).read_text()

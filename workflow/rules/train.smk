@@ -68,6 +68,6 @@ for job in jobs():
                 params:
                     step=step,
                     plan=PLAN.path,
-                    runs=" ".join(f"--run {run.id}" for run in runs),
+                    runs=shlex.join(word for run in runs for word in ("--run", run.id)),
                 shell:
                     "python -m greedymm {params.step} --plan {params.plan} {params.runs} 2> {log}"

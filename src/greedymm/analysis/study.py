@@ -14,6 +14,7 @@ from greedymm.analysis.claims.statistics import Estimate, estimate
 from greedymm.analysis.claims.table import claims_table
 from greedymm.analysis.claims.text import explain_claims, format_claims, to_latex, to_markdown
 from greedymm.analysis.results import GROUP, IDENTITY, Results
+from greedymm.analysis.spreadsheet import without_formulas
 from greedymm.files import atomic_write, write_text
 from greedymm.info import DataInfo, read_info
 from greedymm.params.schema import Params
@@ -202,4 +203,4 @@ def costs_table(costs: pd.DataFrame) -> pd.DataFrame:
 
 def to_csv(table: pd.DataFrame) -> str:
     """A table as CSV, the same text for the same content."""
-    return table.round(DECIMALS).to_csv(index=False)
+    return without_formulas(table, "id").round(DECIMALS).to_csv(index=False)

@@ -53,7 +53,7 @@ class StreamedBatches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         self.file = self.file or DataFile(self.path)
         rows, inverse = np.unique(self.rows[index], return_inverse=True)  # HDF5 reads rows in rising order only
-        arrays = [self.file.images(self.split, m)[rows] for m in self.modalities] + [self.file.labels(self.split)[rows]]
+        arrays = [self.file.read(self.split, m, rows) for m in self.modalities] + [self.file.labels(self.split)[rows]]
         *images, labels = [torch.from_numpy(array[inverse]) for array in arrays]
         return images, labels
 
@@ -137,7 +137,7 @@ class Loader:
             )
         store: ResidentBatches | StreamedBatches
         if sum(x.nbytes for x in images) <= self.execution.resident_gb * 1e9:
-            tensors = [torch.from_numpy(x[:]).to(self.device) for x in images]
+            tensors = [torch.from_numpy(self.file.read(split, m)).to(self.device) for m in self.modalities]
             store = ResidentBatches(tensors, torch.from_numpy(labels).to(self.device))
         else:
             store = StreamedBatches(self.path, split, self.modalities, self.device, self.execution.workers)

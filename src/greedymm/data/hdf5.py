@@ -10,22 +10,22 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from greedymm.data import foreign
 from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Samples, UnreadableError, exclude_broken
 from greedymm.errors import GreedymmError
 from greedymm.files import atomic_write, sha256, write_text
 from greedymm.info import DataInfo
 
 LAYOUT = 3  # raise it whenever a reader of the old layout would misread the new one
-CURE = "If this project made it, delete it and run again."
 COMPRESSION = 4  # of gzip, from 1 (fast) to 9 (small)
 IMAGE_AXES = 4  # of a stack of images; clips have one more
 
@@ -134,14 +134,25 @@ class DataFile:
     """A dataset's file, open for reading.
 
     Raises:
-        GreedymmError: if it is missing, broken or of another layout.
+        GreedymmError: if it is missing, locked, broken or of another layout, or if a part is not as this project
+            writes it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _open(path)
-        self.modalities: list[str] = json.loads(self._file.attrs["modalities"])
-        self.facts = DatasetInfo(**{f.name: json.loads(self._file.attrs[f.name]) for f in fields(DatasetInfo)})
+        self._file = foreign.open_file(path)
+        try:
+            with foreign.named(path):
+                self._check()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _check(self) -> None:
+        foreign.check_layout(self._file, self.path, LAYOUT)
+        self.modalities, self.facts = foreign.read_facts(self._file, self.path)
+        for split in self.splits:
+            foreign.check_split(self._file, self.path, split, self.modalities)
 
     def __enter__(self) -> Self:
         return self
@@ -164,20 +175,38 @@ class DataFile:
             raise GreedymmError(f"{self.path} has no modality '{modality}'; it has: {', '.join(self.modalities)}")
         return self._split(split)[modality]
 
+    def read(self, split: str, modality: str, rows: Any = ...) -> npt.NDArray[np.uint8]:
+        """Images of some samples, uint8 (n, C, *axes); of all by default. Raises as `images`, or if damaged."""
+        with foreign.named(self.path, f"'/{split}/{modality}'"):
+            images: npt.NDArray[np.uint8] = self.images(split, modality)[rows]
+            return images
+
     def labels(self, split: str) -> npt.NDArray[np.int64]:
-        """Labels of a split: int64 (N,)."""
-        return np.asarray(self._split(split)["labels"])
+        """Labels of a split: int64 (N,).
+
+        Raises:
+            GreedymmError: if the dataset has no such split, or if a label is not that of a class.
+        """
+        with foreign.named(self.path, f"'/{split}/labels'"):
+            labels: npt.NDArray[np.int64] = self._split(split)["labels"][:].astype(np.int64)
+        last = len(self.facts.classes) - 1
+        if unknown := [label for label in (labels.min(), labels.max()) if not 0 <= label <= last]:
+            raise foreign.mismatch(self.path, f"a label in '/{split}/labels'", unknown[0], f"0 to {last}")
+        return labels
 
     def examples(self, split: str, modality: str, count: int) -> list[npt.NDArray[np.uint8]]:
         """First samples of each class, (count, C, *axes); only one if they are clips, which are large."""
-        labels, images = self.labels(split), self.images(split, modality)
-        count = count if images.ndim <= IMAGE_AXES else 1
-        return [images[np.flatnonzero(labels == c)[:count]] for c in range(len(self.facts.classes))]
+        labels, axes = self.labels(split), self.images(split, modality).ndim
+        count = count if axes <= IMAGE_AXES else 1
+        classes = range(len(self.facts.classes))
+        return [self.read(split, modality, np.flatnonzero(labels == c)[:count]) for c in classes]
 
     def sample_table(self, split: str) -> pd.DataFrame:
         """One row per sample of a split: split, id, label."""
-        ids = self._split(split)["ids"].asstr()[:]
-        return pd.DataFrame({"split": split, "id": ids, "label": self.labels(split).astype(np.int16)})
+        labels = self.labels(split)
+        with foreign.named(self.path, f"'/{split}/ids'"):
+            ids = self._split(split)["ids"].asstr("utf-8")[:]
+        return pd.DataFrame({"split": split, "id": ids, "label": labels.astype(np.int16)})
 
     def _split(self, name: str) -> h5py.Group:
         if name not in self.splits:
@@ -199,16 +228,3 @@ def _describe(path: Path) -> DataInfo:
             sha256=sha256(path),
             **{name: getattr(facts, name) for name in ("generated", "source", "license", "notes", "classes")},
         )
-
-
-def _open(path: Path) -> h5py.File:
-    if not path.exists():
-        raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 8 all")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise GreedymmError(f"{path} is no complete HDF5 file ({error}).\n  {CURE}") from None
-    if (layout := file.attrs.get("layout")) != LAYOUT:
-        file.close()
-        raise GreedymmError(f"{path} has layout {layout}; this code reads layout {LAYOUT}.\n  {CURE}")
-    return file

@@ -30,6 +30,16 @@ def network_channels(stored: Sequence[int], settings: Inputs) -> list[int]:
     return [RGB] * len(stored)
 
 
+def network_shape(stored: Sequence[int], settings: Inputs) -> tuple[int, ...]:
+    """Shape of a stored sample (C, *s) after cropping. A sample smaller than the crop keeps its size."""
+    channels, *axes = stored
+    if settings.crop:
+        axes[-2:] = (min(length, settings.crop) for length in axes[-2:])
+    if settings.frames and len(stored) == CLIP_AXES:
+        axes[0] = min(axes[0], settings.frames)
+    return channels, *axes
+
+
 # Of a batch: which samples to mirror, bool (B, M), None: none; and where to crop, (B, 3) in [0, 1): first frame, row
 # and column, None: even frames and central crop.
 Draws: TypeAlias = tuple[Tensor | None, Tensor | None]

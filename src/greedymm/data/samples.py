@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from greedymm.data.parallel import parallel_map
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, printable
 from greedymm.files import in_project
 from greedymm.settings import DatasetSettings
 
@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")  # of every dataset; it may have others, which evaluation also measures
 GENERATED_MARKER = "GENERATED.txt"  # in a folder of generated data: its readers must call them generated
+# Images, meshes and videos become up to 12 times larger when they are unpacked, a bomb 1,000 times.
+MAX_RATIO, ALWAYS_ALLOWED = 200, 10**8  # unpacked bytes for each packed byte; bytes
 MAX_LISTED = 20  # lines of a list in an error message; the log has all
 # Characters that no line of text or table can hold: control characters, and bytes of file names that are not UTF-8.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -88,11 +90,6 @@ class Item(NamedTuple):
 def is_plain(name: str) -> bool:
     """Whether a name can be written in text: no control character, and UTF-8."""
     return CONTROL.search(name) is None
-
-
-def escaped(name: str) -> str:
-    """A name in which escape sequences stand for what cannot be written in text."""
-    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), name)
 
 
 def _class_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -184,8 +181,14 @@ def lazy_splits(
     }
 
 
+def most_bytes(packed: int) -> int:
+    """Bytes that no real data set reaches when so many packed bytes are unpacked."""
+    return max(ALWAYS_ALLOWED, MAX_RATIO * packed)
+
+
 def first_lines(lines: Sequence[str]) -> list[str]:
     """The first lines of a long list, and how many follow; all of them go to the log."""
+    lines = [printable(line) for line in lines]
     for line in lines:
         log.warning("%s", line)
     more = [f"and {len(lines) - MAX_LISTED} more; the log lists all"] if len(lines) > MAX_LISTED else []

@@ -36,5 +36,5 @@ def _read_images(study: Study, dataset: str) -> Images:
     with DataFile(study.paths[dataset]) as file:
         lines = [(split, m) for split in file.splits if split != "val" for m in modalities]
         examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in lines}
-        uniquely_correct = {m: [file.images("test", m)[row] for row in rows] for m in modalities}
+        uniquely_correct = {m: [file.read("test", m, row) for row in rows] for m in modalities}
     return Images(examples, uniquely_correct)

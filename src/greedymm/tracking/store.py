@@ -1,5 +1,6 @@
 """An MLflow tracking store: experiments, runs, metrics, artifacts."""
 
+import json
 import logging
 import os
 import time
@@ -76,7 +77,7 @@ class Store:
     def describe(self, run_id: str, params: Mapping[str, Any], data: str, path: Path, sha256: str) -> None:
         """Log the settings of a run, and the dataset's file that it was trained on."""
         self.client.log_batch(run_id, params=[Param(k, str(v)[:MAX_PARAM]) for k, v in params.items()])
-        source = f'{{"uri": "{path.as_posix()}"}}'
+        source = json.dumps({"uri": path.as_posix()})
         dataset = Dataset(name=data, digest=sha256[:16], source_type="local", source=source)
         self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 

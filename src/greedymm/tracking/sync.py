@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from greedymm import record
 from greedymm.analysis.results import Result, read_result
+from greedymm.analysis.spreadsheet import without_formulas
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256
 from greedymm.info import read_info
@@ -175,7 +176,8 @@ def _log_artifacts(store: Store, run_id: str, result: Result) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # MLflow shows CSV files, and no Parquet files.
         predictions = Path(folder, "predictions.csv")
-        pd.read_parquet(run.evaluation_folder / "predictions.parquet").to_csv(predictions, index=False)
+        table = pd.read_parquet(run.evaluation_folder / "predictions.parquet")
+        without_formulas(table, "id").to_csv(predictions, index=False)
         for path in (predictions, run.folder / "history.csv", run.evaluation_folder / "result.json"):
             store.client.log_artifact(run_id, str(path))
 

@@ -299,3 +299,29 @@ def test_the_broken_one_of_many_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UnreadableError, match=f"^{WHITE[7]}: "):
         read_pictures(files)
+
+
+# -- Bombs --------------------------------------------------------------------------------------------------
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("side", [9_500, 14_000, 65_535, 2**31 - 1])
+def test_a_small_file_that_declares_a_huge_picture_is_refused_before_it_is_decoded(file: Path, side: int) -> None:
+    header = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)  # RGBA
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10**6))) + chunk(b"IEND", b"")
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+
+    with pytest.raises(UnreadableError, match=r"no complete PNG or JPEG file .*(decompression bomb|exceeds limit)"):
+        read_picture(file)
+
+
+def test_a_huge_text_in_a_picture_is_refused(file: Path) -> None:
+    whole = save(file, noise(8, 8)).read_bytes()
+    text = chunk(b"zTXt", b"Comment\x00\x00" + zlib.compress(bytes(10**8)))
+    file.write_bytes(whole[:33] + text + whole[33:])  # after the header
+
+    with pytest.raises(UnreadableError, match=r"no complete PNG or JPEG file .*too large"):
+        read_picture(file)

@@ -1,6 +1,7 @@
 """Archives made here, of all kinds, good and bad."""
 
 import errno
+import gzip
 import io
 import os
 import random
@@ -14,6 +15,8 @@ from pathlib import Path
 import py7zr
 import pytest
 
+from greedymm.data import samples
+from greedymm.data.sources import archives
 from greedymm.data.sources.archives import unpack
 from greedymm.errors import GreedymmError
 
@@ -37,7 +40,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in files.items():
-            file.writestr(zipfile.ZipInfo(name), content)
+            file.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
@@ -75,13 +78,13 @@ def refuse(content: bytes | list[bytes], name: str, raw: Path, reason: str) -> N
     names = [name] if isinstance(content, bytes) else [f"{name[:-1]}{k}" for k in range(1, len(content) + 1)]
     for part, bytes_ in zip(names, [content] if isinstance(content, bytes) else content, strict=True):
         (raw / part).write_bytes(bytes_)
-    archives = sorted(raw.iterdir())
+    present = sorted(raw.iterdir())
 
     with pytest.raises(GreedymmError, match=f"{raw / name} cannot be unpacked .*{reason}(?s:.*)run again"):
         unpack(raw / name, raw / "objects")
 
-    assert sorted(raw.iterdir()) == archives
-    assert sorted(path for path in raw.parent.parent.rglob("*") if path.is_symlink() or path.is_file()) == archives
+    assert sorted(raw.iterdir()) == present
+    assert sorted(path for path in raw.parent.parent.rglob("*") if path.is_symlink() or path.is_file()) == present
 
 
 # -- Unpacked -----------------------------------------------------------------------------------------------
@@ -251,3 +254,42 @@ def test_a_full_disk_is_not_blamed_on_the_archive(raw: Path, monkeypatch: pytest
         unpack(raw / "objects.zip", raw / "objects")
 
     assert [path.name for path in raw.iterdir()] == ["objects.zip"]
+
+
+# -- Bombs --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "ALWAYS_ALLOWED", 10_000)
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
+
+
+@pytest.mark.usefixtures("small_limits")
+@kinds
+def test_an_archive_that_unpacks_into_far_more_bytes_or_files_than_data_sets_is_refused(
+    name: str, make: Make, raw: Path
+) -> None:
+    refuse(make({"one": bytes(10**6)}), name, raw, "unpacks into more than .* bytes")
+    refuse(make({"one": bytes(10**6), "two": b""}), name, raw, "unpacks into more than .* bytes")
+    refuse(make({str(k): bytes(5 * 10**5) for k in range(3)}), name, raw, "unpacks into more than .* bytes")
+    refuse(make(FILES | {"another": b""}), name, raw, "has more than 3 files")
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_tar_file_whose_header_or_end_is_a_bomb_is_refused(raw: Path) -> None:
+    for kind in (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK):
+        header = tarfile.TarInfo("header")
+        header.type, header.size = kind, 2**30  # of which no byte follows
+        refuse(gzip.compress(header.tobuf()), "objects.tar.gz", raw, "a header has 1,073,741,824 bytes")
+    refuse(gzip.compress(gzip.decompress(tarred({"one": b"x"})) + bytes(10**7)), "objects.tar.gz", raw, "unpacks into")
+    sparse = tarfile.TarInfo("sparse")
+    sparse.type, sparse.size = tarfile.GNUTYPE_SPARSE, 2**40
+    refuse(gzip.compress(sparse.tobuf() + bytes(1024)), "objects.tar.gz", raw, "")
+
+
+@pytest.mark.usefixtures("small_limits")
+def test_a_gzipped_file_that_is_a_bomb_is_refused() -> None:
+    assert archives.gunzip(gzip.compress(bytes(9000))) == bytes(9000)
+    with pytest.raises(archives.UnsafeError, match="unpacks into more than 200,600 bytes"):
+        archives.gunzip(gzip.compress(bytes(10**6)))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from greedymm.data.samples import UnreadableError
+from greedymm.data.sources import video
 from greedymm.data.sources.video import read_video, write_video
 
 Bytes = npt.NDArray[np.uint8]
@@ -157,3 +158,10 @@ def test_of_a_truncated_video_what_stands_before_the_cut_can_be_read(path: Path,
     np.testing.assert_array_equal(read_video(cut, ALL[:9], 3, SIZE), read_video(path, ALL[:9], 3, SIZE))
     with pytest.raises(UnreadableError, match=r"cut\.avi"):
         read_video(cut, ALL, 3, SIZE)
+
+
+def test_absurdly_large_frames_are_refused_before_one_is_decoded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "MAX_PIXELS", 100)
+
+    with pytest.raises(UnreadableError, match=r"after 0 frames \(its frames have \d+ x \d+ pixels, more than"):
+        read_video(path, [0], 3, SIZE)

@@ -1,5 +1,6 @@
 """Tables, that of the claims among them -> sentences, text, Markdown, or LaTeX with booktabs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,15 +15,23 @@ ESTIMATE = "Estimate [95 % interval]"
 
 
 def to_markdown(table: pd.DataFrame, below: Sequence[str] = ()) -> str:
-    """A table in Markdown, and a list below it. The bar is escaped here, because tabulate does not do it."""
-    escaped = table.map(lambda cell: str(cell).replace("|", r"\|"))
+    """A table in Markdown, and a list below it. Cells are escaped here, because tabulate does not do it."""
+    escaped = table.map(_escape_markdown).rename(columns=_escape_markdown)
     lines = ["", *(f"- {text}" for text in below)] if below else []
     return "\n".join([escaped.to_markdown(index=False, disable_numparse=True), *lines, ""])
 
 
+def _escape_markdown(cell: object) -> str:
+    """A cell without what Markdown takes for columns, links and HTML."""
+    text = " ".join(str(cell).split()).replace("|", r"\|").replace("](", r"]\(")
+    return re.sub("<(?=[A-Za-z/!?])", "&lt;", text)
+
+
 def to_latex(table: pd.DataFrame, above: Sequence[str] = ()) -> str:
     """A tabular in LaTeX, after lines of comment. It needs `booktabs`, and `fontenc` with T1 for < and |."""
-    return "".join(f"% {text}\n" for text in above) + table.to_latex(index=False, escape=True)
+    return "".join(f"% {line}\n" for text in above for line in text.splitlines()) + table.to_latex(
+        index=False, escape=True
+    )
 
 
 def format_claims(claims: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from greedymm.analysis.figures.style import WIDEST, grid, label
+from greedymm.analysis.figures.style import WIDEST, class_label, grid, label
 from greedymm.analysis.study import Study
 
 CAPTION = "Predicted classes of the test samples of each true class, over all seeds. Off the diagonal: errors."
@@ -20,7 +20,7 @@ def draw(study: Study, dataset: str) -> Figure:
     side = min(side, max(1.4, WIDEST / len(methods) ** 0.5))  # of many methods as many rows as columns
     font_size = 72 * (side - 0.6) / len(classes) * 0.85  # at most: names do not overlap
     named = range(0, len(classes), math.ceil(SMALLEST / font_size))
-    names = [classes[k].replace("_", " ") for k in named]
+    names = [class_label(classes[k]) for k in named]
     font_size = min(LARGEST, max(SMALLEST, font_size))
     figure, axes = grid(len(methods), side, side, sharex=True, sharey=True)
     for ax, method in zip(axes, methods, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from matplotlib.figure import Figure
 
-from greedymm.analysis.figures.style import grid
+from greedymm.analysis.figures.style import class_label, grid
 from greedymm.analysis.study import Image, Study
 
 CAPTION = "Samples of each class, from every split but val. Of clips: frames from the first to the last."
@@ -25,7 +25,7 @@ def draw(study: Study, dataset: str) -> Figure:
     figure, axes = grid(len(classes), width, height * len(examples) + 0.3, sharey=True)
     for k, (ax, name) in enumerate(zip(axes, classes, strict=True)):
         ax.imshow(stack(np.asarray(row[k]) for row in examples.values()), interpolation="nearest")
-        ax.set_title(textwrap.fill(name.replace("_", " "), int(12 * width)), fontsize="small")
+        ax.set_title(textwrap.fill(class_label(name), int(12 * width)), fontsize="small")
         ax.set_xticks([])
         ax.set_yticks(heights.cumsum() - heights / 2, examples, fontsize="x-small")
         ax.tick_params(length=0)

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from greedymm.errors import printable
 from greedymm.files import atomic_write
 
 # Inches. Text in a wider figure is too small on a page.
@@ -21,6 +22,7 @@ MOST_LINES = 6  # methods in one panel
 SMALLEST_RANGE = 1e-12  # of an axis; a smaller one shows rounding errors of equal values
 COLUMNS = 6  # panels of curves in a row
 MOST_MARKERS = 12  # on one line; more overlap
+LONGEST_NAME = 40  # characters of a class
 GRAY = "#D0D0D0"  # of other methods, for comparison
 
 mpl.use("Agg")
@@ -83,6 +85,12 @@ def is_unimodal(method: str) -> bool:
 def label(method: str) -> str:
     """Name of a method in text."""
     return f"{method.removeprefix('unimodal_')} alone" if is_unimodal(method) else method
+
+
+def class_label(name: str) -> str:
+    """Name of a class in a figure: a long one is cut, because the panels would have no room."""
+    text = printable(name.replace("_", " "))
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from greedymm.analysis.figures.samples import CLIP_AXES, stack
-from greedymm.analysis.figures.style import MOST_LINES, grid, label
+from greedymm.analysis.figures.style import MOST_LINES, class_label, grid, label
 from greedymm.analysis.study import Study
 
 CAPTION = (
@@ -26,7 +26,7 @@ def draw(study: Study, dataset: str) -> Figure | None:
     for ax, number, sample in zip(axes, table.index, table.to_dict("records"), strict=True):
         ax.imshow(stack(modality[number][None] for modality in images.values()), interpolation="nearest")
         rates = f"{sample['rate']:.0%}, others {sample['best_other']:.0%}"
-        name = classes[sample["label"]].replace("_", " ")
+        name = class_label(classes[sample["label"]])
         ax.set_title(f"{label(sample['method'])}\n{name}\n{rates}", fontsize="small")
         ax.set_axis_off()
     return figure

@@ -19,7 +19,7 @@ from greedymm.data.sources.meshes import read_off
 from greedymm.data.sources.objects import find_files, find_objects, find_roots
 from greedymm.data.sources.pictures import read_picture
 from greedymm.data.sources.renderer import FRONT_AND_REAR, NAMES, VIEWS, render
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, printable
 
 STORED, MODALITIES = NAMES, FRONT_AND_REAR
 SOURCE = "ModelNet40 (Wu et al., CVPR 2015: 3D ShapeNets)"
@@ -86,7 +86,7 @@ def _locate(settings: Settings, folder: Path) -> tuple[str, Path, dict[str, str]
     hashes = {archives[f].name: fetch_unpacked(archives[f], () if own else ARCHIVES[f][1])[1] for f in used}
     roots = find_roots(folder, forms)
     if not roots:
-        seen = [f"  {samples.escaped(str(file.relative_to(folder)))}" for file in find_files(folder)[:3]]
+        seen = [f"  {printable(str(file.relative_to(folder)))}" for file in find_files(folder)[:3]]
         raise GreedymmError(
             "\n".join([f"{folder.absolute()} has no objects of the form {' or '.join(forms)}.", *seen])
             + "\n  Put <class>/train/ and <class>/test/ there, with .png or .jpg views of each object or .off meshes."
@@ -94,7 +94,7 @@ def _locate(settings: Settings, folder: Path) -> tuple[str, Path, dict[str, str]
     if len({form for form, _ in roots}) > 1:
         raise GreedymmError(f"{folder.absolute()} has pictures and meshes.\n  Set data.form to one of them.")
     if len(roots) > 1:
-        homes = ", ".join(sorted(samples.escaped(str(root)) for _, root in roots))
+        homes = ", ".join(sorted(printable(str(root)) for _, root in roots))
         raise GreedymmError(f"several folders have classes: {homes}.\n  Set data.folder to one of them.")
     ((form, root),) = roots
     if form == "meshes" and settings.views != VIEWS:

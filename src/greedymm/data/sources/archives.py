@@ -11,17 +11,36 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self, TypeVar
 
+from greedymm.data.samples import most_bytes
 from greedymm.errors import GreedymmError
 from greedymm.files import sha256, write_text
 
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, OSError)
+
+class UnsafeError(Exception):
+    """Why an archive is not unpacked, although it may be complete."""
+
+
+BROKEN = (UnsafeError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError,
+          ValueError, OSError)  # fmt: skip
 # Numbers of OSErrors that a corrupt archive causes; any other one is an error of the disk.
 CORRUPT = {None, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST}
 GZIP = b"\x1f\x8b"  # first bytes
+MAX_FILES = 5_000_000  # in an archive
+# Headers of a tar file whose content is read at once: names and other facts of the next file.
+EXTENDED = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+MAX_HEADER = 2**20  # bytes
+
+Member = TypeVar("Member")
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +73,17 @@ def read_gzipped(path: Path) -> bytes:
     if not content.startswith(GZIP):
         return content
     try:
-        return gzip.decompress(content)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        return gunzip(content)
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnsafeError) as error:
         raise GreedymmError(f"{path} is truncated or broken ({error}).\n  Delete it and run again.") from None
+
+
+def gunzip(content: bytes) -> bytes:
+    """Decompressed content, unless it is larger than any real data set."""
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        unpacked = file.read(most_bytes(len(content)) + 1)
+    _check_size(len(unpacked), len(content))
+    return unpacked
 
 
 def download(path: Path, expected: str | None, mirrors: Sequence[str]) -> None:
@@ -116,7 +143,8 @@ def fetch_unpacked(archive: Path, mirrors: Sequence[str]) -> tuple[Path, str]:
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar or zip file, or a 7z archive in parts (its first part is given); the folder is complete or absent.
 
-    An archive is refused if it is truncated or corrupt, or has a link, a device or a path out of the folder.
+    An archive is refused if it is truncated or corrupt, or has a link, a device or a path out of the folder. It is also
+    refused if it unpacks into far more bytes or files than real data sets do.
     """
     log.info("unpacking %s", archive)
     tmp = folder.with_name(f".{folder.name}.part")
@@ -137,11 +165,39 @@ def unpack(archive: Path, folder: Path) -> None:
         shutil.rmtree(tmp, ignore_errors=True)
 
 
+def _check_size(size: int, packed: int) -> None:
+    if size > most_bytes(packed):
+        raise UnsafeError(f"it unpacks into more than {most_bytes(packed):,} bytes, from {packed:,}: no data set does")
+
+
+def _limited(members: Iterable[Member], size_of: Callable[[Member], int], packed: int) -> Iterator[Member]:
+    """Yield the members of an archive of `packed` bytes, up to one with which it has too many bytes or files."""
+    total = 0
+    for count, member in enumerate(members, start=1):
+        total += size_of(member)
+        _check_size(total, packed)
+        if count > MAX_FILES:
+            raise UnsafeError(f"it has more than {MAX_FILES:,} files: no data set does")
+        yield member
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a tar file, refused if what is read at once with it would fill the memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in EXTENDED and header.size > MAX_HEADER:
+            raise UnsafeError(f"a header has {header.size:,} bytes: no data set has one")
+        return header
+
+
 def _unpack_tar(archive: Path, folder: Path) -> None:
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter=_plain_file)  # noqa: S202  filtered
+    packed = archive.stat().st_size
+    with tarfile.open(archive, tarinfo=_Header) as file:
+        file.extractall(folder, _limited(file, lambda member: member.size, packed), filter=_plain_file)  # noqa: S202  filtered
         while file.fileobj and file.fileobj.read(2**20):  # gzip compares the checksum at the end only
-            pass
+            _check_size(file.fileobj.tell(), packed)
 
 
 def _plain_file(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
@@ -152,9 +208,11 @@ def _plain_file(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
 
 def _unpack_zip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as file:
-        for name in file.namelist():  # `extractall` would move such a file into the folder
+        # No member becomes larger than its header says.
+        for member in _limited(file.infolist(), lambda member: member.file_size, archive.stat().st_size):
+            name = member.filename  # `extractall` would move such a file into the folder
             if name.startswith("/") or ".." in PurePosixPath(name).parts:
-                raise zipfile.BadZipFile(f"'{name}' leads out of the folder")
+                raise UnsafeError(f"'{name}' leads out of the folder")
         file.extractall(folder)  # noqa: S202  names are checked, and it writes no links
 
 
@@ -163,15 +221,17 @@ def _unpack_7z(archive: Path, folder: Path) -> None:
     from py7zr import SevenZipFile
     from py7zr.exceptions import ArchiveError, PasswordRequired
 
+    parts = {int(path.suffix[1:]): path for path in archive.parent.glob(f"{archive.stem}.[0-9][0-9][0-9]")}
+    packed = sum(part.stat().st_size for part in parts.values())
     # Buffered: a plain read ends at the end of a part.
     volumes: Any = io.BufferedReader(multivolumefile.open(archive.with_suffix(""), "rb"))
     try:
         with volumes, SevenZipFile(volumes) as file:
-            if links := [member.filename for member in file.list() if not (member.is_file or member.is_directory)]:
-                raise zipfile.BadZipFile(f"'{links[0]}' is a link or a device")
+            for member in _limited(file.list(), lambda member: member.uncompressed, packed):
+                if not (member.is_file or member.is_directory):
+                    raise UnsafeError(f"'{member.filename}' is a link or a device")
             file.extractall(folder)  # noqa: S202  py7zr refuses paths out of the folder
     except (ArchiveError, PasswordRequired, EOFError, ValueError, lzma.LZMAError, RuntimeError) as error:
-        numbers = {int(path.suffix[1:]) for path in archive.parent.glob(f"{archive.stem}.[0-9][0-9][0-9]")}
-        missing = [f"{archive.stem}.{number:03d}" for number in range(1, max(numbers)) if number not in numbers]
-        absent = ", ".join(missing) or f"a part after {archive.stem}.{max(numbers):03d}"
+        missing = [f"{archive.stem}.{number:03d}" for number in range(1, max(parts)) if number not in parts]
+        absent = ", ".join(missing) or f"a part after {archive.stem}.{max(parts):03d}"
         raise EOFError(f"{absent} is missing{'' if missing else ', or a part is corrupt'}: {error}") from None

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from greedymm.data.samples import escaped
 from greedymm.data.sources.archives import read_gzipped
 from greedymm.data.sources.objects import find_files
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, printable
 
 NAMES = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
 # `train-images.idx3-ubyte`, `emnist-letters-test-labels-idx1-ubyte.gz`
@@ -39,7 +38,7 @@ def read_set(folder: Path) -> dict[str, bytes]:
     """
     sets = find_sets(folder)
     if len(sets) > 1:
-        names = ", ".join(escaped(f"{name}train-images-...") for name in sorted(sets))
+        names = ", ".join(printable(f"{name}train-images-...") for name in sorted(sets))
         raise GreedymmError(f"{folder} has several sets: {names}.\n  Put one into a folder of its own.")
     files = next(iter(sets.values()), {})
     if missing := [name for name in NAMES if not files.get(name)]:

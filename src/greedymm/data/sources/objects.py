@@ -9,7 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from greedymm.data.samples import SPLITS, Item, escaped, is_plain
+from greedymm.data.samples import SPLITS, Item, is_plain
+from greedymm.errors import printable
 
 # Endings of the files of each form that are read, and of those of the same kind that are refused by name.
 READ = {"pictures": {".png", ".jpg", ".jpeg"}, "meshes": {".off"}}
@@ -72,7 +73,7 @@ def find_objects(root: Path, form: str, views: int) -> tuple[list[Item], dict[st
         else:
             items.append(item)
     named = {*(label for label, *_ in files), *(name.split("/")[0] for name in faults)}
-    listed = ", ".join(f"{count} {escaped(ending)}" for ending, count in sorted(others.items()))
+    listed = ", ".join(f"{count} {printable(ending)}" for ending, count in sorted(others.items()))
     notes = (f"files of other kinds are not read: {listed}",) if others else ()
     return items, faults | broken | _empty_classes(root, named, form), notes
 
@@ -89,7 +90,7 @@ def _sort_files(root: Path, form: str) -> tuple[Files, dict[str, object], Counte
             if parts[1:]:  # archives and lists are beside the class folders
                 others[ending or file.name] += 1
         elif reason := _fault(parts, form):
-            faults[escaped("/".join(parts))] = reason
+            faults[printable("/".join(parts))] = reason
         else:
             files[parts[0], parts[1], _object_name(parts, form)].append(file)
     return files, faults, others
@@ -141,4 +142,6 @@ def _view_fault(files: Sequence[Path], views: int) -> str:
 
 def _empty_classes(root: Path, named: set[str], form: str) -> dict[str, object]:
     names = (path.name for path in sorted(root.iterdir()) if path.is_dir() and _is_shown(path.name))
-    return {f"{escaped(n)}/": f"a folder without {form}; move it elsewhere" for n in names if escaped(n) not in named}
+    return {
+        f"{printable(n)}/": f"a folder without {form}; move it elsewhere" for n in names if printable(n) not in named
+    }

@@ -1,5 +1,6 @@
 """Picture files -> pixels."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,16 @@ def read_picture(file: Path, size: int | None = None, *, color: bool = False) ->
     """
     from PIL import Image, ImageOps
 
+    bombs = Image.DecompressionBombError, Image.DecompressionBombWarning
     try:
-        with Image.open(file, formats=FORMATS) as opened:
-            opened.verify()  # the checksums and the end of a PNG, which `load` does not check
-        with Image.open(file, formats=FORMATS) as opened:
-            picture = ImageOps.exif_transpose(opened)  # cameras store a turned picture with a note to turn it back
-            picture.load()
-    except (OSError, SyntaxError, ValueError, IndexError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # else twice Pillow's limit is read
+            with Image.open(file, formats=FORMATS) as opened:
+                opened.verify()  # the checksums and the end of a PNG, which `load` does not check
+            with Image.open(file, formats=FORMATS) as opened:
+                picture = ImageOps.exif_transpose(opened)  # cameras store a turned picture with a note to turn it back
+                picture.load()
+    except (OSError, SyntaxError, ValueError, IndexError, *bombs) as error:
         raise UnreadableError(f"{file.name}: no complete PNG or JPEG file ({str(error).splitlines()[0]})") from None
     if picture.mode not in MODES:
         raise UnreadableError(f"{file.name}: its pixels have mode '{picture.mode}', not 8 bits per channel")

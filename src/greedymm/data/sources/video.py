@@ -13,6 +13,7 @@ from greedymm.data.samples import UnreadableError
 
 Bytes = npt.NDArray[np.uint8]
 
+MAX_PIXELS = 2**26  # of a frame: eight times those of 4K video. The decoder allocates what the file declares
 RATE = 30  # frames a second
 RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
 # Noise survives this quality. One key frame, as in NVGesture. No mbtree: with it, the bytes of small frames vary from
@@ -80,9 +81,15 @@ def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int
     return frames
 
 
+def _check_size(stream: Any) -> None:
+    if stream.width * stream.height > MAX_PIXELS:
+        raise ValueError(f"its frames have {stream.width} x {stream.height} pixels, more than those of any camera")
+
+
 def _decoded(file: Any) -> Iterator[tuple[int, Any]]:
     """Frames in the order of their times, each with its slot."""
     stream = file.streams.video[0]
+    _check_size(stream)
     stream.thread_type = "NONE"  # many processes share the cores
     is_avi, rate = file.format.name == "avi", _rate(stream)
     first, delay, time, damaged = None, None, -1, False
