@@ -6,6 +6,7 @@ The module of a step is imported when its command runs: most import torch, which
 import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated
 import typer
 
 from greedymm import __version__
-from greedymm.errors import GreedymmError
+from greedymm.errors import NO_MEMORY, GreedymmError, lacks_memory
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
 from greedymm.progress import describe_left
@@ -49,6 +50,7 @@ def main() -> None:
     """Run one command. An error that a user can mend is shown without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     sys.path.append(str(Path.cwd()))  # plug-ins beside the params
+    os.environ["MPLBACKEND"] = "agg"  # a notebook sets one that is not installed here
     try:
         app()
     except GreedymmError as error:
@@ -57,6 +59,10 @@ def main() -> None:
         if error.errno not in CURES:
             raise
         sys.exit(f"greedymm: {error}\n  {CURES[error.errno]} and run again. What is finished is kept.")
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        sys.exit(f"greedymm: {(str(error) or type(error).__name__).splitlines()[0]}\n  {NO_MEMORY}")
 
 
 @app.callback(invoke_without_command=True)

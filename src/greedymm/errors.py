@@ -1,5 +1,20 @@
 """The error whose message is all that a user needs: what is wrong, why, and what to do."""
 
+import re
+
+NO_MEMORY = (
+    "The memory is full. Run fewer jobs at once (snakemake --cores 1), or lower in params.yaml training.batch_size,"
+    " execution.resident_gb and execution.workers; while data are prepared, execution.preparers."
+    " On a cluster, raise execution.memory_mb. Then run again. What is finished is kept."
+)
+# Of torch, which raises RuntimeErrors: no memory of the CPU or the GPU, or a process that reads batches was killed.
+_FULL = re.compile(r"out of memory|allocate memory|shared memory|DataLoader worker \(pid")
+
 
 class GreedymmError(Exception):
     """Shown on the command line as its message alone, without a traceback."""
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that the memory of the CPU or the GPU is full."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_FULL.search(str(error))))

@@ -17,5 +17,5 @@ rule prepare:
         plan=PLAN.path,
         data=data_id,
     shell:
-        "python -m greedymm prepare --plan {params.plan} --data {params.data}"
+        "{PYTHON} -m greedymm prepare --plan {params.plan} --data {params.data}"
         " --workers {threads} 2> {log}"

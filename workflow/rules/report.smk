@@ -40,7 +40,7 @@ for step, folder, runs, searches, published in (
             step=step,
             plan=PLAN.path,
         shell:
-            "python -m greedymm {params.step} --plan {params.plan} 2> {log}"
+            "{PYTHON} -m greedymm {params.step} --plan {params.plan} 2> {log}"
 
     rule:
         name:

@@ -23,6 +23,7 @@ COLUMNS = 6  # panels of curves in a row
 MOST_MARKERS = 12  # on one line; more overlap
 GRAY = "#D0D0D0"  # of other methods, for comparison
 
+mpl.rcdefaults()  # a user's matplotlibrc changes no figure
 mpl.use("Agg")
 mpl.rc("figure", dpi=150)
 mpl.rc("font", size=9)
