@@ -20,6 +20,7 @@ from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
 from greedymm.progress import describe_left
 from greedymm.run import Run
+from greedymm.system import name_user
 
 app = typer.Typer(
     name="greedymm",
@@ -50,6 +51,7 @@ def main() -> None:
     """Run one command. An error that a user can mend is shown without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     sys.path.append(str(Path.cwd()))  # plug-ins beside the params
+    name_user()
     os.environ["MPLBACKEND"] = "agg"  # a notebook sets one that is not installed here
     try:
         app()

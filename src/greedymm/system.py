@@ -1,5 +1,6 @@
 """What depends on the machine and on the user's environment: cores, and git."""
 
+import getpass
 import os
 import subprocess
 from pathlib import Path
@@ -23,3 +24,11 @@ def run_git(source: Path, *words: str) -> str | None:
     except OSError:  # git is not installed, or cannot be started
         return None
     return None if done.returncode else done.stdout
+
+
+def name_user() -> None:
+    """Name the user by number where the system has no name, as in many containers: libraries fail without one."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # until Python 3.12, and since 3.13
+        os.environ["USER"] = str(os.getuid())

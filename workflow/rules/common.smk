@@ -19,6 +19,7 @@ MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_TH
 from greedymm.errors import NO_MEMORY, GreedymmError
 from greedymm.params.load import validate
 from greedymm.plan import Plan
+from greedymm.system import name_user
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import available_cpu_count
@@ -30,7 +31,12 @@ PYTHON = "PYTHONNOUSERSITE=1 python" if CONDA else shlex.quote(sys.executable)
 # A process that the system kills cannot say why.
 KILLED = f"test $? != 137 || echo {shlex.quote(f'The system killed this job. {NO_MEMORY}')} >&2"
 PREFIX = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; trap {shlex.quote(KILLED)} EXIT; "
-shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))  # Snakemake formats it
+if {"{", "}"} & set(workflow.basedir):  # Snakemake formats it
+    raise WorkflowError(
+        f"Snakemake does not work in a folder with braces in its path: {workflow.basedir}. Rename the folder."
+    )
+shell.prefix(PREFIX)
+name_user()  # Snakemake shows the name
 
 try:
     PARAMS = validate(config)
