@@ -327,7 +327,7 @@ def test_the_store_of_the_environment_is_used_or_said_to_be_unused(
     assert Tracking().uri == "sqlite:///mlflow.db"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///theirs.db")
-    assert Tracking().uri == Tracking(uri=None).uri == "sqlite:///theirs.db"  # type: ignore[arg-type]
+    assert Tracking().uri == Tracking(uri=None).uri == "sqlite:///theirs.db"
 
     sync_results(plan, settings())
     assert "MLFLOW_TRACKING_URI is not used: tracking.uri in the params is sqlite" in caplog.text

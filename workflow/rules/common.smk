@@ -27,10 +27,11 @@ from snakemake.utils import available_cpu_count
 # Jobs have Snakemake's Python, also where its environment is not activated; those of conda have their own, without the
 # packages in a user's home.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-PYTHON = "PYTHONNOUSERSITE=1 python" if CONDA else shlex.quote(sys.executable)
+OWN_PYTHON = f'python() {{{{ {shlex.quote(sys.executable)} "$@"; }}}}'
+PYTHON = "export PYTHONNOUSERSITE=1" if CONDA else OWN_PYTHON
 # A process that the system kills cannot say why.
 KILLED = f"test $? != 137 || echo {shlex.quote(f'The system killed this job. {NO_MEMORY}')} >&2"
-PREFIX = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; trap {shlex.quote(KILLED)} EXIT; "
+PREFIX = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; {PYTHON}; trap {shlex.quote(KILLED)} EXIT; "
 if {"{", "}"} & set(workflow.basedir):  # Snakemake formats it
     raise WorkflowError(
         f"Snakemake does not work in a folder with braces in its path: {workflow.basedir}. Rename the folder."

@@ -17,5 +17,5 @@ rule prepare:
         plan=PLAN.path,
         data=data_id,
     shell:
-        "{PYTHON} -m greedymm prepare --plan {params.plan} --data {params.data}"
+        "python -m greedymm prepare --plan {params.plan} --data {params.data}"
         " --workers {threads} 2> {log}"

@@ -40,7 +40,7 @@ for step, folder, runs, searches, published in (
             step=step,
             plan=PLAN.path,
         shell:
-            "{PYTHON} -m greedymm {params.step} --plan {params.plan} 2> {log}"
+            "python -m greedymm {params.step} --plan {params.plan} 2> {log}"
 
     rule:
         name:

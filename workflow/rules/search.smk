@@ -34,4 +34,4 @@ for search in PLAN.searches.values():
                 plan=PLAN.path,
                 search=search.id,
             shell:
-                "{PYTHON} -m greedymm search --plan {params.plan} --search {params.search} 2> {log}"
+                "python -m greedymm search --plan {params.plan} --search {params.search} 2> {log}"

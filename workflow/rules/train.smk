@@ -63,4 +63,4 @@ for job in jobs():
                     plan=PLAN.path,
                     runs=" ".join(f"--run {run.id}" for run in runs),
                 shell:
-                    "{PYTHON} -m greedymm {params.step} --plan {params.plan} {params.runs} 2> {log}"
+                    "python -m greedymm {params.step} --plan {params.plan} {params.runs} 2> {log}"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
@@ -64,7 +63,7 @@ class StreamedBatches(Dataset[Batch]):
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         own = replace(self, rows=torch.split(rows, size))  # two passes can take turns
         pin, generator = self.device.type == "cuda", torch.Generator()  # the default generator must not be advanced
-        options = {"pin_memory": pin, "generator": generator, "collate_fn": _as_it_is}
+        options: dict[str, Any] = {"pin_memory": pin, "generator": generator, "collate_fn": _as_it_is}
         try:
             batches = iter(DataLoader(own, None, num_workers=self.workers, **options))
         except OSError as error:
@@ -75,7 +74,7 @@ class StreamedBatches(Dataset[Batch]):
             yield images, labels
 
 
-def _to_main_process(tensor: Tensor) -> Tensor | npt.NDArray[Any]:
+def _to_main_process(tensor: Tensor) -> Any:
     """Move a tensor of a worker to shared memory. Where that is full, return an array, which goes through a pipe.
 
     The loader would move it later, in a thread; when that fails there, the main process waits for ever.
@@ -83,9 +82,10 @@ def _to_main_process(tensor: Tensor) -> Tensor | npt.NDArray[Any]:
     if get_worker_info() is None:
         return tensor
     try:
-        return tensor.share_memory_()
+        tensor.share_memory_()  # type: ignore[no-untyped-call]
     except RuntimeError:
         return tensor.numpy()
+    return tensor
 
 
 def _as_it_is(batch: Batch) -> Batch:
