@@ -176,13 +176,14 @@ def _default_store(uri: str | None) -> str:
 
 
 ENVIRONMENT_URI = "MLFLOW_TRACKING_URI"  # name of the variable that MLflow reads
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Tracking(Strict):
     """MLflow."""
 
     enabled: bool = Field(default=True, description="send runs, their results and the report to MLflow")
-    uri: Annotated[str, BeforeValidator(_default_store, json_schema_input_type=str | None)] = Field(
+    uri: Annotated[str, BeforeValidator(_default_store, json_schema_input_type=Text | None)] = Field(
         default=None,
         validate_default=True,
         min_length=1,
