@@ -6,14 +6,22 @@ PORT ?= 5000
 READY := .venv/.ready
 DEVELOP := .venv/.develop
 ACTIVE := . .venv/bin/activate &&
-PIP := .venv/bin/pip install --quiet --disable-pip-version-check
+# No setting of a user's shell takes packages from elsewhere, or puts them there. -I ignores Python's own.
+PIP := .venv/bin/python -I -m pip install --quiet --disable-pip-version-check
+export PIP_USER := 0
+unexport PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME
+# Another version than that of .venv, if it is named: make all PYTHON=python3.12
+version = $(shell $(1) --version 2>&1)
+CHANGED := $(if $(filter command,$(firstword $(origin PYTHON))),$(if $(wildcard $(READY)), \
+	$(if $(filter-out $(call version,.venv/bin/python),$(call version,$(PYTHON))),other-python)))
 
-.PHONY: all test test-all lint ui bench bench-plan calibrate gpu-check lock help
+.PHONY: all test test-all lint ui bench bench-plan calibrate gpu-check lock help other-python
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-$(READY): requirements.lock pyproject.toml
+other-python:
+$(READY): requirements.lock pyproject.toml $(CHANGED)
 	@case "$$($(PYTHON) --version 2>&1)" in \
 		"Python 3.11."* | "Python 3.12."* | "Python 3.13."*) ;; \
 		*) \
@@ -22,7 +30,7 @@ $(READY): requirements.lock pyproject.toml
 			"or name one: make all PYTHON=/path/to/python3.12" >&2; \
 		exit 1 ;; \
 	esac
-	$(PYTHON) -m venv --clear .venv
+	$(PYTHON) -I -m venv --clear .venv
 	$(PIP) -r requirements.lock
 	$(PIP) --no-deps --editable .
 	touch $@

@@ -272,3 +272,29 @@ def test_pruning_a_link_removes_the_link_and_not_what_it_points_to(folder: Path,
 
     assert elsewhere.exists()
     assert not link.is_symlink()
+
+
+# -- Memory -------------------------------------------------------------------------------------------------
+
+FULL = [
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes."),
+    RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+    RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+]
+
+
+@pytest.mark.parametrize("error", [*FULL, RuntimeError("shapes do not match")], ids=str)
+def test_full_memory_is_a_message_with_what_to_lower(
+    error: Exception, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("greedymm.cli.load", fail)
+
+    with pytest.raises(SystemExit if error in FULL else RuntimeError) as raised:
+        call("uri")
+
+    words = ("--cores", "training.batch_size", "execution.workers", "execution.resident_gb", "execution.preparers")
+    assert all(word in str(raised.value) for word in words) == (error in FULL)

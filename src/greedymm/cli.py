@@ -6,6 +6,7 @@ The module of a step is imported when its command runs: most import torch, which
 import errno
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Annotated
 import typer
 
 from greedymm import __version__, gpus
-from greedymm.errors import GreedymmError, printable
+from greedymm.errors import NO_MEMORY, GreedymmError, lacks_memory, printable
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
 from greedymm.progress import describe_left
 from greedymm.run import Run
 from greedymm.settings import Execution
+from greedymm.system import name_user
 
 app = typer.Typer(
     name="greedymm",
@@ -63,6 +65,8 @@ def main() -> None:
     handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     sys.path.append(str(Path.cwd()))  # plug-ins beside the params
+    name_user()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook sets one that is not installed here
     try:
         app()
     except GreedymmError as error:
@@ -72,6 +76,10 @@ def main() -> None:
             raise
         cure = f"{CURES[error.errno]} and run again. What is finished is kept."
         sys.exit(f"greedymm: {printable(str(error), keep=LINES)}\n  {cure}")
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        sys.exit(f"greedymm: {(str(error) or type(error).__name__).splitlines()[0]}\n  {NO_MEMORY}")
 
 
 @app.callback(invoke_without_command=True)

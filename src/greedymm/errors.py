@@ -1,5 +1,15 @@
 """The error whose message is all that a user needs: what is wrong, why, and what to do. Names of files in messages."""
 
+import re
+
+NO_MEMORY = (
+    "The memory is full. Run fewer jobs at once (snakemake --cores 1), or lower in params.yaml training.batch_size,"
+    " execution.resident_gb and execution.workers; while data are prepared, execution.preparers."
+    " On a cluster, raise execution.memory_mb. Then run again. What is finished is kept."
+)
+# Of torch, which raises RuntimeErrors: no memory of the CPU or the GPU, or a process that reads batches was killed.
+_FULL = re.compile(r"out of memory|allocate memory|shared memory|DataLoader worker \(pid")
+
 
 class GreedymmError(Exception):
     """Shown on the command line as its message alone, without a traceback."""
@@ -13,3 +23,8 @@ def printable(text: str, keep: str = "") -> str:
         cup\x1b[2J.off
     """
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error says that the memory of the CPU or the GPU is full."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_FULL.search(str(error))))

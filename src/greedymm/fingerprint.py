@@ -7,7 +7,6 @@ imported by name, so it must be given.
 
 import ast
 import hashlib
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from greedymm.errors import GreedymmError
 from greedymm.params.plugins import file_of
+from greedymm.system import run_git
 
 SOURCE = Path(__file__).resolve().parents[1]
 INSTALLED = {"site-packages", "dist-packages"}  # folders of packages whose releases are recorded, and in no key
@@ -94,6 +94,4 @@ def _text(file: Path, commit: str | None) -> str | None:
     """Text of a file; of this project's, as it was in a commit. None: there is no such file."""
     if commit is None or not file.is_relative_to(SOURCE):
         return file.read_text(encoding="utf-8") if file.is_file() else None
-    command = ["git", "show", f"{commit}:./{file.relative_to(SOURCE)}"]
-    shown = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
-    return None if shown.returncode else shown.stdout
+    return run_git(SOURCE, "show", f"{commit}:./{file.relative_to(SOURCE)}")

@@ -1,11 +1,14 @@
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from greedymm.data import hdf5
 from greedymm.data.batches import Batches, Loader, ResidentBatches, StreamedBatches
@@ -147,6 +150,31 @@ def test_two_passes_over_a_streamed_split_can_take_turns(way: str, path: Path) -
     for batches, passed in zip(expected, zip(*turns, strict=True), strict=True):
         for (inputs, labels), (images, classes) in zip(batches, passed, strict=True):
             assert all(map(torch.equal, (*inputs, labels), (*images, classes)))
+
+
+def test_workers_need_no_shared_memory_and_a_machine_that_starts_none_needs_no_workers(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Tensor) -> None:
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    loader = Loader(path, ["m0", "m1"], SIZE, CPU, KEPT["streamed by workers"])
+    expected = numbers(loader.batches("train"))
+
+    monkeypatch.setattr("torch.Tensor.share_memory_", fail)
+    assert numbers(loader.batches("train")) == expected
+
+    started: list[int] = []
+
+    def start(*arguments: Any, num_workers: int = 0, **options: Any) -> DataLoader[Any]:
+        started.append(num_workers)
+        if num_workers:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return DataLoader(*arguments, **options)
+
+    monkeypatch.setattr("greedymm.data.batches.DataLoader", start)
+    assert numbers(loader.batches("train")) == expected
+    assert started == [2, 0]
 
 
 # -- What is loaded -----------------------------------------------------------------------------------------

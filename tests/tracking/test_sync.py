@@ -318,3 +318,20 @@ def test_the_watcher_outlives_a_store_that_is_down_and_says_so_once(
         watch(plan, Tracking(uri="http://127.0.0.1:9"))
 
     assert caplog.text.count("tracking at http://127.0.0.1:9 failed") == 1
+
+
+def test_the_store_of_the_environment_is_used_or_said_to_be_unused(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert Tracking().uri == "sqlite:///mlflow.db"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///theirs.db")
+    assert Tracking().uri == Tracking(uri=None).uri == "sqlite:///theirs.db"
+
+    sync_results(plan, settings())
+    assert "MLFLOW_TRACKING_URI is not used: tracking.uri in the params is sqlite" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings().uri)
+    sync_results(plan, settings())
+    assert "not used" not in caplog.text

@@ -16,13 +16,29 @@ sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
 # glibc keeps freed memory for the next batch. Taken from the system anew, page by page, it costs 7 % of training's time.
 MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_THRESHOLD_={2**25}"
-shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; ")
 
-from greedymm.errors import GreedymmError
+from greedymm.errors import NO_MEMORY, GreedymmError
 from greedymm.params.load import load
 from greedymm.plan import Plan
+from greedymm.system import name_user
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import available_cpu_count
+
+# Jobs have Snakemake's Python, also where its environment is not activated; those of conda have their own, without the
+# packages in a user's home.
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+OWN_PYTHON = f'python() {{{{ {shlex.quote(sys.executable)} "$@"; }}}}'
+PYTHON = "export PYTHONNOUSERSITE=1" if CONDA else OWN_PYTHON
+# A process that the system kills cannot say why.
+KILLED = f"test $? != 137 || echo {shlex.quote(f'The system killed this job. {NO_MEMORY}')} >&2"
+PREFIX = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; {PYTHON}; trap {shlex.quote(KILLED)} EXIT; "
+if {"{", "}"} & set(workflow.basedir):  # Snakemake formats it
+    raise WorkflowError(
+        f"Snakemake does not work in a folder with braces in its path: {workflow.basedir}. Rename the folder."
+    )
+shell.prefix(PREFIX)
+name_user()  # Snakemake shows the name
 
 # The target `zoo` has params of its own, unless others are given. Targets are not known here except by the command.
 OVERLAYS = list(workflow.config_settings.configfiles)
@@ -137,12 +153,24 @@ def start():
         for job in workflow.dag.needrun_jobs()
     )
     # Without torch here, jobs have an environment of their own.
-    if trains and find_spec("torch"):
-        command = ["python", "-m", "greedymm", "check", "--plan", str(PLAN.path)]
+    has_torch = find_spec("torch") is not None
+    if workflow.local_exec and not (CONDA or has_torch):
+        raise WorkflowError(
+            f"{sys.executable}, which runs Snakemake, has no torch. Run the snakemake of the environment in which"
+            " greedymm is installed (.venv/bin/snakemake after `make all`), or add: --sdm conda"
+        )
+    if trains and has_torch:
+        command = [sys.executable, "-m", "greedymm", "check", "--plan", str(PLAN.path)]
         environment = os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+        )
         if done.returncode:
-            raise WorkflowError(done.stderr.strip())
+            raise WorkflowError(done.stderr.strip() or NO_MEMORY)
 
 
 def synchronize():

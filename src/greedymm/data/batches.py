@@ -1,20 +1,23 @@
 """HDF5 -> seeded batches on the device: the same ones for the same seed, resident or streamed."""
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.inputs import Transform, network_channels
 from greedymm.errors import GreedymmError
 from greedymm.settings import Execution, Inputs
+
+log = logging.getLogger(__name__)
 
 Batch: TypeAlias = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; int64 labels (B,)
 
@@ -54,14 +57,39 @@ class StreamedBatches(Dataset[Batch]):
         self.file = self.file or DataFile(self.path)
         rows, inverse = np.unique(self.rows[index], return_inverse=True)  # HDF5 reads rows in rising order only
         arrays = [self.file.read(self.split, m, rows) for m in self.modalities] + [self.file.labels(self.split)[rows]]
-        *images, labels = [torch.from_numpy(array[inverse]) for array in arrays]
+        *images, labels = [_to_main_process(torch.from_numpy(array[inverse])) for array in arrays]
         return images, labels
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
         own = replace(self, rows=torch.split(rows, size))  # two passes can take turns
         pin, generator = self.device.type == "cuda", torch.Generator()  # the default generator must not be advanced
-        for images, labels in DataLoader(own, None, num_workers=self.workers, pin_memory=pin, generator=generator):
-            yield [x.to(self.device, non_blocking=True) for x in images], labels.to(self.device, non_blocking=True)
+        options: dict[str, Any] = {"pin_memory": pin, "generator": generator, "collate_fn": _as_it_is}
+        try:
+            batches = iter(DataLoader(own, None, num_workers=self.workers, **options))
+        except OSError as error:
+            log.warning("%s: no processes read batches (%s), so reading takes longer", self.split, error)
+            batches = iter(DataLoader(own, None, **options))
+        for batch in batches:
+            *images, labels = [torch.as_tensor(x).to(self.device, non_blocking=True) for x in (*batch[0], batch[1])]
+            yield images, labels
+
+
+def _to_main_process(tensor: Tensor) -> Any:
+    """Move a tensor of a worker to shared memory. Where that is full, return an array, which goes through a pipe.
+
+    The loader would move it later, in a thread; when that fails there, the main process waits for ever.
+    """
+    if get_worker_info() is None:
+        return tensor
+    try:
+        tensor.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return tensor.numpy()
+    return tensor
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from greedymm.errors import GreedymmError
+from greedymm.system import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,7 +31,7 @@ def parallel_map(fn: Callable[[Item], Result], items: Sequence[Item], workers: i
     Raises:
         GreedymmError: if a worker process was killed.
     """
-    workers = min(workers, len(os.sched_getaffinity(0)), len(items))
+    workers = min(workers, usable_cores(), len(items))
     results = _map_in_pool(fn, items, workers) if workers > 1 else map(fn, items)
     with tqdm(results, desc, len(items), disable=None) as bar:
         for count, result in enumerate(bar, start=1):

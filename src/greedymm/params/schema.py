@@ -1,11 +1,21 @@
 """Schema of params.yaml: every section, the range of each setting, and its meaning."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Discriminator, Field, PositiveFloat, Tag, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from greedymm.params import fields
 from greedymm.params.fields import Branch, WithPlugins, without_dropped
@@ -163,11 +173,24 @@ class Tuning(Strict):
     learning_rate: Range = Field((0.03, 0.3), description="range of the learning rate, log-uniform, for all methods")
 
 
+def _default_store(uri: str | None) -> str:
+    return os.environ.get(ENVIRONMENT_URI) or "sqlite:///mlflow.db" if uri is None else uri
+
+
+ENVIRONMENT_URI = "MLFLOW_TRACKING_URI"  # name of the variable that MLflow reads
+Text = Annotated[str, Field(min_length=1)]
+
+
 class Tracking(Strict):
     """MLflow."""
 
     enabled: bool = Field(default=True, description="send runs, their results and the report to MLflow")
-    uri: str = Field(default="sqlite:///mlflow.db", min_length=1, description="any MLflow tracking URI")
+    uri: Annotated[str, BeforeValidator(_default_store, json_schema_input_type=Text | None)] = Field(
+        default=None,
+        validate_default=True,
+        min_length=1,
+        description=f"any MLflow tracking URI; null: {ENVIRONMENT_URI} of the environment, else sqlite:///mlflow.db",
+    )
     models: bool = Field(default=False, description="log each run's network as a model: 3 to 15 seconds a run")
 
 

@@ -39,6 +39,8 @@ class Store:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        for name in ("no_proxy", "NO_PROXY"):  # a proxy of the user's network does not reach this machine's servers
+            os.environ[name] = ",".join(filter(None, [os.environ.get(name), "localhost,127.0.0.1,::1"]))
         logging.getLogger("alembic").setLevel(logging.WARNING)
         path = Path(uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ".mlflow")
         # The first request creates a missing SQLite database. Several processes at once would destroy it.

@@ -6,6 +6,7 @@ The results on disk are complete without the store. If it is down, nothing is lo
 
 import json
 import logging
+import os
 import re
 import tempfile
 import time
@@ -23,7 +24,7 @@ from greedymm.analysis.spreadsheet import without_formulas
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, sha256
 from greedymm.info import read_info
-from greedymm.params.schema import Tracking
+from greedymm.params.schema import ENVIRONMENT_URI, Tracking
 from greedymm.plan import Plan
 from greedymm.run import Run, key_of
 from greedymm.settings import flat
@@ -46,6 +47,8 @@ def sync_results(plan: Plan, settings: Tracking, *, live: bool = False) -> int:
     Raises:
         GreedymmError: if the store cannot be reached or used.
     """
+    if not live and os.environ.get(ENVIRONMENT_URI, settings.uri) not in {"", settings.uri}:
+        log.warning("%s is not used: tracking.uri in the params is %s", ENVIRONMENT_URI, mask(settings.uri))
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     tuned = plan.tuned_runs  # read once: a search may finish meanwhile
     tags = _tags(plan, tuned)

@@ -25,6 +25,7 @@ MOST_MARKERS = 12  # on one line; more overlap
 LONGEST_NAME = 40  # characters of a class
 GRAY = "#D0D0D0"  # of other methods, for comparison
 
+mpl.rcdefaults()  # a user's matplotlibrc changes no figure
 mpl.use("Agg")
 mpl.rc("figure", dpi=150)
 mpl.rc("font", size=9)

@@ -1,0 +1,72 @@
+"""The workflow in environments of users: nothing is activated, HOME cannot be written, variables of other programs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .project import Project
+
+HOSTILE = {
+    "PATH": "/usr/bin:/bin",  # without the environment's folder
+    "HOME": "/proc/no",
+    "XDG_CACHE_HOME": "/proc/no/cache",
+    "TMPDIR": "/proc/no/tmp",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "MLFLOW_TRACKING_URI": "sqlite:///theirs.db",
+    "http_proxy": "http://127.0.0.1:9",
+    "PYTHONOPTIMIZE": "2",
+    "OMP_NUM_THREADS": "64",
+    "CUDA_VISIBLE_DEVICES": "",
+    "GIT_DIR": "/proc/no/git",
+}
+
+
+@pytest.mark.slow
+def test_the_workflow_runs_in_the_environment_of_a_notebook_or_a_container(project: Project) -> None:
+    project.track_at("sqlite:///mlflow.db")
+    commit = project.run("git", "rev-parse", "HEAD").strip()
+    snakemake = Path(sys.executable).with_name("snakemake")
+
+    done = subprocess.run(
+        [snakemake, "--cores", "2", "all"],
+        cwd=project.folder,
+        env=HOSTILE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "MLFLOW_TRACKING_URI is not used" in done.stderr
+    assert len(project.tracked()) == 2
+    (record, *_) = project.folder.glob("results/runs/*/*/*/record.json")
+    assert commit in record.read_text()
+
+
+@pytest.mark.slow
+def test_a_job_that_the_system_kills_says_what_to_lower(project: Project) -> None:
+    project.edit(
+        "src/greedymm/steps/prepare.py",
+        "splits, facts = ",
+        "__import__('os').kill(__import__('os').getpid(), 9)\n    splits, facts = ",
+    )
+
+    printed = project.run("snakemake", "--cores", "2", "all", fails=True)
+
+    assert "The system killed this job" in printed
+    assert "execution.preparers" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small /dev/shm")
+def test_streamed_data_are_trained_on_with_a_small_shared_memory(project: Project) -> None:
+    execution = {"device": "cpu", "threads": 1, "resident_gb": 0.0, "workers": 2, "memory_mb": 1000}
+    project.set_params(execution=execution)
+    mount = "mount -t tmpfs -o size=64k none /dev/shm && snakemake --cores 2 all"
+
+    project.run("unshare", "--mount", "bash", "-c", mount)
+
+    assert (project.folder / "results/report/index.html").exists()
