@@ -8,7 +8,7 @@ DEVELOP := .venv/.develop
 ACTIVE := . .venv/bin/activate &&
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 
-.PHONY: all test test-all lint ui bench bench-plan calibrate gpu-check lock help
+.PHONY: all test test-all lint ui test-faults bench bench-plan calibrate gpu-check lock help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ test: lint ## lint, then the quick tests
 
 test-all: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist loadfile
+
+test-faults: $(DEVELOP) ## 50 kills and all faults of files, in about 30 minutes
+	$(ACTIVE) GREEDYMM_KILLS=50 pytest tests/workflow/test_kills.py tests/workflow/test_faults.py
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
 	$(ACTIVE) { greedymm track --watch & trap "kill $$!" EXIT INT TERM; \

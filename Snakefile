@@ -75,4 +75,6 @@ onsuccess:
 
 onerror:
     synchronize()
+    again = shlex.join(["snakemake", *sys.argv[1:]])
+    logger.warning(f"What is finished is kept. Make the rest with: {again}")
     logger.warning("Tables and the report of the finished runs: greedymm preview")

@@ -15,6 +15,7 @@ import typer
 
 from greedymm import __version__
 from greedymm.errors import GreedymmError
+from greedymm.jobs import join_workflow
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
 from greedymm.progress import describe_left
@@ -49,6 +50,7 @@ def main() -> None:
     """Run one command. An error that a user can mend is shown without a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     sys.path.append(str(Path.cwd()))  # plug-ins beside the params
+    join_workflow()
     try:
         app()
     except GreedymmError as error:
@@ -257,8 +259,12 @@ def jobs() -> None:
 
 @app.command()
 def uri(params: ParamsPaths = DEFAULT_PARAMS) -> None:
-    """Show the tracking URI."""
-    typer.echo(load(*params).tracking.uri)
+    """Show the tracking URI. A missing SQLite database is made."""
+    from greedymm import tracking
+
+    where = load(*params).tracking.uri
+    tracking.make_database(where)
+    typer.echo(where)
 
 
 @app.command()

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         OSError: if the folder cannot be written or the disk is full; the old file at `path` is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob(f".{escape(path.name)}.*.part"):  # of a process that was killed
+        old.unlink(missing_ok=True)
     tmp = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield tmp

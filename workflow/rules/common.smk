@@ -13,15 +13,19 @@ SOURCE = os.path.join(workflow.basedir, "src")
 sys.path.insert(0, SOURCE)
 sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
-# glibc keeps freed memory for the next batch. Taken from the system anew, page by page, it costs 7 % of training's time.
-MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_THRESHOLD_={2**25}"
-shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; ")
 
 from greedymm.errors import GreedymmError
+from greedymm.jobs import PARENT, lock_workflow
 from greedymm.params.load import validate
 from greedymm.plan import Plan
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
+
+# glibc keeps freed memory for the next batch. Taken from the system anew, page by page, it costs 7 % of training's time.
+MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_THRESHOLD_={2**25}"
+# A job ends with the process that has started its shell.
+shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC} {PARENT}=$PPID; ")
+
 
 try:
     PARAMS = validate(config)
@@ -87,7 +91,11 @@ def gpu_slots(_):
 
 
 def start():
-    """Write the plan, and stop before the first job where a plug-in fails or does not fit its network."""
+    """Lock the folder, write the plan, and stop before the first job where a plug-in does not fit its network."""
+    try:
+        lock_workflow()
+    except GreedymmError as error:
+        raise WorkflowError(str(error))
     PLAN.write()
     for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
         os.makedirs(folder, exist_ok=True)

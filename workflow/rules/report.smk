@@ -12,6 +12,7 @@ for step, folder, runs, searches, published in (
         name:
             f"{step}_page"
         input:
+            # Keys fix the content, whatever the times, which `dvc pull` sets anew.
             ancient(files_of(runs) + searches),
             data=ancient(sorted({run.data_path for run in runs})),
         output:
@@ -57,5 +58,7 @@ for step, folder, runs, searches, published in (
         conda:
             "../envs/greedymm.yaml"
         # Not `published`, which a shell command reads when the job starts: after the last turn of the loop.
+        # Renamed at the end, so that no half of a copy is taken for the whole.
         shell:
-            "cp -r {input} $(dirname {output.page}) 2> {log}"
+            "{{ copy=$(dirname {output.page})/.copy; rm -rf $copy {output}; mkdir $copy;"
+            " cp -r {input} $copy; mv $copy/* $(dirname {output.page}); rmdir $copy; }} 2> {log}"

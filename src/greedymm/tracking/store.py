@@ -12,6 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.entities import Run as StoredRun
 
+from greedymm.files import atomic_write
+
 MAX_METRICS = 500  # in one request; MLflow takes 1,000
 MAX_PARAM = 6000  # characters of a parameter's value that MLflow takes
 NAME = "mlflow.runName"  # tag: name of a run in the UI
@@ -22,6 +24,18 @@ CONTENT = "greedymm.content"  # tag: hash of all that was sent
 BY_METHOD = '{"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "method"}]}}'
 GROUPED = "[Runs grouped by method](#/experiments/{id}/runs?viewStateShareKey=method)"  # description of an experiment
 Row = Mapping[Any, float | None]
+
+
+def make_database(uri: str) -> None:
+    """Make a missing SQLite database. It gets its name when it is complete: MLflow cannot use a half of one."""
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    # Several processes at once would destroy it.
+    with FileLock(path.with_name(f"{path.name}.lock"), timeout=120):
+        if not path.exists():
+            with atomic_write(path) as tmp:
+                MlflowClient(f"sqlite:///{tmp}").search_experiments(max_results=1)
 
 
 class Store:
@@ -39,11 +53,9 @@ class Store:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        path = Path(uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ".mlflow")
-        # The first request creates a missing SQLite database. Several processes at once would destroy it.
-        with FileLock(path.with_name(f"{path.name}.lock"), timeout=120):
-            self.client = MlflowClient(uri)
-            self.client.search_experiments(max_results=1)
+        make_database(uri)
+        self.client = MlflowClient(uri)
+        self.client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
 
     def experiment(self, name: str) -> str:
