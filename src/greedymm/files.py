@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from greedymm.errors import GreedymmError
 
+CHANGED = "its checksum is wrong"
+CHECKSUM = "checksum"  # key in a JSON file
 Content = TypeVar("Content")
 
 
@@ -43,9 +45,13 @@ def write_text(path: Path, text: str) -> None:
         tmp.write_text(text, encoding="utf-8")
 
 
-def write_json(content: Any, path: Path) -> None:
-    """Write JSON that people can read and `diff` can compare."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write JSON that people can read and `diff` can compare, with a checksum that `read_json` verifies."""
+    write_text(path, json.dumps(content | {CHECKSUM: _checksum(content)}, indent=2) + "\n")
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:
@@ -54,13 +60,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read(path: Path, reader: Callable[[Path], Content]) -> Content:
-    """Read a result with a reader.
+def read(path: Path, reader: Callable[[Path], Content], digest: str | None = None) -> Content:
+    """Read a result with a reader. With a `digest`, the file must have this SHA-256.
 
     Raises:
         GreedymmError: if the file is missing or broken; the message names it.
     """
     try:
+        if digest is not None and sha256(path) != digest:
+            raise ValueError(CHANGED)  # noqa: TRY301
         return reader(path)
     except (FileNotFoundError, NotADirectoryError):
         raise GreedymmError(f"{path} is missing; make it with: snakemake --cores 8 all (a sweep's: sweeps)") from None
@@ -71,5 +79,8 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Content of a JSON file. Raises a ValueError if it has a checksum, and a wrong one."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(content, dict) and CHECKSUM in content and content.pop(CHECKSUM) != _checksum(content):
+        raise ValueError(CHANGED)
+    return content

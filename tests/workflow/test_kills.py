@@ -116,5 +116,3 @@ def content(path: Path) -> Any:
     if path.name in {"record.json", "result.json"}:
         return {k: v for k, v in json.loads(path.read_text()).items() if k not in {"timing", "commit", "record"}}
     return path.read_bytes()
-
-

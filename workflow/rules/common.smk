@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ sys.path.insert(0, SOURCE)
 sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
 
+import psutil
 from greedymm.errors import GreedymmError
 from greedymm.jobs import PARENT, lock_workflow
 from greedymm.params.load import validate
@@ -96,6 +98,8 @@ def start():
         lock_workflow()
     except GreedymmError as error:
         raise WorkflowError(str(error))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     PLAN.write()
     for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
         os.makedirs(folder, exist_ok=True)
@@ -115,6 +119,13 @@ def start():
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise WorkflowError(done.stderr.strip())
+
+
+def stop(*_):
+    """End all jobs, then Snakemake. Alone it would wait for the jobs, after SIGTERM at times for a lock, forever."""
+    for process in psutil.Process().children(recursive=True):
+        process.terminate()
+    raise KeyboardInterrupt
 
 
 def synchronize():

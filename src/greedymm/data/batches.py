@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.inputs import Transform, network_channels
 from greedymm.errors import GreedymmError
+from greedymm.info import check_content
 from greedymm.settings import Execution, Inputs
 
 Batch: TypeAlias = tuple[list[Tensor], Tensor]  # (B, C_k, *s_k) of each modality; int64 labels (B,)
@@ -105,6 +106,7 @@ class Loader:
 
     def __post_init__(self) -> None:
         self.file = DataFile(self.path)
+        check_content(self.path)
         self.classes = self.file.facts.classes
 
     @property
