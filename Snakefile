@@ -33,6 +33,7 @@ rule all:
         files_of(PLAN.default_runs),
         rules.report_page.output,
         rules.publish_report.output,
+        SENT,
 
 
 rule sweeps:
@@ -40,6 +41,7 @@ rule sweeps:
         files_of(SWEPT),
         rules.sweeps_page.output,
         rules.publish_sweeps.output,
+        SENT,
 
 
 rule zoo:
@@ -48,6 +50,7 @@ rule zoo:
         SEARCHED,
         rules.zoo_page.output,
         rules.publish_zoo.output,
+        SENT,
 
 
 for name in PARAMS.datasets:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from itertools import groupby
+from pathlib import Path
 from shutil import which
 
 # The code beside this Snakefile, whatever is installed: the keys in the paths belong to it.
@@ -34,6 +35,11 @@ try:
     PLAN = Plan.make(PARAMS)
 except GreedymmError as error:
     raise WorkflowError(str(error))
+
+
+UNSENT = Path(
+    "results/.unsent"
+)  # there until the runs of a workflow are sent to the tracking store
 
 
 wildcard_constraints:
@@ -101,6 +107,8 @@ def start():
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     PLAN.write()
+    if PARAMS.tracking.enabled:
+        UNSENT.touch()
     for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
         os.makedirs(folder, exist_ok=True)
     # Jobs on a cluster read the Snakefile with another command.
@@ -135,5 +143,6 @@ def synchronize():
             from greedymm import tracking
 
             tracking.sync_results(PLAN, PARAMS.tracking)
+            UNSENT.unlink(missing_ok=True)
         except (GreedymmError, ImportError) as error:
             logger.warning(str(error))
