@@ -105,8 +105,8 @@ class Loader:
     inputs: Inputs = Inputs()  # noqa: RUF009  frozen
 
     def __post_init__(self) -> None:
-        self.file = DataFile(self.path)
         check_content(self.path)
+        self.file = DataFile(self.path)
         self.classes = self.file.facts.classes
 
     @property
