@@ -117,5 +117,7 @@ def test_a_checkpoint_with_any_flipped_bit_of_a_weight_is_refused(tmp_path: Path
     content[content.index(torch.full((100,), 0.5).numpy().tobytes()) + 200] ^= 1
     path.write_bytes(content)
 
-    with pytest.raises(GreedymmError, match=r"checkpoint.pt is no checkpoint .* or broken \(wrong checksum of .*delete"):
+    with pytest.raises(
+        GreedymmError, match=r"checkpoint.pt is no checkpoint .* or broken \(wrong checksum of .*delete"
+    ):
         checkpoint.load(path, torch.device("cpu"))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from greedymm.errors import GreedymmError
 
@@ -26,7 +27,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for old in path.parent.glob(f".{escape(path.name)}.*.part"):  # of a process that was killed
         old.unlink(missing_ok=True)
-    tmp = path.with_name(f".{path.name}.{os.getpid()}.part")
+    tmp = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         yield tmp
         with tmp.open("rb+") as file:

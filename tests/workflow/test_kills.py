@@ -114,5 +114,9 @@ def content(path: Path) -> Any:
     if path.name in TIMED or path.name == ".snakemake_timestamp":
         return None
     if path.name in {"record.json", "result.json"}:
-        return {k: v for k, v in json.loads(path.read_text()).items() if k not in {"timing", "commit", "record", "sha256", "checksum"}}
+        return {
+            k: v
+            for k, v in json.loads(path.read_text()).items()
+            if k not in {"timing", "commit", "record", "sha256", "checksum"}
+        }
     return path.read_bytes()
