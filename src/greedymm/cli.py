@@ -3,7 +3,6 @@
 The module of a step is imported when its command runs: most import torch, which takes seconds.
 """
 
-import errno
 import json
 import logging
 import sys
@@ -14,7 +13,7 @@ from typing import Annotated
 import typer
 
 from greedymm import __version__
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, cure_of
 from greedymm.jobs import join_workflow
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
@@ -38,12 +37,6 @@ ParamsPaths = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(help="where to write")]
 DEFAULT_PARAMS = [Path("params.yaml")]
-CURES = {
-    errno.ENOSPC: "Free some space",
-    errno.EDQUOT: "Free some space",
-    errno.EROFS: "Work in another folder",
-    errno.EACCES: "Change the permissions",
-}
 
 
 def main() -> None:
@@ -56,9 +49,9 @@ def main() -> None:
     except GreedymmError as error:
         sys.exit(f"greedymm: {error}")
     except OSError as error:
-        if error.errno not in CURES:
+        if not (cure := cure_of(error)):
             raise
-        sys.exit(f"greedymm: {error}\n  {CURES[error.errno]} and run again. What is finished is kept.")
+        sys.exit(f"greedymm: {error}\n  {cure}")
 
 
 @app.callback(invoke_without_command=True)

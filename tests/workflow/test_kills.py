@@ -81,7 +81,7 @@ def kill(project: Project, number: signal.Signals, target: str, moment: str, del
             os.killpg(steps[0], number) if target == "group" else os.kill(steps[0], number)
             break
         time.sleep(0.01)
-    process.wait(timeout=120)
+    process.wait(timeout=280)
     printed = output.read_text()
     output.unlink()
     return printed

@@ -17,7 +17,7 @@ sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
 
 import psutil
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, cure_of
 from greedymm.jobs import PARENT, lock_workflow
 from greedymm.params.load import validate
 from greedymm.plan import Plan
@@ -29,6 +29,13 @@ MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_TH
 # A job ends with the process that has started its shell.
 shell.prefix(f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC} {PARENT}=$PPID; ")
 
+
+for folder in (".", ".snakemake", "results"):
+    if os.path.exists(folder) and not os.access(folder, os.W_OK):
+        raise WorkflowError(
+            f"The folder {os.path.abspath(folder)} cannot be written."
+            " Change its permissions, or work in another folder."
+        )
 
 try:
     PARAMS = validate(config)
@@ -102,11 +109,13 @@ def start():
     """Lock the folder, write the plan, and stop before the first job where a plug-in does not fit its network."""
     try:
         lock_workflow()
+        PLAN.write()
     except GreedymmError as error:
         raise WorkflowError(str(error))
+    except OSError as error:
+        raise WorkflowError(f"{error}\n  {cure_of(error)}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    PLAN.write()
     if PARAMS.tracking.enabled:
         UNSENT.touch()
     for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
