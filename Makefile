@@ -49,8 +49,8 @@ test: lint ## lint, then the quick tests
 test-all: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist loadfile
 
-test-faults: $(DEVELOP) ## 50 kills and all faults of files, in about 30 minutes
-	$(ACTIVE) GREEDYMM_KILLS=50 pytest tests/workflow/test_kills.py tests/workflow/test_faults.py
+test-faults: $(DEVELOP) ## 50 kills flipped bits and a full disk, in about 30 minutes
+	$(ACTIVE) GREEDYMM_KILLS=50 pytest tests/workflow/test_kills.py tests/test_broken.py tests/test_full_disk.py
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
 	$(ACTIVE) { greedymm track --watch & trap "kill $$!" EXIT INT TERM; \

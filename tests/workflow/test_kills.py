@@ -49,7 +49,7 @@ def test_after_a_kill_one_call_makes_all_with_the_same_bytes(seed: int, made: Pr
 
     printed = kill(project, number, target, draw.choice(MOMENTS), delay=draw.uniform(0, 1))
 
-    if "1 of 1" not in printed and target == "step" and "Error in rule" in printed:
+    if "Error in rule" in printed and target == "step":
         assert "Make the rest with: snakemake --cores 2 all" in printed
     again = subprocess.run(
         SNAKEMAKE, cwd=project.folder, env=project.environment, capture_output=True, text=True, check=False

@@ -92,7 +92,8 @@ def read_result(run: Run) -> Result:
 
 
 def _digest(content: dict[str, Any], name: str) -> str | None:
-    return content.get("sha256", {}).get(name)
+    digests: dict[str, str] = content.get("sha256", {})
+    return digests.get(name)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
