@@ -3,7 +3,7 @@
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def test_a_full_disk_leaves_no_partial_file_and_more_space_mends_it(disk: Path, 
     plan = Plan.make(PARAMS)
     plan.write()
     (data,), (run,) = plan.data.values(), planned(PARAMS)
-    steps = {
+    steps: dict[str, Callable[[], None]] = {
         "prepare": lambda: prepare(data, tmp_path, 1),
         "train": lambda: train(run, CPU),
         "evaluate": lambda: evaluate(run, CPU),
