@@ -15,7 +15,7 @@ version = $(shell $(1) --version 2>&1)
 CHANGED := $(if $(filter command,$(firstword $(origin PYTHON))),$(if $(wildcard $(READY)), \
 	$(if $(filter-out $(call version,.venv/bin/python),$(call version,$(PYTHON))),other-python)))
 
-.PHONY: all test test-all lint ui bench bench-plan calibrate gpu-check lock help other-python
+.PHONY: all test test-all lint ui test-faults bench bench-plan calibrate gpu-check lock help other-python
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,6 +56,9 @@ test: lint ## lint, then the quick tests
 
 test-all: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist loadfile
+
+test-faults: $(DEVELOP) ## 50 kills flipped bits and a full disk, in about 30 minutes
+	$(ACTIVE) GREEDYMM_KILLS=50 pytest tests/workflow/test_kills.py tests/test_broken.py tests/test_full_disk.py
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
 	$(ACTIVE) { greedymm track --watch & trap "kill $$!" EXIT INT TERM; \

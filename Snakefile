@@ -21,6 +21,7 @@ rule all:
         files_of(PLAN.default_runs),
         rules.report_page.output,
         rules.publish_report.output,
+        SENT,
 
 
 rule sweeps:
@@ -28,6 +29,7 @@ rule sweeps:
         files_of(SWEPT),
         rules.sweeps_page.output,
         rules.publish_sweeps.output,
+        SENT,
 
 
 rule zoo:
@@ -36,6 +38,7 @@ rule zoo:
         SEARCHED,
         rules.zoo_page.output,
         rules.publish_zoo.output,
+        SENT,
 
 
 rule data:
@@ -73,4 +76,6 @@ onsuccess:
 
 onerror:
     synchronize()
+    again = shlex.join(["snakemake", *sys.argv[1:]])
+    logger.warning(f"What is finished is kept. Make the rest with: {again}")
     logger.warning("Tables and the report of the finished runs: greedymm preview")

@@ -1,5 +1,4 @@
 import errno
-import json
 import os
 from pathlib import Path
 
@@ -107,7 +106,7 @@ def test_json_is_read_back_as_it_was_and_ends_with_a_line_end(tmp_path: Path) ->
     files.write_json(content, tmp_path / "x.json")
 
     text = (tmp_path / "x.json").read_text(encoding="utf-8")
-    assert json.loads(text) == content
+    assert files.read_json(tmp_path / "x.json") == content
     assert text.endswith("}\n")
 
 

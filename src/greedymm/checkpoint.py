@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,9 @@ def read_file(path: Path, device: torch.device, kind: str, hint: str) -> dict[st
     if not path.is_file():
         raise GreedymmError(f"{path.absolute()} is {'a folder' if path.is_dir() else 'missing'}; {hint}")
     try:
+        # torch writes a checksum of each part, and reads without them. Files of older versions are no ZIP.
+        if zipfile.is_zipfile(path) and (part := zipfile.ZipFile(path).testzip()):
+            raise ValueError(f"wrong checksum of {part}")  # noqa: TRY301
         return dict(torch.load(path, map_location=device, weights_only=True))
     except PermissionError:
         raise

@@ -3,7 +3,6 @@
 The module of a step is imported when its command runs: most import torch, which takes seconds.
 """
 
-import errno
 import json
 import logging
 import os
@@ -15,7 +14,8 @@ from typing import Annotated
 import typer
 
 from greedymm import __version__, gpus
-from greedymm.errors import NO_MEMORY, GreedymmError, lacks_memory, printable
+from greedymm.errors import NO_MEMORY, GreedymmError, cure_of, lacks_memory, printable
+from greedymm.jobs import join_workflow
 from greedymm.params.load import load
 from greedymm.plan import Plan, read_data_settings, read_plan, read_runs, read_search
 from greedymm.progress import describe_left
@@ -41,15 +41,6 @@ ParamsPaths = Annotated[
 Folder = Annotated[Path, typer.Argument(help="where to write")]
 LINES = "\n\t"  # control characters that messages have
 DEFAULT_PARAMS = [Path("params.yaml")]
-CURES = {
-    errno.ENOSPC: "Free some space",
-    errno.EDQUOT: "Free some space",
-    errno.EROFS: "Work in another folder",
-    errno.EACCES: "Change the permissions",
-    errno.EISDIR: "Name a file, not a folder,",
-    errno.ENOTDIR: "Name a folder, not a file,",
-    errno.EEXIST: "Move the file that is in the way",
-}
 
 
 class _Printable(logging.Formatter):
@@ -67,14 +58,14 @@ def main() -> None:
     sys.path.append(str(Path.cwd()))  # plug-ins beside the params
     name_user()
     os.environ["MPLBACKEND"] = "agg"  # a notebook sets one that is not installed here
+    join_workflow()
     try:
         app()
     except GreedymmError as error:
         sys.exit(f"greedymm: {printable(str(error), keep=LINES)}")
     except OSError as error:
-        if error.errno not in CURES:
+        if not (cure := cure_of(error)):
             raise
-        cure = f"{CURES[error.errno]} and run again. What is finished is kept."
         sys.exit(f"greedymm: {printable(str(error), keep=LINES)}\n  {cure}")
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
@@ -290,8 +281,12 @@ def jobs() -> None:
 
 @app.command()
 def uri(params: ParamsPaths = DEFAULT_PARAMS) -> None:
-    """Show the tracking URI."""
-    typer.echo(load(*params).tracking.uri)
+    """Show the tracking URI. A missing SQLite database is made."""
+    from greedymm import tracking
+
+    where = load(*params).tracking.uri
+    tracking.make_database(where)
+    typer.echo(where)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The error whose message is all that a user needs: what is wrong, why, and what to do. Names of files in messages."""
 
+import errno
 import re
 
 NO_MEMORY = (
@@ -9,6 +10,17 @@ NO_MEMORY = (
 )
 # Of torch, which raises RuntimeErrors: no memory of the CPU or the GPU, or a process that reads batches was killed.
 _FULL = re.compile(r"out of memory|allocate memory|shared memory|DataLoader worker \(pid")
+
+CURES = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space",
+    errno.EFBIG: "Use a file system that takes larger files",
+    errno.EROFS: "Work in another folder",
+    errno.EACCES: "Change the permissions",
+    errno.EISDIR: "Name a file, not a folder,",
+    errno.ENOTDIR: "Name a folder, not a file,",
+    errno.EEXIST: "Move the file that is in the way",
+}
 
 
 class GreedymmError(Exception):
@@ -28,3 +40,9 @@ def printable(text: str, keep: str = "") -> str:
 def lacks_memory(error: Exception) -> bool:
     """Whether an error says that the memory of the CPU or the GPU is full."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_FULL.search(str(error))))
+
+
+def cure_of(error: OSError) -> str:
+    """What to do about a disk that is full, or a path that cannot be written; empty for other errors."""
+    cure = CURES.get(error.errno or 0)
+    return f"{cure} and run again. What is finished is kept." if cure else ""

@@ -5,11 +5,15 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from greedymm.errors import GreedymmError
 
+CHANGED = "its checksum is wrong"
+CHECKSUM = "checksum"  # key in a JSON file
 Content = TypeVar("Content")
 
 
@@ -30,7 +34,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
         OSError: if the folder cannot be written or the disk is full; the old file at `path` is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for old in path.parent.glob(f".{escape(path.name)}.*.part"):  # of a process that was killed
+        old.unlink(missing_ok=True)
+    tmp = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         yield tmp
         with tmp.open("rb+") as file:
@@ -49,9 +55,13 @@ def write_text(path: Path, text: str) -> None:
         tmp.write_text(text, encoding="utf-8")
 
 
-def write_json(content: Any, path: Path) -> None:
-    """Write JSON that people can read and `diff` can compare."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+def write_json(content: dict[str, Any], path: Path) -> None:
+    """Write JSON that people can read and `diff` can compare, with a checksum that `read_json` verifies."""
+    write_text(path, json.dumps(content | {CHECKSUM: _checksum(content)}, indent=2) + "\n")
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:
@@ -60,13 +70,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read(path: Path, reader: Callable[[Path], Content]) -> Content:
-    """Read a result with a reader.
+def read(path: Path, reader: Callable[[Path], Content], digest: str | None = None) -> Content:
+    """Read a result with a reader. With a `digest`, the file must have this SHA-256.
 
     Raises:
         GreedymmError: if the file is missing or broken; the message names it.
     """
     try:
+        if digest is not None and sha256(path) != digest:
+            raise ValueError(CHANGED)  # noqa: TRY301
         return reader(path)
     except (FileNotFoundError, NotADirectoryError):
         command = "snakemake --cores 8 all (a sweep's: sweeps; with an overlay: --configfile FILE)"
@@ -78,5 +90,8 @@ def read(path: Path, reader: Callable[[Path], Content]) -> Content:
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Content of a JSON file. Raises a ValueError if it has a checksum, and a wrong one."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(content, dict) and CHECKSUM in content and content.pop(CHECKSUM) != _checksum(content):
+        raise ValueError(CHANGED)
+    return content

@@ -1,8 +1,10 @@
 """The facts of a dataset's HDF5 file, in a small JSON file beside it: steps read them without opening the HDF5 file."""
 
+from functools import cache
 from pathlib import Path
 
-from greedymm.files import read
+from greedymm.errors import GreedymmError
+from greedymm.files import read, read_json, sha256
 from greedymm.settings import Strict
 
 
@@ -24,4 +26,21 @@ class DataInfo(Strict):
 
 def read_info(h5_path: Path) -> DataInfo:
     """Facts of a dataset's HDF5 file, which need not exist."""
-    return read(h5_path.with_suffix(".json"), lambda path: DataInfo.model_validate_json(path.read_bytes()))
+    return read(h5_path.with_suffix(".json"), lambda path: DataInfo.model_validate(read_json(path)))
+
+
+@cache  # the runs of a job have the same file
+def check_content(h5_path: Path) -> None:
+    """Compare a dataset's HDF5 file with the checksum in the file beside it, if that is there.
+
+    Raises:
+        GreedymmError: if the content has changed.
+    """
+    try:
+        expected = read_info(h5_path).sha256
+    except GreedymmError:  # a file of somebody else
+        return
+    if h5_path.exists() and sha256(h5_path) != expected:
+        raise GreedymmError(
+            f"{h5_path} is broken: its content has changed since it was made.\n  Delete it and run again."
+        )

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import Any, Self
 
 from greedymm.errors import GreedymmError
-from greedymm.files import read, read_json, write_text
+from greedymm.files import read, write_text
 from greedymm.fingerprint import fingerprint
 from greedymm.params.plugins import KINDS, plugins, settings_class
 from greedymm.params.schema import Params, modalities_of
@@ -99,13 +99,21 @@ class Plan(Strict):
         return [self.runs[name] for name in self.default]
 
 
+def _read(path: Path) -> Any:
+    """Content of a plan's file, whose name is a hash of it."""
+    text = path.read_text(encoding="utf-8")
+    if key_of(text.removesuffix("\n")) != path.stem:
+        raise ValueError("its content does not fit its name")
+    return json.loads(text)
+
+
 def read_plan(path: Path) -> Plan:
     """Read a plan.
 
     Raises:
         GreedymmError: if the file is missing or broken.
     """
-    return read(path, lambda file: Plan.model_validate_json(file.read_bytes()))
+    return read(path, lambda file: Plan.model_validate(_read(file)))
 
 
 def read_runs(path: Path, names: Iterable[str]) -> tuple[list[Run], Execution]:
@@ -114,21 +122,21 @@ def read_runs(path: Path, names: Iterable[str]) -> tuple[list[Run], Execution]:
     Raises:
         GreedymmError: if the file is missing or broken, or if it lacks one of the runs.
     """
-    content = read(path, read_json)
+    content = read(path, _read)
     runs = [Run.model_validate(_part(content, path, "runs", name)) for name in names]
     return runs, Execution.model_validate(content["params"]["execution"])
 
 
 def read_search(path: Path, name: str) -> tuple[Search, Execution]:
     """Read a search of a plan, and where its runs are computed. Raises as `read_runs`."""
-    content = read(path, read_json)
+    content = read(path, _read)
     search = Search.model_validate(_part(content, path, "searches", name))
     return search, Execution.model_validate(content["params"]["execution"])
 
 
 def read_data_settings(path: Path, name: str) -> DataSettings:
     """Read the settings of one dataset's file from a plan. Raises as `read_runs`."""
-    return DataSettings.model_validate(_part(read(path, read_json), path, "data", name))
+    return DataSettings.model_validate(_part(read(path, _read), path, "data", name))
 
 
 def _part(content: Any, path: Path, part: str, name: str) -> Any:

@@ -186,7 +186,7 @@ def test_only_one_process_sends_at_a_time(plan: Plan, monkeypatch: pytest.Monkey
         pass
 
 
-@pytest.mark.parametrize("fault", ["down", "newer", "locked"])
+@pytest.mark.parametrize("fault", ["down", "newer", "locked", "half", "broken"])
 def test_a_store_that_cannot_be_used_is_one_message_without_the_password(fault: str, plan: Plan) -> None:
     uri = "http://user:secret@127.0.0.1:9" if fault == "down" else "sqlite:///other.db?timeout=1"
     database = sqlite3.connect("other.db", isolation_level=None)
@@ -195,13 +195,34 @@ def test_a_store_that_cannot_be_used_is_one_message_without_the_password(fault: 
         database.execute("insert into alembic_version values ('from_the_future')")
     if fault == "locked":
         database.execute("begin exclusive")
+    if fault == "half":  # left by MLflow, killed while it made the database
+        database.execute("create table experiments (experiment_id integer)")
+    if fault == "broken":
+        Path("other.db").write_bytes(b"no database" * 1000)
+    cure = "Move it to another folder" if fault in {"half", "broken"} else "Send it later with: "
 
-    with pytest.raises(GreedymmError, match=r"tracking at \S+ failed: .+\n +Send it later with: ") as raised:
+    with pytest.raises(GreedymmError, match=rf"tracking at \S+ failed: .+\n.*{cure}") as raised:
         sync_results(plan, Tracking(uri=uri))
 
     database.close()
     assert "secret" not in str(raised.value)
     assert sync_results(plan, settings()) == 2
+
+
+def test_a_database_that_is_cut_off_while_it_is_made_is_made_anew(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("mlflow.db")
+    path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "search_experiments", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            sync_results(plan, settings())
+    assert not path.exists()
+
+    assert sync_results(plan, settings()) == 2
+
+
+def interrupt(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
 
 
 # -- Sweeps -------------------------------------------------------------------------------------------------

@@ -234,6 +234,20 @@ def test_whatever_is_deleted_is_made_again(name: str, expected: dict[str, int], 
     assert jobs(plan_jobs()) == expected
 
 
+@pytest.mark.parametrize("part", ["runs", "searches"])
+def test_runs_are_not_forgotten_where_their_data_are_made_again(part: str, plan_jobs: Printed) -> None:
+    write({"tuning": {"trials": 2}})
+    zoo = ("--configfile", "params.yaml", "--forcerun", "prepare", "--", "zoo")
+    make_up()
+    shutil.rmtree(f"results/{part}")
+
+    planned = jobs(plan_jobs(*zoo))
+
+    assert planned["prepare"] == 1
+    assert sum(rule.startswith("search_") for rule in planned) == 3
+    assert planned.get("train", 0) == (3 if part == "runs" else 0)
+
+
 def test_sweeps_are_planned_by_their_own_target_alone_and_share_the_runs_of_the_default(plan_jobs: Printed) -> None:
     make_up()
     rate = {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2], "methods": ["greedy"]}

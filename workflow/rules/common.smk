@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,10 +15,10 @@ SOURCE = os.path.join(workflow.basedir, "src")
 sys.path.insert(0, SOURCE)
 sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
-# glibc keeps freed memory for the next batch. Taken from the system anew, page by page, it costs 7 % of training's time.
-MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_THRESHOLD_={2**25}"
 
-from greedymm.errors import NO_MEMORY, GreedymmError
+import psutil
+from greedymm.errors import NO_MEMORY, GreedymmError, cure_of
+from greedymm.jobs import PARENT, lock_workflow
 from greedymm.params.load import load
 from greedymm.plan import Plan
 from greedymm.system import name_user
@@ -25,6 +26,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import available_cpu_count
 
+# glibc keeps freed memory for the next batch. Taken from the system anew, page by page, it costs 7 % of training's time.
+MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_THRESHOLD_={2**25}"
 # Jobs have Snakemake's Python, also where its environment is not activated; those of conda have their own, without the
 # packages in a user's home.
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
@@ -32,13 +35,23 @@ OWN_PYTHON = f'python() {{{{ {shlex.quote(sys.executable)} "$@"; }}}}'
 PYTHON = "export PYTHONNOUSERSITE=1" if CONDA else OWN_PYTHON
 # A process that the system kills cannot say why.
 KILLED = f"test $? != 137 || echo {shlex.quote(f'The system killed this job. {NO_MEMORY}')} >&2"
-PREFIX = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC}; {PYTHON}; trap {shlex.quote(KILLED)} EXIT; "
+# A job ends with the process that has started its shell.
+EXPORT = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC} {PARENT}=$PPID"
+PREFIX = f"{EXPORT}; {PYTHON}; trap {shlex.quote(KILLED)} EXIT; "
 if {"{", "}"} & set(workflow.basedir):  # Snakemake formats it
     raise WorkflowError(
         f"Snakemake does not work in a folder with braces in its path: {workflow.basedir}. Rename the folder."
     )
 shell.prefix(PREFIX)
 name_user()  # Snakemake shows the name
+
+for folder in (".", ".snakemake", "results"):
+    if os.path.exists(folder) and not os.access(folder, os.W_OK):
+        raise WorkflowError(
+            f"The folder {os.path.abspath(folder)} cannot be written."
+            " Change its permissions, or work in another folder."
+        )
+
 
 # The target `zoo` has params of its own, unless others are given. Targets are not known here except by the command.
 OVERLAYS = list(workflow.config_settings.configfiles)
@@ -61,6 +74,11 @@ try:
     PLAN = Plan.make(PARAMS)
 except GreedymmError as error:
     raise WorkflowError(str(error))
+
+
+UNSENT = Path(
+    "results/.unsent"
+)  # there until the runs of a workflow are sent to the tracking store
 
 
 wildcard_constraints:
@@ -137,8 +155,18 @@ if workflow.local_exec and "gpu" not in workflow.global_resources:
 
 
 def start():
-    """Write the plan, and stop before the first job where a plug-in fails or does not fit its network."""
-    PLAN.write()
+    """Lock the folder, write the plan, and stop before the first job where a plug-in does not fit its network."""
+    try:
+        lock_workflow()
+        PLAN.write()
+    except GreedymmError as error:
+        raise WorkflowError(str(error))
+    except OSError as error:
+        raise WorkflowError(f"{error}\n  {cure_of(error)}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    if PARAMS.tracking.enabled:
+        UNSENT.touch()
     for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
         os.makedirs(folder, exist_ok=True)
     # Jobs on a cluster read the Snakefile with another command.
@@ -173,6 +201,13 @@ def start():
             raise WorkflowError(done.stderr.strip() or NO_MEMORY)
 
 
+def stop(*_):
+    """End all jobs, then Snakemake. Alone it would wait for the jobs, after SIGTERM at times for a lock, forever."""
+    for process in psutil.Process().children(recursive=True):
+        process.terminate()
+    raise KeyboardInterrupt
+
+
 def synchronize():
     """Send finished runs to the tracking store. A store that is down costs no result."""
     if PARAMS.tracking.enabled:
@@ -180,5 +215,6 @@ def synchronize():
             from greedymm import tracking
 
             tracking.sync_results(PLAN, PARAMS.tracking)
+            UNSENT.unlink(missing_ok=True)
         except (GreedymmError, ImportError) as error:
             logger.warning(str(error))

@@ -17,7 +17,7 @@ for search in PLAN.searches.values():
             name:
                 f"search_{search.base.dataset}_{search.base.method}"
             input:
-                data=ancient(search.base.data_path),
+                data=search.base.data_path,
             output:
                 [path for path in files if not path.exists()],
             log:

@@ -48,9 +48,8 @@ for job in jobs():
                 name:
                     f"{step}_{name.replace('-', '_')}"
                 input:
-                    # Keys fix the content, whatever the times, which `dvc pull` sets anew.
-                    data=ancient(sorted({run.data_path for run in runs})),
-                    checkpoints=ancient(checkpoints),
+                    data=sorted({run.data_path for run in runs}),
+                    checkpoints=checkpoints,
                 output:
                     files,
                 log:

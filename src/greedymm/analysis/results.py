@@ -81,7 +81,7 @@ def read_result(run: Run) -> Result:
     path = run.evaluation_folder / "result.json"
     content = read(path, _read_object)
     reader = partial(pd.read_parquet, columns=["id", "label", "mean"], filters=[("split", "==", "test")])
-    test = read(path.with_name("predictions.parquet"), reader)
+    test = read(path.with_name("predictions.parquet"), reader, _digest(content, "predictions.parquet"))
     if len(run.settings.modalities) > 1:
         read(run.folder / "steps.parquet", read_metadata)
     expected = run.settings.model_dump(mode="json")
@@ -89,6 +89,11 @@ def read_result(run: Run) -> Result:
         lines = "; ".join(differences(content["settings"], expected))
         raise GreedymmError(f"{path} belongs to other settings: {lines}")
     return Result(run, content, test)
+
+
+def _digest(content: dict[str, Any], name: str) -> str | None:
+    digests: dict[str, str] = content.get("sha256", {})
+    return digests.get(name)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -112,7 +117,7 @@ def _collect(results: list[Result], excluded: list[str]) -> Results:
         histories=histories,
         snapshots=snapshots,
         costs=identities.join(pd.DataFrame([_costs(content["timing"]) for content in contents])),
-        steps=_read_steps(result.run for result in results),
+        steps=_read_steps(results),
         confusion=confusion,
         correct=correct,
         records=[content["record"] for content in contents],
@@ -146,13 +151,16 @@ def _costs(timing: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {"epochs": len(seconds), "seconds": sum(seconds), "samples_per_second": rate} | peaks
 
 
-def _read_steps(runs: Iterable[Run]) -> pd.DataFrame:
-    first: dict[tuple[str, str], Run] = {}
-    for run in runs:
-        if len(run.settings.modalities) > 1:
-            first.setdefault((run.dataset, run.method), run)
+def _read_steps(results: Iterable[Result]) -> pd.DataFrame:
+    first: dict[tuple[str, str], Result] = {}
+    for result in results:
+        if len(result.run.settings.modalities) > 1:
+            first.setdefault((result.run.dataset, result.run.method), result)
     reader = partial(pd.read_parquet, columns=STEPS[-3:])
-    tables = [read(run.folder / "steps.parquet", reader).assign(**_identity(run)) for run in first.values()]
+    tables = [
+        read(run.folder / "steps.parquet", reader, _digest(content, "steps.parquet")).assign(**_identity(run))
+        for run, content, _ in first.values()
+    ]
     return pd.concat(tables, ignore_index=True)[STEPS] if tables else pd.DataFrame(columns=STEPS)
 
 

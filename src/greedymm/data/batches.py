@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from greedymm.data.hdf5 import DataFile
 from greedymm.data.inputs import Transform, network_channels
 from greedymm.errors import GreedymmError
+from greedymm.info import check_content
 from greedymm.settings import Execution, Inputs
 
 log = logging.getLogger(__name__)
@@ -139,6 +140,7 @@ class Loader:
     inputs: Inputs = Inputs()  # noqa: RUF009  frozen
 
     def __post_init__(self) -> None:
+        check_content(self.path)
         self.file = DataFile(self.path)
         self.classes = self.file.facts.classes
 

@@ -22,7 +22,7 @@ import pandas as pd
 from greedymm.data import foreign
 from greedymm.data.samples import SPLITS, DatasetInfo, LazySamples, Samples, UnreadableError, exclude_broken
 from greedymm.errors import GreedymmError
-from greedymm.files import atomic_write, sha256, write_text
+from greedymm.files import atomic_write, sha256, write_json
 from greedymm.info import DataInfo
 
 LAYOUT = 3  # raise it whenever a reader of the old layout would misread the new one
@@ -50,7 +50,7 @@ def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: Datase
             file.attrs["modalities"] = json.dumps(list(splits["train"].shapes))
             for name, value in asdict(replace(facts, notes=notes)).items():
                 file.attrs[name] = json.dumps(value)
-        write_text(path.with_suffix(".json"), _describe(tmp).model_dump_json(indent=2) + "\n")
+        write_json(_describe(tmp).model_dump(mode="json"), path.with_suffix(".json"))
 
 
 def _check(splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from greedymm.errors import GreedymmError
+from greedymm.jobs import exit_with
 from greedymm.system import usable_cores
 
 Item = TypeVar("Item")
@@ -44,7 +45,7 @@ def _map_in_pool(fn: Callable[[Item], Result], items: Sequence[Item], workers: i
     # Spawned, not forked: a fork would share the files that this process has open.
     context = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
-    pool = ProcessPoolExecutor(workers, context, initializer=_use_one_thread)
+    pool = ProcessPoolExecutor(workers, context, _prepare_worker, (os.getpid(),))
     try:
         for item in items:
             pending.append(pool.submit(fn, item))
@@ -61,6 +62,7 @@ def _map_in_pool(fn: Callable[[Item], Result], items: Sequence[Item], workers: i
         pool.shutdown(cancel_futures=True)
 
 
-def _use_one_thread() -> None:
-    """Limit numerical libraries to one thread; runs before a worker imports numpy."""
+def _prepare_worker(parent: int) -> None:
+    """End with the parent; limit numerical libraries to one thread, before numpy is imported."""
+    exit_with(parent)
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")

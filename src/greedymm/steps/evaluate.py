@@ -5,7 +5,7 @@ import pandas as pd
 from greedymm import checkpoint
 from greedymm.data.batches import Loader
 from greedymm.evaluation.evaluate import compute_measures, predict_split
-from greedymm.files import atomic_write, read, read_json, write_json
+from greedymm.files import atomic_write, read, read_json, sha256, write_json
 from greedymm.run import Run
 from greedymm.seeding import prepare_device
 from greedymm.settings import Execution
@@ -37,12 +37,17 @@ def evaluate(run: Run, execution: Execution) -> None:
             network.record_means(train)
             table = predict_split(network, val, samples["val"], cheap, train)
         during.append({"epoch": epoch} | compute_measures(table, cheap, modalities))
-    with atomic_write(run.evaluation_folder / "predictions.parquet") as tmp:
+    path = run.evaluation_folder / "predictions.parquet"
+    with atomic_write(path) as tmp:
         pd.concat(predictions.values()).to_parquet(tmp, index=False)
-    tables = {name: read(run.folder / f"{name}.csv", pd.read_csv) for name in ("history", "timing")}
-    tables["during_training"] = pd.DataFrame(during or {"epoch": []})
     record = read(run.folder / "record.json", read_json)
-    result = {"settings": record.pop("settings"), "record": record, "best_epoch": state["best"]["epoch"]}
+    digests = record.pop("sha256")
+    names = {name: f"{name}.csv" for name in ("history", "timing")}
+    tables = {name: read(run.folder / file, pd.read_csv, digests[file]) for name, file in names.items()}
+    tables["during_training"] = pd.DataFrame(during or {"epoch": []})
+    digests[path.name] = sha256(path)
+    result = {"settings": record.pop("settings"), "record": record, "sha256": digests}
+    result["best_epoch"] = state["best"]["epoch"]
     result["splits"] = list(values)  # each is a key below
     # JSON has no NaN.
     columns = {n: t.astype(object).where(t.notna(), None).to_dict("list") for n, t in tables.items()}

@@ -33,6 +33,7 @@ def prune(plan: Plan, *, delete: bool) -> list[Path]:
         "runs/*/*/*/evaluation-*",
         "data/*/*.h5",
         "data/*/*.json",
+        "data/*/.*.part",
         "analysis/*",
         "plans/*.json",
         "searches/*/*.json",

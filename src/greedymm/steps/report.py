@@ -7,6 +7,7 @@ from greedymm.analysis.report import write_report
 from greedymm.analysis.results import read_results
 from greedymm.analysis.study import Images, Study, make_study, write_tables
 from greedymm.data.hdf5 import DataFile
+from greedymm.info import check_content
 from greedymm.plan import Plan
 
 
@@ -33,6 +34,7 @@ def _read_images(study: Study, dataset: str) -> Images:
     """Samples that the figures of one dataset show."""
     modalities = list(dict.fromkeys(study.modalities[dataset].values()))
     rows = study.uniquely_correct.query("dataset == @dataset")["row"]
+    check_content(study.paths[dataset])
     with DataFile(study.paths[dataset]) as file:
         lines = [(split, m) for split in file.splits if split != "val" for m in modalities]
         examples = {f"{split}\n{m}": file.examples(split, m, count=3) for split, m in lines}

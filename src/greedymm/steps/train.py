@@ -6,7 +6,7 @@ from pathlib import Path
 
 from greedymm import checkpoint, record, seeding
 from greedymm.data.batches import Loader
-from greedymm.files import write_json
+from greedymm.files import sha256, write_json
 from greedymm.info import read_info
 from greedymm.run import Run
 from greedymm.settings import Execution
@@ -34,7 +34,9 @@ def train(run: Run, execution: Execution) -> None:
     progress = fit.run(train_batches, loader.batches("val"), partial(log_live, live))
     progress.write(folder, settings.modalities)
     info, surroundings = read_info(run.data_path), record.surroundings(seeding.describe_device(device))
-    write_json({"settings": identity, "data": info.display_name} | surroundings, folder / "record.json")
+    digests = {name: sha256(folder / name) for name in ("history.csv", "timing.csv", "steps.parquet")}
+    facts = {"settings": identity, "data": info.display_name, "sha256": digests}
+    write_json(facts | surroundings, folder / "record.json")
     checkpoint.save(folder / "snapshots.pt", identity, {"weights": progress.snapshots})
     shapes = [list(info.shapes[m]) for m in settings.stored]
     trained = {"best": progress.best, "classes": list(info.classes), "channels": loader.channels, "shapes": shapes}

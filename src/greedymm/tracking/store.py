@@ -13,6 +13,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.entities import Run as StoredRun
 
+from greedymm.files import atomic_write
+
 MAX_METRICS = 500  # in one request; MLflow takes 1,000
 MAX_PARAM = 6000  # characters of a parameter's value that MLflow takes
 NAME = "mlflow.runName"  # tag: name of a run in the UI
@@ -23,6 +25,18 @@ CONTENT = "greedymm.content"  # tag: hash of all that was sent
 BY_METHOD = '{"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "method"}]}}'
 GROUPED = "[Runs grouped by method](#/experiments/{id}/runs?viewStateShareKey=method)"  # description of an experiment
 Row = Mapping[Any, float | None]
+
+
+def make_database(uri: str) -> None:
+    """Make a missing SQLite database. It gets its name when it is complete: MLflow cannot use a half of one."""
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    # Several processes at once would destroy it.
+    with FileLock(path.with_name(f"{path.name}.lock"), timeout=120):
+        if not path.exists():
+            with atomic_write(path) as tmp:
+                MlflowClient(f"sqlite:///{tmp}").search_experiments(max_results=1)
 
 
 class Store:
@@ -42,11 +56,9 @@ class Store:
         for name in ("no_proxy", "NO_PROXY"):  # a proxy of the user's network does not reach this machine's servers
             os.environ[name] = ",".join(filter(None, [os.environ.get(name), "localhost,127.0.0.1,::1"]))
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        path = Path(uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ".mlflow")
-        # The first request creates a missing SQLite database. Several processes at once would destroy it.
-        with FileLock(path.with_name(f"{path.name}.lock"), timeout=120):
-            self.client = MlflowClient(uri)
-            self.client.search_experiments(max_results=1)
+        make_database(uri)
+        self.client = MlflowClient(uri)
+        self.client.search_experiments(max_results=1)
         self._experiments: dict[str, str] = {}
 
     def experiment(self, name: str) -> str:

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 LOCK = Path("results/.tracking.lock")  # one process at a time: two would send the same run twice
 FIRST = re.compile("accuracy|loss|^d_speed$")
 NAMES = 2  # raise it where names of metrics change: runs in older stores are then sent again
+# SQLite's words for a file with wrong bytes, and those for a database that was cut off while MLflow made it.
+BROKEN = re.compile("malformed|not a database|duplicate column|already exists|no such (table|column)")
+LATER = "Send it later with"
 POLL = 5.0  # seconds between two looks for new epochs
 
 
@@ -218,5 +221,7 @@ def _reachable(uri: str) -> Iterator[None]:
         yield
     except Exception as error:
         reason = mask((str(error).strip() or type(error).__name__).splitlines()[0])
-        message = f"tracking at {mask(uri)} failed: {reason}\n  Send it later with: greedymm track"
+        broken = uri.startswith("sqlite:") and BROKEN.search(reason)
+        cure = "The database is broken. Move it to another folder. A new one gets all runs with" if broken else LATER
+        message = f"tracking at {mask(uri)} failed: {reason}\n  {cure}: greedymm track"
         raise GreedymmError(message) from error
