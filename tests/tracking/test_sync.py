@@ -181,7 +181,7 @@ def test_only_one_process_sends_at_a_time(plan: Plan, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Store, "find", find_locked)
     sync_results(plan, settings())
 
-    assert len(tried) == 2
+    assert set(tried) == set(plan.runs)
     with FileLock(LOCK).acquire(timeout=0):
         pass
 

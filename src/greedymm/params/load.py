@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from greedymm.address import mask
 from greedymm.errors import GreedymmError
 from greedymm.params.schema import Params, error_lines
 
@@ -43,7 +44,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise GreedymmError(f"{path.absolute()} is missing; run in its folder, or set --params FILE") from None
     except yaml.YAMLError as error:
-        raise GreedymmError(f"{path} is no YAML: {error}") from None
+        raise GreedymmError(f"{path} is no YAML: {mask(str(error))}") from None
     if not isinstance(raw, dict):
         raise GreedymmError(f"{path} holds no mapping of settings")
     return raw

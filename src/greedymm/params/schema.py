@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Discriminator, Field, PositiveFloat, Tag, ValidationError, model_validator
 
+from greedymm.address import check_address
 from greedymm.params import fields
 from greedymm.params.fields import Branch, WithPlugins, without_dropped
 from greedymm.params.plugins import plugins, values_of
@@ -165,7 +166,9 @@ class Tracking(Strict):
     """MLflow."""
 
     enabled: bool = Field(default=True, description="send runs, their results and the report to MLflow")
-    uri: str = Field(default="sqlite:///mlflow.db", min_length=1, description="any MLflow tracking URI")
+    uri: Annotated[str, AfterValidator(check_address)] = Field(
+        default="sqlite:///mlflow.db", min_length=1, repr=False, description="any MLflow tracking URI"
+    )
     models: bool = Field(default=False, description="log each run's network as a model: 3 to 15 seconds a run")
 
 
@@ -262,5 +265,8 @@ def error_lines(error: ValidationError) -> Iterator[str]:
         if one["type"] == "extra_forbidden":
             yield f"  {key_path}: there is no such setting"
         else:
-            value = f" (got {one['input']!r})" if isinstance(one["input"], str | int | float) else ""
+            is_shown = isinstance(one["input"], str | int | float) and path[:1] != (
+                "tracking",
+            )  # it may have a password
+            value = f" (got {one['input']!r})" if is_shown else ""
             yield f"  {key_path}: {one['msg'].removeprefix('Value error, ')}{value}"
