@@ -52,6 +52,7 @@ class Store:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # with the password in it
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry; the last error is raised
         self.client = _open(uri)
