@@ -50,9 +50,7 @@ test-all: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist loadfile
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
-	$(ACTIVE) { greedymm track --watch & trap "kill $$!" EXIT INT TERM; \
-		MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
-		mlflow ui --backend-store-uri "$$(greedymm uri)" --host 127.0.0.1 --port $(PORT) --workers 1; }
+	$(ACTIVE) greedymm ui --port $(PORT)
 
 lock: $(DEVELOP) ## write the releases of .venv to the locks and workflow/envs
 	.venv/bin/python .ci/lock.py

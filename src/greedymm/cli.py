@@ -256,9 +256,14 @@ def jobs() -> None:
 
 
 @app.command()
-def uri(params: ParamsPaths = DEFAULT_PARAMS) -> None:
-    """Show the tracking URI."""
-    typer.echo(load(*params).tracking.uri)
+def ui(
+    params: ParamsPaths = DEFAULT_PARAMS, port: Annotated[int, typer.Option(help="port of 127.0.0.1")] = 5000
+) -> None:
+    """Show MLflow in the browser, also the runs that train now."""
+    from greedymm import tracking
+
+    loaded = load(*params)
+    tracking.serve(Plan.make(loaded), loaded.tracking, port)
 
 
 @app.command()

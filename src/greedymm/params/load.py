@@ -30,7 +30,7 @@ def validate(raw: dict[str, Any]) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise GreedymmError("params are not valid:\n" + "\n".join(error_lines(error))) from None
+        raise GreedymmError("params are not valid:\n" + "\n".join(map(mask, error_lines(error)))) from None
 
 
 def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def sync_results(plan: Plan, settings: Tracking, *, live: bool = False) -> int:
     tags = _tags(plan, tuned)
     runs = {name: Sending(run, tags[name], settings.models) for name, run in (plan.runs | tuned).items()}
     folders = {"report": plan.folder, "sweeps": plan.sweeps_folder, "zoo": plan.zoo_folder}
-    with _reachable(settings.uri), FileLock(LOCK):
+    with reachable(settings.uri), FileLock(LOCK):
         store = Store(settings.uri)
         sent = _do_all({name: partial(_send_metrics, store, each, live=live) for name, each in runs.items()})
         files = {name: partial(_send_files, store, runs[name]) for name in sent}
@@ -284,7 +284,7 @@ def _explained(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def _reachable(uri: str) -> Iterator[None]:
+def reachable(uri: str) -> Iterator[None]:
     """Turn every error of the store into a GreedymmError, without passwords."""
     try:
         yield
