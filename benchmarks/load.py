@@ -120,7 +120,7 @@ def running(command: list[str], ready: Any, log: Path, **how: Any) -> Iterator[N
 def postgres(folder: Path) -> Iterator[str]:
     """PostgreSQL in a folder, run by another user than root. Yields its address."""
     found = [shutil.which("initdb"), *map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
-    programs = next((Path(path).parent for path in found if path), None)
+    programs = next((Path(path).resolve().parent for path in found if path), None)
     if programs is None or importlib.util.find_spec("psycopg2") is None:
         sys.exit(
             "--store server needs PostgreSQL and psycopg2: apt-get install postgresql; pip install psycopg2-binary"

@@ -11,6 +11,7 @@ from made_up import result_path
 from tracked import finish, points, stored
 
 from greedymm.errors import GreedymmError
+from greedymm.files import write_text
 from greedymm.params.schema import Tracking
 from greedymm.plan import Plan
 from greedymm.tracking import sync_results
@@ -210,3 +211,30 @@ def test_a_run_that_was_cut_off_in_the_store_gets_all_the_rest_later(
 
     assert sync_results(plan, Tracking(uri=server.uri)) == 2
     check_all(server)
+
+
+# -- Passwords ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [None, BROKEN])
+def test_the_password_is_neither_in_the_store_nor_in_files_nor_in_what_is_printed(
+    fault: str | None,
+    plan: Plan,
+    server: FaultyServer,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.fault = lambda path: fault if path.endswith("runs/create") else None
+    write_text(plan.folder / "index.html", "content")
+    uri = server.uri.replace("//", "//user:Sec%2Fret%40@")
+
+    with caplog.at_level("DEBUG", "greedymm"):
+        if fault:
+            with pytest.raises(GreedymmError) as raised:
+                sync_results(plan, Tracking(uri=uri))
+        else:
+            assert sync_results(plan, Tracking(uri=uri)) == 2
+
+    contents = [path.read_text(errors="ignore") for path in server.folder.rglob("*") if path.is_file()]
+    for text in (*contents, *capfd.readouterr(), caplog.text, str(raised.value) if fault else ""):
+        assert "Sec" not in text
