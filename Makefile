@@ -8,7 +8,7 @@ DEVELOP := .venv/.develop
 ACTIVE := . .venv/bin/activate &&
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check
 
-.PHONY: all test test-all lint ui bench bench-plan calibrate gpu-check lock help
+.PHONY: all test test-all test-load lint ui bench bench-plan calibrate gpu-check lock help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,9 @@ test: lint ## lint, then the quick tests
 
 test-all: lint ## lint, then all tests
 	$(ACTIVE) pytest -n 2 --dist loadfile
+
+test-load: $(DEVELOP) ## 8 clones train at once and send to one store: SQLite, and a server on PostgreSQL; results/load.md
+	$(ACTIVE) python benchmarks/load.py
 
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
 	$(ACTIVE) greedymm ui --port $(PORT)
