@@ -48,7 +48,6 @@ class FaultyServer:
         for name in ("_tracking_store", "_artifact_repo"):
             self._patch.setattr(handlers, name, None)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
-        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
         return self
@@ -78,7 +77,7 @@ class FaultyServer:
         self.faults += fault is not None
         if fault in ("hang", "lost"):
             if fault == "lost":
-                list(mlflow.server.app(environ, lambda *_: None))
+                list(mlflow.server.app(environ, lambda *_: lambda _body: None))
             self._ended.wait(1.5)
             fault = BROKEN
         if fault:

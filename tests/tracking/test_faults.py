@@ -18,8 +18,9 @@ from greedymm.tracking import sync_results
 from greedymm.tracking.store import Store
 
 RUNS = {"greedy-seed3", "balanced-seed3"}
-REQUESTS = ("experiments/create", "experiments/set-experiment-tag", "runs/create", "runs/log-batch", "runs/log-inputs")
-REQUESTS += ("runs/set-tag", "runs/update", "runs/search", "metrics/get-history", "mlflow-artifacts/artifacts")
+REQUESTS = [f"experiments/{name}" for name in ("create", "set-experiment-tag")]
+REQUESTS += [f"runs/{name}" for name in ("create", "log-batch", "log-inputs", "set-tag", "update", "search")]
+REQUESTS += ["metrics/get-history", "mlflow-artifacts/artifacts"]
 
 
 def check_metrics() -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 from filelock import FileLock
+from mlflow.entities import Run as StoredRun
 
 from greedymm import record
 from greedymm.address import mask
@@ -31,7 +32,7 @@ from greedymm.params.schema import Tracking
 from greedymm.plan import Plan
 from greedymm.run import Run, key_of
 from greedymm.settings import flat
-from greedymm.tracking.store import NAME, Store, StoredRun
+from greedymm.tracking.store import NAME, Store
 
 log = logging.getLogger(__name__)
 
