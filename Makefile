@@ -15,7 +15,7 @@ version = $(shell $(1) --version 2>&1)
 CHANGED := $(if $(filter command,$(firstword $(origin PYTHON))),$(if $(wildcard $(READY)), \
 	$(if $(filter-out $(call version,.venv/bin/python),$(call version,$(PYTHON))),other-python)))
 
-.PHONY: all test test-all lint ui test-faults bench bench-plan calibrate gpu-check lock help other-python
+.PHONY: all test test-all lint ui test-faults test-load bench bench-plan calibrate gpu-check lock help other-python
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -60,10 +60,11 @@ test-all: lint ## lint, then all tests
 test-faults: $(DEVELOP) ## 50 kills flipped bits and a full disk, in about 30 minutes
 	$(ACTIVE) GREEDYMM_KILLS=50 pytest tests/workflow/test_kills.py tests/test_broken.py tests/test_full_disk.py
 
+test-load: $(DEVELOP) ## 8 clones train at once and send to one store: SQLite, and a server on PostgreSQL; results/load.md
+	$(ACTIVE) python benchmarks/load.py
+
 ui: $(READY) ## MLflow on http://127.0.0.1:5000 (PORT=...), with the runs that train now
-	$(ACTIVE) { greedymm track --watch & trap "kill $$!" EXIT INT TERM; \
-		MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
-		mlflow ui --backend-store-uri "$$(greedymm uri)" --host 127.0.0.1 --port $(PORT) --workers 1; }
+	$(ACTIVE) greedymm ui --port $(PORT)
 
 lock: $(DEVELOP) ## write the releases of .venv to the locks and workflow/envs
 	.venv/bin/python .ci/lock.py

@@ -294,7 +294,7 @@ def test_full_memory_is_a_message_with_what_to_lower(
     monkeypatch.setattr("greedymm.cli.load", fail)
 
     with pytest.raises(SystemExit if error in FULL else RuntimeError) as raised:
-        call("uri")
+        call("prune")
 
     words = ("--cores", "training.batch_size", "execution.workers", "execution.resident_gb", "execution.preparers")
     assert all(word in str(raised.value) for word in words) == (error in FULL)

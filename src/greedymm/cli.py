@@ -280,13 +280,14 @@ def jobs() -> None:
 
 
 @app.command()
-def uri(params: ParamsPaths = DEFAULT_PARAMS) -> None:
-    """Show the tracking URI. A missing SQLite database is made."""
+def ui(
+    params: ParamsPaths = DEFAULT_PARAMS, port: Annotated[int, typer.Option(help="port of 127.0.0.1")] = 5000
+) -> None:
+    """Show MLflow in the browser, also the runs that train now."""
     from greedymm import tracking
 
-    where = load(*params).tracking.uri
-    tracking.make_database(where)
-    typer.echo(where)
+    loaded = load(*params)
+    tracking.serve(Plan.make(loaded), loaded.tracking, port)
 
 
 @app.command()

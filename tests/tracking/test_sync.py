@@ -1,89 +1,26 @@
 """What people find in MLflow: runs with data, results and descriptions, the report and the sweeps. Each once."""
 
 import json
-import shutil
 import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from filelock import FileLock, Timeout
-from made_up import DATASET, leave_result, make_params, result_path
+from made_up import DATASET, make_params, result_path
 from mlflow import MlflowClient
+from tracked import SHA, artifacts, finish, points, settings, stored
 
 from greedymm.errors import GreedymmError
 from greedymm.files import write_json, write_text
-from greedymm.info import DataInfo
 from greedymm.params.schema import Tracking, Tuning
 from greedymm.plan import Plan
-from greedymm.run import Run
 from greedymm.tracking import sync_results, watch
 from greedymm.tracking.store import Store
 from greedymm.tracking.sync import LOCK
 
-RATES = {s: {"accuracy": a, "d_util": 0.1, "undefined": None} for s, a in (("val", 0.5), ("test", 0.25))}
 RATE = {"dataset": DATASET, "setting": "training.learning_rate", "values": [0.1, 0.2], "methods": ["greedy"]}
-SHA = "0123456789abcdef" * 4
-EPOCHS = [0.1, 0.2]
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty SQLite store: creating one takes seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    Store(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(autouse=True)
-def folder(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(empty_store, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def plan() -> Plan:
-    """A plan whose runs are finished."""
-    plan = Plan.make(make_params([3]))
-    finish(plan.default_runs)
-    return plan
-
-
-def settings() -> Tracking:
-    """A store in the folder of the test. MLflow keeps one connection for each URI of a process."""
-    return Tracking(uri=f"sqlite:///{Path.cwd()}/mlflow.db")
-
-
-def finish(runs: list[Run], *, generated: bool = False) -> None:
-    for run in runs:
-        name = f"{DATASET} (generated data)" if generated else DATASET
-        info = {"display_name": name, "generated": generated, "own": False, "source": "", "license": "", "notes": ()}
-        info |= {"classes": ("0",), "modalities": (), "shapes": {}, "counts": {}, "sha256": SHA}
-        write_text(run.data_path.with_suffix(".json"), DataInfo.model_validate(info).model_dump_json())
-        leave_result(run, RATES, d_speed=EPOCHS, d_util=EPOCHS)
-        pd.DataFrame({"epoch": [1, 2]}).to_csv(run.folder / "history.csv", index=False)
-
-
-def stored(experiment: str = DATASET) -> dict[str, Any]:
-    """Runs of an experiment by their names."""
-    client = MlflowClient(settings().uri)
-    known = client.get_experiment_by_name(experiment)
-    runs = client.search_runs([known.experiment_id]) if known else []
-    return {run.info.run_name: run for run in runs}
-
-
-def points(run: Any, metric: str) -> dict[int, float]:
-    """Values of a metric by epoch; two values of one epoch are an error."""
-    history = MlflowClient(settings().uri).get_metric_history(run.info.run_id, metric)
-    assert len({point.step for point in history}) == len(history)
-    return {point.step: point.value for point in history}
-
-
-def artifacts(run: Any, folder: str | None = None) -> set[str]:
-    return {file.path for file in MlflowClient(settings().uri).list_artifacts(run.info.run_id, folder)}
 
 
 # -- Runs ---------------------------------------------------------------------------------------------------
@@ -181,15 +118,15 @@ def test_only_one_process_sends_at_a_time(plan: Plan, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Store, "find", find_locked)
     sync_results(plan, settings())
 
-    assert len(tried) == 2
+    assert set(tried) == set(plan.runs)
     with FileLock(LOCK).acquire(timeout=0):
         pass
 
 
 @pytest.mark.parametrize("fault", ["down", "newer", "locked", "half", "broken"])
 def test_a_store_that_cannot_be_used_is_one_message_without_the_password(fault: str, plan: Plan) -> None:
-    uri = "http://user:secret@127.0.0.1:9" if fault == "down" else "sqlite:///other.db?timeout=1"
-    database = sqlite3.connect("other.db", isolation_level=None)
+    uri = "http://user:secret@127.0.0.1:9" if fault == "down" else f"sqlite:///{fault}.db?timeout=1"
+    database = sqlite3.connect(f"{fault}.db", isolation_level=None)
     if fault == "newer":
         database.execute("create table alembic_version (version_num varchar(32))")
         database.execute("insert into alembic_version values ('from_the_future')")
@@ -198,7 +135,7 @@ def test_a_store_that_cannot_be_used_is_one_message_without_the_password(fault: 
     if fault == "half":  # left by MLflow, killed while it made the database
         database.execute("create table experiments (experiment_id integer)")
     if fault == "broken":
-        Path("other.db").write_bytes(b"no database" * 1000)
+        Path(f"{fault}.db").write_bytes(b"no database" * 1000)
     cure = "Move it to another folder" if fault in {"half", "broken"} else "Send it later with: "
 
     with pytest.raises(GreedymmError, match=rf"tracking at \S+ failed: .+\n.*{cure}") as raised:

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from greedymm.address import mask
 from greedymm.errors import GreedymmError
 from greedymm.params import yaml_reader
 from greedymm.params.fields import DROP
@@ -39,7 +40,7 @@ def validate(raw: dict[str, Any]) -> Params:
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
-        raise GreedymmError("params are not valid:\n" + "\n".join(error_lines(error))) from None
+        raise GreedymmError("params are not valid:\n" + "\n".join(map(mask, error_lines(error)))) from None
 
 
 def _merge(base: dict[str, Any], overlay: dict[str, Any], source: str, above: str = "") -> dict[str, Any]:
@@ -63,7 +64,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise GreedymmError(f"{path} cannot be read: {error.strerror}") from None
     except YAMLError as error:
-        raise GreedymmError(f"{path} {yaml_reader.describe(error)}") from None
+        raise GreedymmError(f"{path} {mask(yaml_reader.describe(error))}") from None
     if not isinstance(raw, dict):
         raise GreedymmError(f"{path} holds no mapping of settings, such as `seeds: [0, 1]`")
     return raw

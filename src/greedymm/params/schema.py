@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from greedymm.address import check_address
 from greedymm.params import fields
 from greedymm.params.fields import Branch, WithPlugins, without_dropped
 from greedymm.params.plugins import plugins, values_of
@@ -185,10 +186,13 @@ class Tracking(Strict):
     """MLflow."""
 
     enabled: bool = Field(default=True, description="send runs, their results and the report to MLflow")
-    uri: Annotated[str, BeforeValidator(_default_store, json_schema_input_type=Text | None)] = Field(
+    uri: Annotated[
+        str, BeforeValidator(_default_store, json_schema_input_type=Text | None), AfterValidator(check_address)
+    ] = Field(
         default=None,
         validate_default=True,
         min_length=1,
+        repr=False,
         description=f"any MLflow tracking URI; null: {ENVIRONMENT_URI} of the environment, else sqlite:///mlflow.db",
     )
     models: bool = Field(default=False, description="log each run's network as a model: 3 to 15 seconds a run")
@@ -306,7 +310,9 @@ def error_lines(error: ValidationError) -> Iterator[str]:
         else:
             words = one["msg"].removeprefix("Value error, ").replace("Tuple", "List").replace(" after validation", "")
             value = one["input"]
-            got = f" (got {_as_yaml(value)})" if value is None or isinstance(value, str | int | float) else ""
+            is_shown = value is None or isinstance(value, str | int | float)
+            is_shown = is_shown and path[:2] not in {("tracking",), ("tracking", "uri")}  # it may have a password
+            got = f" (got {_as_yaml(value)})" if is_shown else ""
             yield f"  {key_path}: {EXPECTED.get(one['type'], words)}{got}"
 
 

@@ -50,6 +50,7 @@ def log_model(client: MlflowClient, run_id: str, run: Run, epoch: int) -> None:
         _export(network, example, data / "model.pt2")
         write_text(Path(folder, "requirements.txt"), f"torch=={library.partition('+')[0]}\n")
         experiment = client.get_run(run_id).info.experiment_id
+        _delete_unfinished(client, experiment, run_id)
         logged = client.create_logged_model(experiment, "model", source_run_id=run_id)
         card = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
         card.add_flavor("pytorch", model_data=data.name, pytorch_version=library, code=None)
@@ -57,6 +58,12 @@ def log_model(client: MlflowClient, run_id: str, run: Run, epoch: int) -> None:
         client.log_model_artifacts(logged.model_id, folder)
         client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, epoch)])
+
+
+def _delete_unfinished(client: MlflowClient, experiment: str, run_id: str) -> None:
+    """Delete models of a run that an interruption left. The run does not have them as outputs."""
+    for model in client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
+        client.delete_logged_model(model.model_id)
 
 
 def _export(network: nn.Module, example: list[Tensor], path: Path) -> None:
