@@ -78,7 +78,8 @@ def train_point(point: dict[str, Any]) -> None:
         network.modalities = tuple(f"m{k}" for k in range(modalities))
         method = make_method(settings_class("method", "greedy")(), network, streams["method"])
         fit = Fit(network, method, training, streams, Path("unused"), {})
-        fit.train_batches(0, train.of(torch.arange(min(count, 64))), 2)
+        few = torch.arange(min(count, 64))
+        fit.train_batches(0, train.of(few), len(few))
         started = time.perf_counter()
         fit.train_batches(0, train, len(train))
         seconds += time.perf_counter() - started

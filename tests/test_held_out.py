@@ -10,6 +10,8 @@ import pytest
 from cases import CASES
 
 from greedymm.data.batches import Loader
+from greedymm.files import sha256, write_json
+from greedymm.info import read_info
 from greedymm.params.load import validate
 from greedymm.plan import Plan
 from greedymm.run import Run
@@ -50,6 +52,8 @@ def folders(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Folders:
     with h5py.File(reduced / data.path, "r+") as file:
         for split in set(file) - {"train", "val"}:
             del file[split]
+    info = read_info(reduced / data.path).model_copy(update={"sha256": sha256(reduced / data.path)})
+    write_json(info.model_dump(mode="json"), (reduced / data.path).with_suffix(".json"))
     return whole, reduced
 
 

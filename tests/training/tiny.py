@@ -39,7 +39,7 @@ STEADY = TRAINING.model_copy(update={"patience": 99})  # with a constant learnin
 
 
 class Split:
-    """Samples in batches; the last one may be smaller.
+    """Samples in batches; the last one may be smaller, but in training not one sample.
 
     Args:
         inputs: (N, C_k, *s) of each modality.
@@ -52,7 +52,7 @@ class Split:
         self.inputs, self.labels, self.size, self.order = inputs, labels, size, order
 
     def __len__(self) -> int:
-        return math.ceil(len(self.labels) / self.size)
+        return math.ceil((len(self.labels) - (self.order is not None)) / self.size)
 
     @property
     def count(self) -> int:
@@ -66,6 +66,8 @@ class Split:
         return Split(self.inputs, self.labels, self.size, order)
 
     def of(self, rows: Tensor) -> Iterator[Batch]:
+        if self.order is not None and len(rows) % self.size == 1:
+            rows = rows[:-1]
         for chosen in torch.split(rows, self.size):
             yield [x[chosen] for x in self.inputs], self.labels[chosen]
 

@@ -48,7 +48,9 @@ class PlainEpochs:
             batches = list(self.run.train.of(order[0])) if order else list(self.run.train)
             masks = torch.split(order[1], 6) if order else [None] * len(batches)
             model.train()
-            for (inputs, labels), present in zip(batches, masks, strict=True):
+            for (inputs, labels), present in zip(
+                batches, masks, strict=False
+            ):  # a last batch of one sample is left out
                 optimizer.zero_grad()
                 logits = model(inputs, Pass(present=present)).logits
                 (-logits.log_softmax(dim=1)[torch.arange(len(labels)), labels].mean()).backward()
