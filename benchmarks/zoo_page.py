@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-FIGURE = re.compile(r"\(zoo/(\w+)--([\w-]+)\.png\)")
+FIGURE = re.compile(r"\(zoo/([\w-]+?)--([\w-]+)\.png\)")
 
 
 def main(results: Path, page: Path) -> None:
