@@ -170,7 +170,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been_killed_and_gives_the_same_bytes
     killed.edit("src/greedymm/training/fit.py", after, after + "".join(f"{' ' * 16}{line}\n" for line in kill))
     code = killed.run("git", "rev-parse", "HEAD").strip()
     params = killed.folder / "params.yaml"
-    params.write_text(params.read_text().replace("code: null", f"code: '{code}'"))  # the keys of the code without it
+    params.write_text(f"{params.read_text()}\ncode: '{code}'\n")  # the keys of the code without it
 
     killed.run(*SNAKEMAKE, "all", fails=True)
     assert list(folder.glob("results/runs/*/*/*/resume.pt"))
