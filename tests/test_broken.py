@@ -7,29 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from smallest import CPU, PARAMS
 
 from greedymm import checkpoint
 from greedymm.analysis.results import read_results
 from greedymm.errors import GreedymmError
 from greedymm.files import read, read_json, write_json
 from greedymm.info import check_content, read_info
-from greedymm.params.load import validate
 from greedymm.plan import Plan, planned, read_data_settings, read_plan
 from greedymm.run import Run
-from greedymm.settings import Execution
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.prepare import prepare
 from greedymm.steps.train import train
 
-SECTION = {
-    "data": {"per_class": 10},
-    "model": {"branch": {"name": "cnn", "widths": [4]}, "fusion": {"name": "mmtm"}, "fuse_after": [1]},
-    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
-    "methods": {"greedy": {}},
-    "unimodal": False,
-}
-PARAMS = validate({"seeds": [3], "datasets": {"colored_mnist_5k": SECTION}})
-CPU = Execution(device="cpu")
 FLIPS, CUTS = 6, 2
 
 

@@ -7,25 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from smallest import CPU, PARAMS
 
 from greedymm.errors import cure_of
-from greedymm.params.load import validate
 from greedymm.plan import Plan, planned
-from greedymm.settings import Execution
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.prepare import prepare
 from greedymm.steps.report import make_report
 from greedymm.steps.train import train
 
-SECTION = {
-    "data": {"per_class": 10},
-    "model": {"branch": {"name": "cnn", "widths": [4]}, "fusion": {"name": "mmtm"}, "fuse_after": [1]},
-    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
-    "methods": {"greedy": {}},
-    "unimodal": False,
-}
-PARAMS = validate({"seeds": [3], "datasets": {"colored_mnist_5k": SECTION}})
-CPU = Execution(device="cpu")
 FIRST, MORE = {"report": 640}, {"prepare": 2048}  # KiB of space at the first try; more at each of the next tries
 
 

@@ -27,7 +27,7 @@ def load(*paths: Path, changes: Iterable[str] = ()) -> Params:
             raise GreedymmError(f"{path} is given twice; a later file overrides earlier ones, so give each one once")
         merged = _merge(merged, _read(path), str(path))
     for change in changes:
-        merged = _merge(merged, _parse(change), change)
+        merged = _merge(merged, _parse(change), mask(change))
     return validate(merged)
 
 
@@ -76,4 +76,4 @@ def _parse(change: str) -> dict[str, Any]:
     try:
         return {name: yaml_reader.read(text.encode())}
     except YAMLError as error:
-        raise GreedymmError(f"--config {change} {yaml_reader.describe(error)}") from None
+        raise GreedymmError(mask(f"--config {change} {yaml_reader.describe(error)}")) from None

@@ -310,8 +310,8 @@ def error_lines(error: ValidationError) -> Iterator[str]:
         else:
             words = one["msg"].removeprefix("Value error, ").replace("Tuple", "List").replace(" after validation", "")
             value = one["input"]
-            is_shown = value is None or isinstance(value, str | int | float)
-            is_shown = is_shown and path[:2] not in {("tracking",), ("tracking", "uri")}  # it may have a password
+            may_hold_password = path[:2] in {("tracking",), ("tracking", "uri")}
+            is_shown = not may_hold_password and (value is None or isinstance(value, str | int | float))
             got = f" (got {_as_yaml(value)})" if is_shown else ""
             yield f"  {key_path}: {EXPECTED.get(one['type'], words)}{got}"
 
