@@ -140,8 +140,8 @@ class FolderSettings(DatasetSettings):
     )
     validation: float = Field(0.2, ge=0, lt=1, description="share held out; 0: validate on the training data")
     skip_broken: bool = Field(default=False, description="exclude files that cannot be read; else they are an error")
-    seed: int = Field(0, ge=0, strict=True, description="of the choice of what is held out")
-    edition: int = Field(1, ge=1, strict=True, description="raise it to read changed files again")
+    seed: int = Field(0, ge=0, description="of the choice of what is held out")
+    edition: int = Field(1, ge=1, description="raise it to read changed files again")
 
     def path(self, raw: Path) -> Path:
         """The user's folder, or the default one."""

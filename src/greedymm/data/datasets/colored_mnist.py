@@ -67,7 +67,7 @@ class Settings(Coloring):
 
     folder: str | None = Field(None, description="with the IDX files of another set; null: MNIST")
     classes: ClassNames | None = Field(None, description="names, in the order of the labels; null: the labels")
-    edition: int = Field(1, ge=1, strict=True, description="raise it to read changed files again")
+    edition: int = Field(1, ge=1, description="raise it to read changed files again")
 
 
 def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Samples], DatasetInfo]:

@@ -33,14 +33,14 @@ LATE = 0.02  # share of the clips whose color window starts a frame later, as in
 class Settings(DatasetSettings):
     """Settings of Handwave."""
 
-    size: int = Field(default=48, ge=16, strict=True, description="height of stored frames; the width is a third more")
-    frames: int = Field(default=8, ge=1, strict=True, description="stored of each clip, evenly over its window")
-    train: int = Field(default=8, ge=2, strict=True, description="subjects for training and validation")
-    test: int = Field(default=4, ge=1, strict=True, description="other subjects, for testing")
-    classes: int = Field(default=12, ge=2, le=16, strict=True, description="gestures, the first ones")
-    takes: int = Field(default=2, ge=1, strict=True, description="clips of each gesture and subject")
+    size: int = Field(default=48, ge=16, description="height of stored frames; the width is a third more")
+    frames: int = Field(default=8, ge=1, description="stored of each clip, evenly over its window")
+    train: int = Field(default=8, ge=2, description="subjects for training and validation")
+    test: int = Field(default=4, ge=1, description="other subjects, for testing")
+    classes: int = Field(default=12, ge=2, le=16, description="gestures, the first ones")
+    takes: int = Field(default=2, ge=1, description="clips of each gesture and subject")
     validation: float = Field(default=0.25, gt=0, lt=1, description="share of the training clips, by whole subjects")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the subjects and clips")
+    seed: int = Field(default=0, ge=0, description="of the subjects and clips")
 
 
 def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:

@@ -39,8 +39,8 @@ class Settings(FolderSettings):
     form: Literal["auto", "pictures", "meshes"] = Field(
         "auto", description="PNG or JPEG pictures, or OFF meshes; auto: either"
     )
-    views: int = Field(default=VIEWS, ge=1, le=360, strict=True, description="pictures of each object; of meshes: 12")
-    size: int = Field(default=224, ge=8, le=2048, strict=True, description="height and width of a view, in pixels")
+    views: int = Field(default=VIEWS, ge=1, le=360, description="pictures of each object; of meshes: 12")
+    size: int = Field(default=224, ge=8, le=2048, description="height and width of a view, in pixels")
     color: bool = Field(default=False, description="keep the colors of pictures, three channels; else one, of gray")
 
     @property

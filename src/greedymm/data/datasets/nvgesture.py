@@ -44,8 +44,8 @@ class Settings(FolderSettings):
     """Settings of NVGesture, and of a user's own lists and Video_data/ in its form."""
 
     color: str = Field("sk_color", pattern=r"^\w+$", description="name of color videos; sk_wrapped: aligned to depth")
-    size: int = Field(default=240, ge=8, strict=True, description="height of stored frames; the width is a third more")
-    frames: int = Field(default=80, ge=1, strict=True, description="stored of each clip, evenly over its window")
+    size: int = Field(default=240, ge=8, description="height of stored frames; the width is a third more")
+    frames: int = Field(default=80, ge=1, description="stored of each clip, evenly over its window")
     classes: samples.ClassNames | None = Field(
         None, description="names, in the order of the labels; null: class_01, ..."
     )

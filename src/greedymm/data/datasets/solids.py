@@ -24,11 +24,11 @@ LICENSE = "BSD-3-Clause, as the project"
 class Settings(DatasetSettings):
     """Settings of Solids."""
 
-    size: int = Field(default=64, ge=16, le=1024, strict=True, description="height and width of a view, in pixels")
-    train: int = Field(default=80, ge=1, strict=True, description="training objects of each class")
-    val: int = Field(default=20, ge=1, strict=True, description="validation objects of each class")
-    test: int = Field(default=40, ge=1, strict=True, description="test objects of each class")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the objects")
+    size: int = Field(default=64, ge=16, le=1024, description="height and width of a view, in pixels")
+    train: int = Field(default=80, ge=1, description="training objects of each class")
+    val: int = Field(default=20, ge=1, description="validation objects of each class")
+    test: int = Field(default=40, ge=1, description="test objects of each class")
+    seed: int = Field(default=0, ge=0, description="of the objects")
 
 
 def make(settings: Settings, _raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:

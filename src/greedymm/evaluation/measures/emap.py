@@ -37,8 +37,8 @@ class Settings(MeasureSettings):
     """Measure `emap`: accuracy that depends on interactions of modalities (Hessel & Lee 2020)."""
 
     during_training = False
-    samples: int = Field(default=200, ge=2, strict=True, description="N, drawn from the split; all N^2 pairs are used")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the draw of samples")
+    samples: int = Field(default=200, ge=2, description="N, drawn from the split; all N^2 pairs are used")
+    seed: int = Field(default=0, ge=0, description="of the draw of samples")
 
 
 def passes(_settings: Settings, _modalities: Sequence[str]) -> dict[str, Pass]:

@@ -34,9 +34,9 @@ COSINE = "gradient_cosine"
 class Settings(MeasureSettings):
     """Measure `gradient_cosine`: cosine of the gradients of a branch's own loss and of the network's loss."""
 
-    batches: int = Field(default=8, ge=1, strict=True, description="fixed batches of the split")
-    batch_size: int = Field(default=64, ge=1, strict=True, description="samples in one batch")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the draw of the batches")
+    batches: int = Field(default=8, ge=1, description="fixed batches of the split")
+    batch_size: int = Field(default=64, ge=1, description="samples in one batch")
+    seed: int = Field(default=0, ge=0, description="of the draw of the batches")
 
 
 def passes(_settings: Settings, _modalities: Sequence[str]) -> dict[str, Pass]:

@@ -34,7 +34,7 @@ class Settings(MeasureSettings):
 
     during_training = False
     c: float = Field(default=1.0, gt=0, description="C of scikit-learn: inverse strength of the L2 penalty")
-    iterations: int = Field(default=100, ge=1, strict=True, description="maximum number of L-BFGS iterations")
+    iterations: int = Field(default=100, ge=1, description="maximum number of L-BFGS iterations")
 
 
 def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:

@@ -31,8 +31,8 @@ class Settings(MeasureSettings):
     """Measure `permutation`: share of the accuracy lost if a modality is from another sample (Gat et al. 2021)."""
 
     during_training = False
-    repeats: int = Field(default=5, ge=5, strict=True, description="permutations of each modality")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the permutations")
+    repeats: int = Field(default=5, ge=5, description="permutations of each modality")
+    seed: int = Field(default=0, ge=0, description="of the permutations")
 
 
 def passes(_settings: Settings, _modalities: Sequence[str]) -> dict[str, Pass]:

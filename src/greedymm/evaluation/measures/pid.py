@@ -41,8 +41,8 @@ class Settings(MeasureSettings):
     """Measure `pid`: redundant, unique and synergistic information of two branches' predictions (Liang et al. 2023)."""
 
     during_training = False
-    permutations: int = Field(default=20, ge=1, strict=True, description="of Y, to estimate the bias")
-    seed: int = Field(default=0, ge=0, strict=True, description="of the permutations")
+    permutations: int = Field(default=20, ge=1, description="of Y, to estimate the bias")
+    seed: int = Field(default=0, ge=0, description="of the permutations")
 
 
 def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:

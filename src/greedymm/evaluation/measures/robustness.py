@@ -45,7 +45,7 @@ class Settings(MeasureSettings):
     noise: Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_rising), Field(min_length=1)] = Field(
         (0.25, 0.5, 1.0), description="s: standard deviations, in units of the network's inputs, in rising order"
     )
-    seed: int = Field(default=0, ge=0, strict=True, description="of the noise")
+    seed: int = Field(default=0, ge=0, description="of the noise")
 
 
 def passes(_settings: Settings, modalities: Sequence[str]) -> dict[str, Pass]:

@@ -12,7 +12,7 @@ from greedymm.settings import BranchSettings
 class Settings(BranchSettings):
     """Branch `cnn`: one 3 x 3 convolution in each stage. All stages but the last halve the image."""
 
-    widths: tuple[Annotated[int, Field(ge=1, strict=True)], ...] = Field(
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(32, 32, 64, 64), min_length=1, max_length=5, description="channels of each stage"
     )
 

@@ -26,7 +26,7 @@ class Settings(FusionSettings):
     """Fusion `film`: feature-wise linear modulation (Perez et al. 2018), for the head `joint`."""
 
     late, head = True, "joint"
-    conditioning: int = Field(strict=True, default=0, ge=0, description="modality that conditions the others; 0: m0")
+    conditioning: int = Field(default=0, ge=0, description="modality that conditions the others; 0: m0")
 
 
 class FiLM(LateFusion):

@@ -25,7 +25,7 @@ class Settings(FusionSettings):
     """Fusion `gated`: one modality gates the others (code of Peng et al. 2022), for the head `joint`."""
 
     late, head = True, "joint"
-    conditioning: int = Field(strict=True, default=0, ge=0, description="modality that gates the others; 0: m0")
+    conditioning: int = Field(default=0, ge=0, description="modality that gates the others; 0: m0")
     width: Count | None = Field(None, description="gated features of each modality; null: as many as the widest branch")
 
 

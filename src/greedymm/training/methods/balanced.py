@@ -30,7 +30,7 @@ class Settings(MethodSettings):
     tolerance: float = Field(
         default=0.01, gt=0, description="alpha, in units of log10: |d_speed| that opens a re-balancing window"
     )
-    window: int = Field(strict=True, default=5, ge=1, description="Q: steps in one re-balancing window")
+    window: int = Field(default=5, ge=1, description="Q: steps in one re-balancing window")
 
 
 class Balanced(Method):

@@ -39,7 +39,7 @@ class Settings(ScoringSettings):
         default=(), description="r_k of each branch, in order; empty: all 1; in the comparison 0.9 and 1.1 on CREMA-D"
     )
     dynamic: bool = Field(default=True, description="follow the validation accuracy; false: keep r_k")
-    memory: int = Field(default=5, ge=1, strict=True, description="n, epochs", json_schema_extra=choice(1, 2, 3, 5))
+    memory: int = Field(default=5, ge=1, description="n, epochs", json_schema_extra=choice(1, 2, 3, 5))
 
 
 class Mslr(BranchRates):
