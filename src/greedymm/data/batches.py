@@ -104,7 +104,7 @@ class Batches:
     order: torch.Generator | None = None  # draws the order of each pass; None: as stored
 
     def __len__(self) -> int:
-        return math.ceil((self.count - self.trains) / self.size)
+        return self.count_of(self.count)
 
     @property
     def trains(self) -> bool:
@@ -114,6 +114,10 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         rows = torch.arange(self.count) if self.order is None else torch.randperm(self.count, generator=self.order)
         return self.of(rows)
+
+    def count_of(self, rows: int) -> int:
+        """Number of batches that so many rows give."""
+        return math.ceil((rows - self.trains) / self.size)
 
     def of(self, rows: Tensor) -> Iterator[Batch]:
         """Yield batches of these rows, in their order."""

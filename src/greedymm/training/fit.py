@@ -163,9 +163,8 @@ class Fit:
         if order is None:
             steps = self.train_batches(number, train, len(train))
         else:
-            count = math.ceil((len(order.rows) - 1) / size)  # without a last batch of one sample
             present = repeat(None) if order.present is None else torch.split(order.present.to(self.method.device), size)
-            steps = self.train_batches(number, train.of(order.rows), count, present)
+            steps = self.train_batches(number, train.of(order.rows), train.count_of(len(order.rows)), present)
         for parameter in frozen:
             parameter.requires_grad_(True)
         return steps
