@@ -52,7 +52,10 @@ class Split:
         self.inputs, self.labels, self.size, self.order = inputs, labels, size, order
 
     def __len__(self) -> int:
-        return math.ceil((len(self.labels) - (self.order is not None)) / self.size)
+        return self.count_of(len(self.labels))
+
+    def count_of(self, rows: int) -> int:
+        return math.ceil((rows - (self.order is not None)) / self.size)
 
     @property
     def count(self) -> int:
