@@ -26,7 +26,7 @@ from greedymm.plan import Plan, planned, read_data_settings, read_plan, read_run
 from greedymm.run import Run
 from greedymm.seeding import Generators
 from greedymm.settings import Execution
-from greedymm.steps.check import check
+from greedymm.steps.check import check, check_prepared
 from greedymm.steps.evaluate import evaluate
 from greedymm.steps.predict import predict
 from greedymm.steps.prepare import prepare
@@ -273,14 +273,20 @@ def test_a_validation_split_too_small_for_a_method_is_refused_before_training_on
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    section = SECTION | {"data": {"per_class": 10, "validation": 0.1}, "methods": {"miles": {}}}
+    section = SECTION | {"data": {"per_class": 10, "validation": 0.1}, "methods": {"greedy": {}, "miles": {}}}
     plan = Plan.make(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
     check(plan)
     plan.write()
     prepare(read_data_settings(plan.path, *plan.data), tmp_path, 1)
+    greedy, _ = plan.default_runs
 
-    with pytest.raises(GreedymmError, match=r"'miles' scores branches on the validation split, which has 10 samples"):
+    refused = r"miles: method 'miles' scores branches on the validation split, which has 10 samples"
+    with pytest.raises(GreedymmError, match=refused):  # when the next workflow starts
         check(plan)
+    with pytest.raises(GreedymmError, match=refused):  # before the first run of this one
+        check_prepared(plan.path, greedy)
+    train(greedy, CPU)
+    check_prepared(plan.path, greedy)
 
 
 def test_one_class_alone_is_refused_before_its_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,10 +120,12 @@ def prepare(
 @app.command()
 def train(plan: PlanPath, run: RunIds) -> None:
     """Train and evaluate runs, one after another."""
+    from greedymm.steps.check import check_prepared
     from greedymm.steps.evaluate import evaluate as evaluate_run
     from greedymm.steps.train import train as train_run
 
     runs, execution = read_runs(plan, run)
+    check_prepared(plan, runs[0])
     _reserve_gpu(execution)
 
     def train_and_evaluate(each: Run) -> None:
@@ -148,9 +150,11 @@ def evaluate(plan: PlanPath, run: RunIds) -> None:
 @app.command()
 def search(plan: PlanPath, name: Annotated[str, typer.Option("--search", help="a search of the plan")]) -> None:
     """Search the settings of a method, and train with the chosen ones."""
+    from greedymm.steps.check import check_prepared
     from greedymm.steps.search import search as run_step
 
     settings, execution = read_search(plan, name)
+    check_prepared(plan, settings.base)
     _reserve_gpu(execution)
     run_step(settings, execution)
     typer.echo(describe_left(plan))

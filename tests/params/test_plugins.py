@@ -305,7 +305,10 @@ CONCAT = {"branch": {"name": "cnn", "widths": [4, 4]}, "fusion": "concat", "head
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"methods": {"balanced": {}}}, "method 'balanced': the network has no parameters fusion.side_0"),
+        (
+            {"methods": {"balanced": {}}},
+            "method 'balanced': the network has no parameters fusion.side_0, fusion.side_1, which the fusion mmtm",
+        ),
         (
             {"methods": {"random": {"objective": "joint"}}},
             "method 'random' needs passes with mode, which the fusion cannot make; it can: alone, detach, hears",

@@ -229,10 +229,12 @@ class MultimodalNetwork(nn.Module):
         """Raise a GreedymmError that names the `user`, unless every fusion implements some fields of `Pass`."""
         fusions = [part for part in self.modules() if isinstance(part, Fusion | LateFusion)]
         supported = frozenset(Pass._fields).intersection(*(fusion.supports | {"alone"} for fusion in fusions))
+        if not fusions:  # without gates, a re-balancing step is a regular one
+            supported -= {"mode"}
         if missing := fields - supported:
             raise GreedymmError(
                 f"{user} needs passes with {', '.join(sorted(missing))}, which the fusion cannot make; it can:"
-                f" {', '.join(sorted(supported))}. Delete it from the params, or change the fusion"
+                f" {', '.join(sorted(supported))}. Delete it from the params, or set the fusion mmtm, which can"
             )
 
     def remove_fusions(self) -> None:
@@ -260,7 +262,10 @@ class MultimodalNetwork(nn.Module):
         """Parameters of some groups together. A group that does not exist or is empty is a GreedymmError."""
         groups = {name: parameters for name, parameters in self.groups().items() if parameters}
         if missing := [name for name in names if name not in groups]:
-            raise GreedymmError(f"the network has no parameters {', '.join(missing)}; it has: {', '.join(groups)}")
+            raise GreedymmError(
+                f"the network has no parameters {', '.join(missing)}, which the fusion mmtm gives it; it has:"
+                f" {', '.join(groups)}"
+            )
         return [p for name in names for p in groups[name]]
 
     @torch.no_grad()

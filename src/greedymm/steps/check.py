@@ -1,6 +1,8 @@
 """Do the parts of all planned runs fit each other: seen before anything is made or trained."""
 
 import traceback
+from collections.abc import Collection
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,29 +12,42 @@ from greedymm.errors import GreedymmError
 from greedymm.evaluation.evaluate import required_passes
 from greedymm.info import read_info
 from greedymm.params.plugins import module_of
-from greedymm.plan import Plan
+from greedymm.plan import Plan, read_plan
 from greedymm.run import Run
 from greedymm.training.networks import new_network
 
 CHANNELS, CLASSES = 3, 10  # of a network that stands for those of the data, which may not be there yet
 
 
-def check(plan: Plan) -> None:
-    """Import all plug-ins of a plan, build each network, and check that head, method and measures fit it.
+def check_prepared(path: Path, run: Run) -> None:
+    """Check the runs of a dataset that was prepared after the plan was written, until one of them is trained.
+
+    Sizes of its splits were not known when the workflow began. Raises as `check`.
+    """
+    started, folder = path.stat().st_mtime, Path("results/runs", run.dataset)
+    trained = any(file.stat().st_mtime > started for file in folder.glob("*/*/checkpoint.pt"))
+    if not trained and run.data_path.stat().st_mtime > started:
+        check(read_plan(path), [run.dataset])
+
+
+def check(plan: Plan, datasets: Collection[str] | None = None) -> None:
+    """Import all plug-ins of a plan, or of some datasets, and check that head, method and measures fit each network.
 
     Raises:
         GreedymmError: if a plug-in fails, or if one does not fit its network.
     """
     distinct = {}
     for run in plan.runs.values():
+        if datasets is not None and run.dataset not in datasets:
+            continue
         epochs = run.settings.training.epochs
         settings = run.settings.model_copy(update={"seed": 0, "training": epochs, "inputs": None})
         distinct[settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()] = run
     for run in distinct.values():
         try:
             _check(run)
-        except GreedymmError:
-            raise
+        except GreedymmError as error:
+            raise GreedymmError(f"{run.dataset}, {run.method}: {error}") from None
         except Exception as error:  # of a plug-in: whatever its author has not foreseen
             where = traceback.extract_tb(error.__traceback__)[-1]
             what = traceback.format_exception_only(error)[-1].strip()

@@ -28,11 +28,7 @@ def make_method(settings: MethodSettings, network: MultimodalNetwork, generator:
     method = plugin.build(settings)
     if not isinstance(method, Method):
         raise GreedymmError(f"{plugin.__file__}: build must return a Method, not {method!r}")
-    try:
-        network.group(*method.groups(len(network.branches)))
-    except GreedymmError as error:
-        raise GreedymmError(f"{name}: {error}") from None
-    network.require(method.passes(), name)
+    method.check_network(network, name)
     for fusion in network.fusions:
         fusion.tracks_means = bool(method.passes() & {"hears", "present"})
     modules = method.setup(network, generator)

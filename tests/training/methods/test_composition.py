@@ -76,6 +76,20 @@ def test_two_methods_that_own_a_hook_are_refused(parts: list[Any], message: str)
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
+        (["balanced", "ume"], "'ume' replaces parts of the network .* must be the first one"),
+        (["ume", "balanced"], "'balanced' in a composition: the network has no parameters fusion.side_0"),
+        (["ume", "random"], "'random' in a composition needs passes with mode"),
+        (["agm", {"method": "mmcosine", "objective": "joint"}], "'mmcosine' replaces parts"),
+    ],
+)
+def test_methods_that_use_what_another_one_replaces_are_refused(parts: list[Any], message: str) -> None:
+    with pytest.raises(GreedymmError, match=message):
+        make_method(compose(*parts), tiny.network(), torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
         (["ogm_ge"], "at least 2 items"),
         (["ogm_ge", "ogm_ge"], "has each method once"),
         ([{"method": "ogm_ge", "objective": "joint"}, "modality_dropout"], "need the same objective"),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from greedymm.errors import GreedymmError
 from greedymm.models.network import MultimodalNetwork, Output, Pass, by_sample
 from greedymm.settings import MethodSettings
 from greedymm.training.step import Batches, Step
@@ -53,6 +54,14 @@ class Method:
     def groups(self, modalities: int) -> Sequence[str]:  # noqa: ARG002
         """Groups of parameters that the method needs. A network without them is refused before training."""
         return ()
+
+    def check_network(self, network: MultimodalNetwork, name: str) -> None:
+        """Raise a GreedymmError that names the method, if the network lacks a group of parameters or a pass."""
+        try:
+            network.group(*self.groups(len(network.branches)))
+        except GreedymmError as error:
+            raise GreedymmError(f"{name}: {error}") from None
+        network.require(self.passes(), name)
 
     def check_schedule(self) -> None:
         """Called before training. Raise a GreedymmError if a part of the schedule is not within the epochs."""

@@ -65,11 +65,11 @@ class Composition(Method):
     def setup(self, network: MultimodalNetwork, generator: torch.Generator) -> nn.Module | None:
         """Set up each method, and find the owner of each hook."""
         super().setup(network, generator)
-        modules = {name: part.setup(network, generator) for name, part in self.parts.items()}
-        self.owners = {hook: self.owner(hook) for hook in EXCLUSIVE}
         own_steps = [name for name, part in self.parts.items() if overrides(part, "training_step")]
         if own_steps:
             raise GreedymmError(f"method '{own_steps[0]}' runs its own steps, and cannot be in a composition")
+        modules = {name: self.setup_part(name, network, generator) for name in self.parts}
+        self.owners = {hook: self.owner(hook) for hook in EXCLUSIVE}
         separating = self.owners["separates"]
         if separating not in (None, next(iter(self.parts.values()))):
             name = next(name for name, part in self.parts.items() if part is separating)
@@ -81,6 +81,22 @@ class Composition(Method):
             self.predict = self.owners["predict"].predict
         own = {name: module for name, module in modules.items() if module is not None}
         return nn.ModuleDict(own) if own else None
+
+    def setup_part(self, name: str, network: MultimodalNetwork, generator: torch.Generator) -> nn.Module | None:
+        """Set up one method. The first one may replace the network's head and fusions.
+
+        Raises:
+            GreedymmError: if the network lacks now what the method needs, or if it replaces what others have set up.
+        """
+        part, before = self.parts[name], [network.head, *network.fusions]
+        part.check_network(network, f"method '{name}' in a composition")
+        module = part.setup(network, generator)
+        if name != next(iter(self.parts)) and [network.head, *network.fusions] != before:
+            raise GreedymmError(
+                f"method '{name}' replaces parts of the network that the methods before it use; it must be the first"
+                " one of a composition"
+            )
+        return module
 
     def owner(self, hook: str) -> Method | None:
         """The method that defines a hook which cannot be shared; None: no method does.
