@@ -40,7 +40,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 def test_a_search_trains_its_trials_and_then_all_seeds_with_the_best_settings(plan: Plan) -> None:
     settings, _ = read_search(plan.path, *plan.searches)
-    assert describe_left(plan.path) == "Left: 7 runs"
+    assert describe_left(plan.path) == "Left: 9 runs"  # two choices of settings, on two splits
 
     search(settings, CPU)
 
@@ -61,7 +61,7 @@ def test_a_search_trains_its_trials_and_then_all_seeds_with_the_best_settings(pl
 
 def test_an_evaluation_with_other_measures_leaves_its_run_to_do(plan: Plan) -> None:
     run = plan.default_runs[0]
-    for folder, left in ((run.folder / "evaluation-00000000", 7), (run.evaluation_folder, 6)):
+    for folder, left in ((run.folder / "evaluation-00000000", 9), (run.evaluation_folder, 8)):
         write_json({}, folder / "result.json")
         assert describe_left(plan.path).startswith(f"Left: {left} runs")
 

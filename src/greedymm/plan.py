@@ -221,7 +221,8 @@ def planned_searches(params: Params, runs: Iterable[Run]) -> Iterator[Search]:
     code = fingerprint(frozenset({"greedymm.steps.search"}), params.code)
     seed = params.tuning.seed
     for run in {(run.dataset, run.method): run for run in runs}.values():
-        trials = draw_trials(run.method, run.settings.method_settings, params.tuning)
+        choices = params.tuning.choices_of(run.dataset, run.method)
+        trials = draw_trials(run.method, run.settings.method_settings, params.tuning, choices)
         base = run.model_copy(update={"settings": run.settings.model_copy(update={"seed": seed})})
         yield Search(base=base, trials=tuple(trials), trial_seed=seed, seeds=params.seeds, code=code)
 

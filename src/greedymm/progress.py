@@ -1,11 +1,12 @@
 """What is left of a plan, and about how long it takes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from greedymm.files import read, read_json
+from greedymm.info import read_info
 from greedymm.run import key_of
 
 
@@ -28,7 +29,12 @@ def _units(content: dict[str, Any]) -> Iterator[tuple[int, float | None]]:
         key = key_of(content["runs"][name]["evaluation"])  # an evaluation with other measures does not count
         yield 1, _time_of(Path("results/runs", name, f"evaluation-{key}", "result.json"))
     for name, search in content["searches"].items():
-        yield len(search["trials"]) + len(search["seeds"]), _time_of(Path("results/searches", f"{name}.json"))
+        splits = 1 + ("val_shift" in _splits(Path(search["base"]["data_path"])))  # each may choose another trial
+        yield len(search["trials"]) + splits * len(search["seeds"]), _time_of(Path("results/searches", f"{name}.json"))
+
+
+def _splits(data: Path) -> Collection[str]:
+    return read_info(data).counts if data.with_suffix(".json").exists() else ()
 
 
 def _time_of(path: Path) -> float | None:

@@ -25,11 +25,14 @@ class Settings(MethodSettings):
 
 
 def test_values_are_drawn_from_the_ranges_that_the_settings_state() -> None:
-    trials = draw_trials("own", Settings(), MANY)
+    trials = draw_trials("own", Settings(), MANY, {"fixed": [5.0]})
 
     columns = {name: np.array([trial[name] for trial in trials]) for name in trials[0]}
 
-    assert set(columns) == {"training.learning_rate", *(f"method_settings.{n}" for n in ("alpha", "p", "size"))}
+    assert set(columns) == {
+        "training.learning_rate",
+        *(f"method_settings.{n}" for n in ("alpha", "p", "size", "fixed")),
+    }
     expected = {
         "training.learning_rate": (np.log(0.01), np.log(100)),
         "method_settings.alpha": (np.log(0.1), np.log(100)),
@@ -38,11 +41,12 @@ def test_values_are_drawn_from_the_ranges_that_the_settings_state() -> None:
         assert stats.kstest(np.log(columns[name]), "uniform", span).pvalue > 0.001
     assert stats.kstest(columns["method_settings.p"], "uniform", (0.2, 0.4)).pvalue > 0.001
     assert set(columns["method_settings.size"].tolist()) == {1, 2, 4}
-    assert trials == draw_trials("own", Settings(), MANY)
+    assert set(columns["method_settings.fixed"]) == {5.0}
+    assert trials == draw_trials("own", Settings(), MANY, {"fixed": [5.0]})
 
 
 def test_all_methods_try_the_same_learning_rates_and_values_of_their_own() -> None:
-    one, other = (draw_trials(name, Settings(), Tuning()) for name in ("one", "other"))
+    one, other = (draw_trials(name, Settings(), Tuning(), {}) for name in ("one", "other"))
 
     assert len(one) == len(other) == 8
     assert [t["training.learning_rate"] for t in one] == [t["training.learning_rate"] for t in other]
@@ -55,9 +59,11 @@ def test_all_methods_try_the_same_learning_rates_and_values_of_their_own() -> No
         ({"seed": 1}, "tuning.seed 1 is one of the seeds"),
         ({"learning_rate": [0.3, 0.1]}, "lower limit below its upper limit"),
         ({"trials": 0}, "tuning.trials"),
+        ({"choices": {"colored_mnist_5k": {"mla": {}}}}, r"choices.colored_mnist_5k.mla: there is no such .* method"),
+        ({"choices": {"colored_mnist_5k": {"greedy": {"objective": ["none"]}}}}, "greedy, value none:\n  objective: "),
     ],
 )
-def test_a_tuning_that_cannot_be_fair_is_refused(tuning: dict[str, object], message: str) -> None:
+def test_a_wrong_tuning_is_refused(tuning: dict[str, object], message: str) -> None:
     section: dict[str, Any] = {
         "data": None,
         "model": {"branch": "cnn", "fusion": "mmtm", "fuse_after": [2]},
@@ -71,7 +77,7 @@ def test_a_tuning_that_cannot_be_fair_is_refused(tuning: dict[str, object], mess
 @pytest.mark.parametrize("name", sorted(set(names_of("method")) - {"composition"}))
 def test_the_limits_of_each_methods_ranges_are_valid_settings(name: str) -> None:
     settings = settings_class("method", name)()
-    ranges = {k: v for k, v in ranges_of(settings, Tuning()).items() if k != RATE}
+    ranges = {k: v for k, v in ranges_of(settings, Tuning(), {}).items() if k != RATE}
 
     for path, span in ranges.items():
         setting, ((_, limits),) = path.removeprefix("method_settings."), span.items()

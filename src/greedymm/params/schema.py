@@ -172,6 +172,13 @@ class Tuning(Strict):
     trials: Count = Field(default=8, description="trials of each method, and of each reference, on each dataset")
     seed: int = Field(1000, ge=0, lt=2**32, description="of the values, and of all trials' runs")
     learning_rate: Range = Field((0.03, 0.3), description="range of the learning rate, log-uniform, for all methods")
+    choices: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = Field(
+        {}, description="dataset: method: setting: values to draw from, in place of the range that the method states"
+    )
+
+    def choices_of(self, dataset: str, method: str) -> dict[str, tuple[Any, ...]]:
+        """Values of the settings of a method on a dataset."""
+        return self.choices.get(dataset, {}).get(method, {})
 
 
 def _default_store(uri: str | None) -> str:
@@ -243,8 +250,22 @@ class Params(WithPlugins):
                 raise ValueError(f"datasets.{name}: {error}") from None
         if self.tuning and self.tuning.seed in self.seeds:
             raise ValueError(f"tuning.seed {self.tuning.seed} is one of the seeds; trials need another one")
+        self._check_choices()
         _ = self.sweep_values  # validates each value
         return self
+
+    def _check_choices(self) -> None:
+        for dataset, methods in (self.tuning.choices if self.tuning else {}).items():
+            for method, settings in methods.items():
+                name = f"tuning.choices.{dataset}.{method}"
+                if dataset not in self.datasets or method not in self.datasets[dataset].methods:
+                    raise ValueError(f"{name}: there is no such dataset and method in these params")
+                own = self.datasets[dataset].methods[method]
+                for setting, value in ((setting, value) for setting, values in settings.items() for value in values):
+                    try:
+                        type(own).model_validate(own.model_dump(mode="json") | {setting: value})
+                    except ValidationError as error:
+                        raise ValueError(f"{name}, value {value}:\n" + "\n".join(error_lines(error))) from None
 
     @cached_property
     def sweep_values(self) -> dict[str, list[tuple[str, "Params"]]]:

@@ -1,6 +1,7 @@
 """Random search: ranges of settings -> values of the trials of a method."""
 
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,22 +11,28 @@ from greedymm.settings import MethodSettings
 
 RATE = "training.learning_rate"
 Values = dict[str, Any]  # path of a setting of a run -> value
+Choices = Mapping[str, Sequence[Any]]  # setting of a method -> values to draw from
 
 
-def ranges_of(settings: MethodSettings, tuning: Tuning) -> dict[str, dict[str, list[Any]]]:
-    """Ranges of the learning rate and of what the method's settings state, by path in the settings of a run."""
+def ranges_of(settings: MethodSettings, tuning: Tuning, choices: Choices) -> dict[str, dict[str, list[Any]]]:
+    """Ranges of the learning rate and of the method's settings, by path in the settings of a run.
+
+    `choices` replace the ranges that the settings state.
+    """
     ranges: dict[str, Any] = {RATE: {"log_uniform": list(tuning.learning_rate)}}
     for name, field in type(settings).model_fields.items():
-        if isinstance(field.json_schema_extra, dict) and "search" in field.json_schema_extra:
+        if name in choices:
+            ranges[f"method_settings.{name}"] = {"choice": list(choices[name])}
+        elif isinstance(field.json_schema_extra, dict) and "search" in field.json_schema_extra:
             ranges[f"method_settings.{name}"] = field.json_schema_extra["search"]
     return ranges
 
 
-def draw_trials(method: str, settings: MethodSettings, tuning: Tuning) -> list[Values]:
+def draw_trials(method: str, settings: MethodSettings, tuning: Tuning, choices: Choices) -> list[Values]:
     """Values of each trial. All methods try the same learning rates, so that none has more luck."""
     columns = {
         path: _draw(span, tuning.trials, np.random.default_rng([tuning.seed, _number(path, method)]))
-        for path, span in ranges_of(settings, tuning).items()
+        for path, span in ranges_of(settings, tuning, choices).items()
     }
     return [{path: values[k] for path, values in columns.items()} for k in range(tuning.trials)]
 

@@ -44,11 +44,12 @@ def make_boards(default: list[Run], searches: list[Search], *, exclude: bool = F
 def describe_choice(search: Search, tuning: Tuning | None) -> Iterator[dict[str, object]]:
     """A row for each setting that a search chose."""
     assert tuning is not None
-    content, ranges = search.results(), ranges_of(search.base.settings.method_settings, tuning)
+    run, content = search.base, search.results()
+    ranges = ranges_of(run.settings.method_settings, tuning, tuning.choices_of(run.dataset, run.method))
     for split, index in content["chosen"].items():
         trial = content["trials"][index]
         scores = {f"{s}_accuracy": trial[s]["accuracy"] for s in TUNED if s in trial}
-        common = {"dataset": search.base.dataset, "method": search.base.method, "chosen by": split, **scores}
+        common = {"dataset": run.dataset, "method": run.method, "chosen by": split, **scores}
         for setting, value in trial["values"].items():
             own = {"setting": setting, "value": value, "range": ranges[setting], "trials": len(content["trials"])}
             yield common | own

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from greedymm.modalities import modality_gap
 from greedymm.models.network import MultimodalNetwork, Pass
-from greedymm.settings import MethodSettings
+from greedymm.settings import MethodSettings, choice, log_uniform
 from greedymm.training.methods.base import Method
 from greedymm.training.step import Step
 
@@ -28,9 +28,14 @@ class Settings(MethodSettings):
     """Method `balanced`: balanced multi-modal learning (Wu et al. 2022)."""
 
     tolerance: float = Field(
-        default=0.01, gt=0, description="alpha, in units of log10: |d_speed| that opens a re-balancing window"
+        default=0.01,
+        gt=0,
+        description="alpha, in units of log10: |d_speed| that opens a re-balancing window",
+        json_schema_extra=log_uniform(0.001, 1.0),
     )
-    window: int = Field(default=5, ge=1, description="Q: steps in one re-balancing window")
+    window: int = Field(
+        default=5, ge=1, description="Q: steps in one re-balancing window", json_schema_extra=choice(1, 2, 5, 10, 20)
+    )
 
 
 class Balanced(Method):

@@ -28,7 +28,7 @@ from torch.optim import Optimizer
 
 from greedymm.modalities import Subset, shapley_values, subsets
 from greedymm.models.network import MultimodalNetwork, Pass
-from greedymm.settings import LaterEpochs, MethodSettings, choice, log_uniform
+from greedymm.settings import LaterEpochs, MethodSettings, log_uniform
 from greedymm.training.methods.base import Method, Order
 from greedymm.training.step import Batches, Step
 
@@ -39,11 +39,7 @@ class Settings(MethodSettings):
     """Method `smv` (Wei et al. 2024)."""
 
     objective: Literal["branch", "joint", "multi"] = Field("joint", description="loss; published: joint")
-    level: Literal["sample", "modality"] = Field(
-        "sample",
-        description="what is valued: each sample, or the modality",
-        json_schema_extra=choice("sample", "modality"),
-    )
+    level: Literal["sample", "modality"] = Field("sample", description="what is valued: each sample, or the modality")
     alpha: float = Field(
         default=1.0, ge=0, description="level modality: share of copies", json_schema_extra=log_uniform(0.3, 3.0)
     )
