@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -157,3 +158,8 @@ def test_an_absent_modality_is_not_compared(tmp_path: Path) -> None:
 
     for masked, first, whole in zip(found, some, everyone, strict=True):
         torch.testing.assert_close(masked, torch.stack([whole[0], first[1]]))
+
+
+def test_an_entropy_that_never_acts_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"entropy.stop 2 is before active.start 4"):
+        Settings(active=Window(start=4), entropy=Window(stop=2))

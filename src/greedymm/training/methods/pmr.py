@@ -17,10 +17,10 @@ over the share of the training split in each epoch.
 
 import math
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import one_hot
 from torch.optim import Optimizer
@@ -56,6 +56,12 @@ class Settings(MethodSettings):
     entropy: Window = Field(
         default=Window(), description="within `active`, when the entropy acts; published: the first epochs"
     )
+
+    @model_validator(mode="after")
+    def _meet(self) -> Self:
+        if (self.entropy.stop or self.active.start) < self.active.start:
+            raise ValueError(f"entropy.stop {self.entropy.stop} is before active.start {self.active.start}")
+        return self
 
 
 class Pmr(Method):

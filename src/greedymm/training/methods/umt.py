@@ -28,7 +28,7 @@ class Settings(DistillationSettings):
     weight: float = Field(
         default=50.0,
         ge=0,
-        description="of the distances; published: 50, in BalanceBenchmark 10",
+        description="of the distances; published: 50 (recalled), in BalanceBenchmark 10",
         json_schema_extra=log_uniform(1.0, 100.0),
     )
 
