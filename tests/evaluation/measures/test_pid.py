@@ -32,7 +32,7 @@ GATES: dict[str, tuple[Callable[[int, int], int], tuple[float, float, float, flo
     "sum": (lambda a, b: a + b, (0.5, 0, 0, 1)),
     "both": (lambda a, b: 2 * a + b, (0, 1, 1, 0)),
 }
-# p[y, x0, x1] in hundredths, and R, U0, U1, S of dit 2.3.
+# p[y, x0, x1] in hundredths, and R, U0, U1, S of dit 2.3: BROJABivariateOptimizer with 20 starts; last: PID_BROJA.
 DIT = [
     ((5, 2, 3, 56, 14, 3, 1, 16), (0.089743, 0.043271, 0.0, 0.002598)),
     ((8, 0, 25, 3, 7, 17, 21, 19), (0.018430, 0.0, 0.164627, 0.026199)),
