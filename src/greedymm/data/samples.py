@@ -152,14 +152,10 @@ def own_folder(folder: str, dataset: str) -> Path:
     """Path of a user's folder.
 
     Raises:
-        GreedymmError: if it is missing, or a file, or if no folder can have this name.
+        GreedymmError: if it is missing, or a file.
     """
-    try:
-        path = in_project(Path(folder).expanduser())
-        is_folder = path.is_dir()
-    except (OSError, RuntimeError) as error:  # a name that is too long, or a user who does not exist
-        raise GreedymmError(f"data.folder of {dataset} cannot be read: {error}\n  Correct it.") from None
-    if not is_folder:
+    path = in_project(Path(folder))
+    if not path.is_dir():
         raise GreedymmError(f"{path.absolute()} is not a folder.\n  Correct data.folder of {dataset}.")
     return path
 
