@@ -34,7 +34,7 @@ def load(path: Path, device: torch.device, expected: dict[str, Any] | None = Non
     state = read_file(path, device, KIND, "train the run first", cure)
     try:
         state["settings"] = dict(json.loads(state.get("settings", "{}")))
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise GreedymmError(f"{path} is no {KIND}: its settings are of another form ({error})") from None
     if expected and (lines := differences(state["settings"], expected)):
         text = "\n  ".join(lines)
@@ -46,7 +46,7 @@ def read_file(path: Path, device: torch.device, kind: str, hint: str, cure: str)
     """Read a dict that `torch.save` wrote, without running any code in the file.
 
     Raises:
-        GreedymmError: if the file is missing, with the `hint`, or if it is broken or of another `kind`, with the `cure`.
+        GreedymmError: if the file is missing, with the `hint`; if it is broken or of another `kind`, with the `cure`.
     """
     if not path.is_file():
         raise GreedymmError(f"{path.absolute()} is {'a folder' if path.is_dir() else 'missing'}; {hint}")
@@ -59,6 +59,6 @@ def read_file(path: Path, device: torch.device, kind: str, hint: str, cure: str)
         raise
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        # torch advises to run the code in the file.
-        reason = NOT_RUN if "weights_only" in str(error) else reason
+        # A text gives a KeyError. For a pickle, torch advises to run the code in the file.
+        reason = NOT_RUN if isinstance(error, KeyError) or "weights_only" in str(error) else reason
         raise GreedymmError(f"{path} is no {kind}, or broken ({reason}).\n  {cure}") from error

@@ -62,7 +62,9 @@ def _find_weights(content: dict[str, Any], keys: Sequence[str], file: Path | str
         last = max(keys, key=len)
         for prefix in sorted(name.removesuffix(last) for name in state if name.endswith(last)):
             if all(prefix + key in state for key in keys):
-                _check_depth({name.removeprefix(prefix) for name in state if name.startswith(prefix)}, keys, file, network)
+                _check_depth(
+                    {name.removeprefix(prefix) for name in state if name.startswith(prefix)}, keys, file, network
+                )
                 choices[f"{place}{prefix}"] = {key: state[prefix + key] for key in keys}
     if len(choices) == 1:
         return choices.popitem()[1]
