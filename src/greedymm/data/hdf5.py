@@ -89,7 +89,8 @@ def _check_labels(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo)
         raise GreedymmError(
             f"{lacking}.\n"
             f"  Add samples to the source: {facts.source}.\n"
-            "  If validation holds some of them out, change data.seed, or set data.validation to 0 to hold none out."
+            "  A class needs two training samples, one to hold out and one to keep.\n"
+            "  For objects and clips, data.validation: 0 holds none out."
         )
     return ()
 
