@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import spoiled
+import torch
 
 from greedymm.analysis.results import describe_run
 from greedymm.data import hdf5
@@ -21,6 +22,7 @@ from greedymm.data.samples import DatasetInfo, Samples
 from greedymm.data.synthetic.export import write_meshes
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, write_text
+from greedymm.models.branches import resnet18
 from greedymm.params.load import validate
 from greedymm.plan import Plan, planned, read_data_settings, read_plan, read_runs
 from greedymm.run import Run
@@ -170,6 +172,25 @@ def test_data_of_another_form_and_a_file_that_is_no_checkpoint_are_named(trained
     assert not output.exists()
 
 
+OTHER_CONTENT: dict[str, dict[str, Any]] = {
+    "is no checkpoint of this project: its settings are of another form": {"settings": {"seed": 1}},
+    "has settings that this version does not support:\n  dataset: is missing": {"settings": "{}"},
+    "does not fit the network of its settings .*Missing key": {"best": {"model": {"a": torch.zeros(1)}}},
+    "does not fit the network of its settings .*'model'": {"best": {"epoch": 1}},
+    "does not fit the network of its settings .*not iterable": {"shapes": 3},
+    "does not fit the network of its settings": {"classes": ["a"]},
+}
+
+
+@pytest.mark.parametrize("message", OTHER_CONTENT)
+def test_a_checkpoint_of_other_content_is_refused_by_name(message: str, trained: Run, tmp_path: Path) -> None:
+    content = torch.load(trained.folder / "checkpoint.pt", weights_only=True)
+    torch.save(content | OTHER_CONTENT[message], tmp_path / "changed.pt")
+
+    with pytest.raises(GreedymmError, match=rf"changed\.pt {message}"):
+        predict(tmp_path / "changed.pt", trained.data_path, "test", tmp_path / "predictions.csv")
+
+
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
     path = tmp_path / "foreign.h5"
@@ -287,6 +308,40 @@ def test_a_validation_split_too_small_for_a_method_is_refused_before_training_on
         check_prepared(plan.path, greedy)
     train(greedy, CPU)
     check_prepared(plan.path, greedy)
+
+
+@pytest.mark.parametrize("name", ["nowhere.pt", "~nobody-of-this-name/w.pt", "gray.pt"])
+def test_weights_are_read_before_any_data_are_made(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = resnet18.Settings(name="resnet18", width=4)
+    state = resnet18.build(settings, 1).state_dict()
+    torch.save({resnet18.torchvision_name(key): weight for key, weight in state.items()}, "gray.pt")
+    branch = {"name": "resnet18", "width": 4, "weights": name}
+    section = SECTION | {"model": SECTION["model"] | {"branch": branch}}  # type: ignore[operator]
+    plan = Plan.make(validate({"seeds": [3], "datasets": {"colored_mnist_5k": section}}))
+
+    if name == "gray.pt":  # one channel, which the data may have
+        check(plan)
+        return
+    with pytest.raises(GreedymmError, match=f"{name} (is missing; put it there|cannot be read)"):
+        check(plan)
+
+
+def test_samples_too_small_for_a_branch_are_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_meshes(Path("own"), solids.Settings(train=8, val=1, test=1), 2)
+    model = SECTION["model"] | {"branch": {"name": "cnn", "widths": [4, 4, 4, 4, 4]}}  # type: ignore[operator]
+    section = SECTION | {"data": {"folder": "own", "size": 8}, "model": model}
+    plan = Plan.make(validate({"seeds": [3], "datasets": {"modelnet40": section}}))
+    plan.write()
+    prepare(read_data_settings(plan.path, *plan.data), tmp_path, 1)
+
+    with pytest.raises(
+        GreedymmError, match=r"samples of view0 have 8 x 8 pixels, and the branch fails .*\.\n  Use larger"
+    ):
+        train(plan.default_runs[0], CPU)
 
 
 def test_one_class_alone_is_refused_before_its_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,9 @@ from greedymm.errors import GreedymmError
 from greedymm.files import atomic_write
 from greedymm.settings import differences
 
+KIND = "checkpoint of this project"
+NOT_RUN = "it is of another program, or has other things than tensors, numbers and text, which are not loaded"
+
 
 def save(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
     """Write a state of tensors, numbers, strings, lists and dicts, with the settings that it belongs to."""
@@ -27,19 +30,23 @@ def load(path: Path, device: torch.device, expected: dict[str, Any] | None = Non
     Raises:
         GreedymmError: if the file is missing or broken, or if it does not belong to the `expected` settings.
     """
-    state = read_file(path, device, "checkpoint of this project", "train the run first")
-    state["settings"] = json.loads(state.get("settings", "{}"))
+    cure = "If this project made it, delete it and run again."
+    state = read_file(path, device, KIND, "train the run first", cure)
+    try:
+        state["settings"] = dict(json.loads(state.get("settings", "{}")))
+    except (RecursionError, TypeError, ValueError) as error:
+        raise GreedymmError(f"{path} is no {KIND}: its settings are of another form ({error})") from None
     if expected and (lines := differences(state["settings"], expected)):
         text = "\n  ".join(lines)
         raise GreedymmError(f"{path} is a checkpoint of other settings:\n  {text}\n  Delete it and run again.")
     return state
 
 
-def read_file(path: Path, device: torch.device, kind: str, hint: str) -> dict[str, Any]:
+def read_file(path: Path, device: torch.device, kind: str, hint: str, cure: str) -> dict[str, Any]:
     """Read a dict that `torch.save` wrote, without running any code in the file.
 
     Raises:
-        GreedymmError: if the file is missing, with the `hint`, or if it is broken or of another `kind`.
+        GreedymmError: if the file is missing, with the `hint`; if it is broken or of another `kind`, with the `cure`.
     """
     if not path.is_file():
         raise GreedymmError(f"{path.absolute()} is {'a folder' if path.is_dir() else 'missing'}; {hint}")
@@ -52,4 +59,6 @@ def read_file(path: Path, device: torch.device, kind: str, hint: str) -> dict[st
         raise
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise GreedymmError(f"{path} is no {kind}, or broken ({reason}); if so, delete it and run again") from error
+        # A text gives a KeyError. For a pickle, torch advises to run the code in the file.
+        reason = NOT_RUN if isinstance(error, KeyError) or "weights_only" in str(error) else reason
+        raise GreedymmError(f"{path} is no {kind}, or broken ({reason}).\n  {cure}") from error

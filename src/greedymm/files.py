@@ -18,12 +18,19 @@ Content = TypeVar("Content")
 
 
 def in_project(path: Path) -> Path:
-    """A path that the user named, relative to the project's folder.
+    """A path that the user named, relative to the project's folder or to that of a user, `~`.
 
     `dvc exp run --temp` works in a copy of the project, below its .dvc, that lacks what git ignores.
+
+    Raises:
+        GreedymmError: if the path cannot be read, as one with the name of an unknown user.
     """
     project, copied, _ = str(Path.cwd()).partition("/.dvc/tmp/exps/")
-    return Path(project, path) if copied and not path.exists() else path
+    try:
+        path = path.expanduser()
+        return Path(project, path) if not path.exists() and copied else path
+    except (OSError, RuntimeError) as error:
+        raise GreedymmError(f"{path} cannot be read ({error}).\n  Correct it in the params.") from None
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -105,6 +106,38 @@ def test_a_first_layer_of_another_shape_is_refused_with_both_shapes(channels: in
             read_into(branch(channels), tmp_path, content)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.to(torch.int8), r"no dense tensor of floats \(torch.int8\); convert it"),
+        (lambda w: w.to(torch.complex64), "no dense tensor of floats"),
+        (lambda w: w.to("meta"), "no dense tensor of floats"),
+        (lambda w: w * torch.nan, "has numbers that are not finite; use another file"),
+    ],
+    ids=["int8", "complex", "meta", "nan"],
+)
+def test_weights_of_another_kind_are_refused_by_name(
+    change: Callable[[Tensor], Tensor], message: str, tmp_path: Path
+) -> None:
+    content = {name: change(w) if w.is_floating_point() else w for name, w in branch().state_dict().items()}
+
+    with pytest.raises(GreedymmError, match=f"'port.{FIRST}' in .*w.pt (is )?{message}"):
+        read_into(branch(), tmp_path, content)
+
+
+def test_half_precision_is_read_and_a_deeper_network_is_refused(tmp_path: Path) -> None:
+    trained, target = branch().state_dict(), branch()
+
+    read_into(target, tmp_path, {name: w.half() if w.is_floating_point() else w for name, w in trained.items()})
+
+    torch.testing.assert_close(target.state_dict()[FIRST], trained[FIRST], atol=1e-3, rtol=0)
+    deeper = trained | {FIRST.replace("0.0", "0.3"): trained[FIRST]}
+    with pytest.raises(
+        GreedymmError, match=r"w\.pt has more layers, as 'port.stages.0.3.weight': it is not of a network"
+    ):
+        read_into(target, tmp_path, deeper)
+
+
 class Trap:
     """Code in a pickle."""
 
@@ -116,9 +149,11 @@ def test_a_file_of_anything_but_weights_is_refused_and_runs_no_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for content in (torch.zeros(3), 1, Trap(), nn.Linear(2, 2)):
-        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights such as .*, or broken"):
+    for content in (torch.zeros(3), 1, Trap(), nn.Linear(2, 2), {"weights": {}, "best": np.float64(1)}):
+        with pytest.raises(GreedymmError, match=r"w\.pt is no file of weights such as .*, or broken") as raised:
             read_into(branch(), tmp_path, content)
+        # Neither torch's advice to run the code, nor ours to delete a user's file.
+        assert not re.search("weights_only|trust|elete", str(raised.value))
     assert not Path("run.txt").exists()
 
 

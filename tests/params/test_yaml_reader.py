@@ -25,6 +25,10 @@ REFUSED = {
     "an object": (b"a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
     "another encoding": ("a: é".encode("latin-1"), "is no text in UTF-8 .*; save it as UTF-8"),
     "a control character": (b"a: \0", "is no text in UTF-8 .*without control characters"),
+    "a tag that does not fit": (b'a: !!bool "x"', "line 1, column 4: 'x' is no bool; correct it"),
+    "a number of no digits": (b"a: 0x_", "line 1, column 4: '0x_' is no int; correct it"),
+    "a number of 5,000 digits": (b"a: " + b"9" * 5000, "line 1, column 4: '9+' is no int"),
+    "3,000 levels": (b"a: " + b"[" * 3000, "it has too many levels"),
     "nothing": (b"# a: 1\n", "holds no mapping of settings, such as `seeds: "),
 }
 

@@ -176,8 +176,8 @@ def start():
         )
     if not workflow.local_exec and PARAMS.execution.device == "auto":
         logger.warning("Runs request no GPU: for one each, set execution.device: cuda")
-    trains = any(
-        job.rule.name.startswith(("train_", "evaluate_", "search_"))
+    computes = any(
+        job.rule.name.startswith(("prepare", "train_", "evaluate_", "search_"))
         for job in workflow.dag.needrun_jobs()
     )
     # Without torch here, jobs have an environment of their own.
@@ -187,7 +187,7 @@ def start():
             f"{sys.executable}, which runs Snakemake, has no torch. Run the snakemake of the environment in which"
             " greedymm is installed (.venv/bin/snakemake after `make all`), or add: --sdm conda"
         )
-    if trains and has_torch:
+    if computes and has_torch:
         command = [sys.executable, "-m", "greedymm", "check", "--plan", str(PLAN.path)]
         environment = os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(

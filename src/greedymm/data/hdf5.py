@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
+from unicodedata import normalize
 
 import h5py
 import numpy as np
@@ -54,6 +55,10 @@ def write(path: Path, splits: Mapping[str, Samples | LazySamples], facts: Datase
 
 
 def _check(splits: Mapping[str, Samples | LazySamples], facts: DatasetInfo) -> None:
+    # Two forms of an accent are one name to a reader.
+    label, number = Counter(normalize("NFC", name) for name in facts.classes or ("",)).most_common(1)[0]
+    if number > 1:
+        raise GreedymmError(f"{facts.source}: {number} classes have the name {label}.\n  Rename one of them.")
     if missing := [split for split in SPLITS if split not in splits]:
         raise GreedymmError(f"the dataset has no split '{missing[0]}'")
     for split, samples in splits.items():
@@ -84,7 +89,8 @@ def _check_labels(split: str, labels: npt.NDArray[np.int64], facts: DatasetInfo)
         raise GreedymmError(
             f"{lacking}.\n"
             f"  Add samples to the source: {facts.source}.\n"
-            "  If validation holds some of them out, change data.seed, or set data.validation to 0 to hold none out."
+            "  A class needs two training samples, one to hold out and one to keep.\n"
+            "  For objects and clips, data.validation: 0 holds none out."
         )
     return ()
 

@@ -154,7 +154,7 @@ def own_folder(folder: str, dataset: str) -> Path:
     Raises:
         GreedymmError: if it is missing, or a file.
     """
-    path = in_project(Path(folder).expanduser())
+    path = in_project(Path(folder))
     if not path.is_dir():
         raise GreedymmError(f"{path.absolute()} is not a folder.\n  Correct data.folder of {dataset}.")
     return path

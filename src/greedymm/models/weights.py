@@ -1,5 +1,6 @@
 """Pretrained weights in a file -> a branch."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from greedymm.files import in_project
 from greedymm.models.network import Branch
 
 KIND = "file of weights such as torch.save(model.state_dict(), FILE) writes"
+CONVERT = (
+    "Write such a file with the program that made this one, or download it again."
+    " One of safetensors: torch.save(safetensors.torch.load_file(FILE), NEW)"
+)
 
 
 def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], network: str) -> None:
@@ -30,11 +35,15 @@ def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], n
     loaded = branch.state_dict()
     # Missing in files of early releases of torch, and without effect.
     needed = {name: name_in_file(name) for name in loaded if not name.endswith("num_batches_tracked")}
-    found = read_file(in_project(Path(file)), torch.device("cpu"), KIND, cure)
+    found = read_file(in_project(Path(file)), torch.device("cpu"), KIND, cure, CONVERT)
     weights = _find_weights(found, list(needed.values()), file, network)
     first = next(iter(loaded))
     for name, key in needed.items():
         own, weight = loaded[name], weights[key]
+        if weight.layout != torch.strided or weight.is_meta or not weight.is_floating_point():
+            raise GreedymmError(f"'{key}' in {file} is no dense tensor of floats ({weight.dtype}); convert it")
+        if not weight.float().isfinite().all():
+            raise GreedymmError(f"'{key}' in {file} has numbers that are not finite; use another file")
         if name == first and own.shape[1] == 1 and weight.dim() == own.dim():
             weight = weight.sum(dim=1, keepdim=True)
         if weight.squeeze().shape != own.squeeze().shape:
@@ -53,6 +62,9 @@ def _find_weights(content: dict[str, Any], keys: Sequence[str], file: Path | str
         last = max(keys, key=len)
         for prefix in sorted(name.removesuffix(last) for name in state if name.endswith(last)):
             if all(prefix + key in state for key in keys):
+                _check_depth(
+                    {name.removeprefix(prefix) for name in state if name.startswith(prefix)}, keys, file, network
+                )
                 choices[f"{place}{prefix}"] = {key: state[prefix + key] for key in keys}
     if len(choices) == 1:
         return choices.popitem()[1]
@@ -63,6 +75,13 @@ def _find_weights(content: dict[str, Any], keys: Sequence[str], file: Path | str
     best = max(_state_dicts(content).values(), key=lambda state: sum(key in state for key in keys))
     missing = next(key for key in keys if key not in best)
     raise GreedymmError(f"{file} has no weight '{missing}': it is not of {network}")
+
+
+def _check_depth(names: set[str], keys: Sequence[str], file: Path | str, network: str) -> None:
+    """Check that a file has no weights of further layers like those of the network, as ResNet-34 beside ResNet-18."""
+    forms = {re.sub("[0-9]+", "0", key) for key in keys}
+    if more := sorted(name for name in names.difference(keys) if re.sub("[0-9]+", "0", name) in forms):
+        raise GreedymmError(f"{file} has more layers, as '{more[0]}': it is not of {network}")
 
 
 def _state_dicts(content: dict[str, Any]) -> dict[str, dict[str, Tensor]]:

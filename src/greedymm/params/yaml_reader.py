@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import yaml
-from yaml.error import MarkedYAMLError
-from yaml.nodes import MappingNode, ScalarNode
+from yaml.error import MarkedYAMLError, YAMLError
+from yaml.nodes import MappingNode, Node, ScalarNode
 from yaml.reader import ReaderError
 
 FLOAT, INT, MERGE, TEXT, TIME = (f"tag:yaml.org,2002:{tag}" for tag in ("float", "int", "merge", "str", "timestamp"))
@@ -35,6 +35,14 @@ class Reader(yaml.SafeLoader):
             lines[key.value] = key.start_mark.line + 1
         return node
 
+    def construct_object(self, node: Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  as in PyYAML
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, KeyError, ValueError) as error:  # of a tag that does not fit, or 5,000 digits
+            kind = node.tag.rpartition(":")[2]
+            problem = f"'{str(node.value)[:40]}' is no {kind}; correct it"
+            raise MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
+
     def construct_number(self, node: ScalarNode) -> float:
         """An integer or a float. YAML 1.1 reads 010 as 8 and 1:30 as 90."""
         if ":" in node.value or (node.tag == INT and re.match("[-+]?0[0-7_]", node.value)):
@@ -57,7 +65,10 @@ def read(content: bytes) -> Any:
     Raises:
         yaml.YAMLError: if it is no YAML, or has one of the traps.
     """
-    return yaml.load(content, Reader)  # noqa: S506  a safe loader
+    try:
+        return yaml.load(content, Reader)  # noqa: S506  a safe loader
+    except RecursionError:
+        raise YAMLError("it has too many levels") from None
 
 
 def describe(error: yaml.YAMLError) -> str:

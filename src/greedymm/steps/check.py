@@ -14,9 +14,11 @@ from greedymm.info import read_info
 from greedymm.params.plugins import module_of
 from greedymm.plan import Plan, read_plan
 from greedymm.run import Run
+from greedymm.settings import BranchSettings
 from greedymm.training.networks import new_network
 
 CHANNELS, CLASSES = 3, 10  # of a network that stands for those of the data, which may not be there yet
+GRAY = 1  # channel
 
 
 def check_prepared(path: Path, run: Run) -> None:
@@ -34,8 +36,11 @@ def check(plan: Plan, datasets: Collection[str] | None = None) -> None:
     """Import all plug-ins of a plan, or of some datasets, and check that head, method and measures fit each network.
 
     Raises:
-        GreedymmError: if a plug-in fails, or if one does not fit its network.
+        GreedymmError: if a plug-in fails, if one does not fit its network, or if a file of weights cannot be used.
     """
+    branches = [branch for run in plan.runs.values() for branch in run.settings.branches]
+    for pretrained in {repr(branch): branch for branch in branches if branch != branch.untrained()}.values():
+        _check_weights(pretrained)
     distinct = {}
     for run in plan.runs.values():
         if datasets is not None and run.dataset not in datasets:
@@ -53,6 +58,18 @@ def check(plan: Plan, datasets: Collection[str] | None = None) -> None:
             what = traceback.format_exception_only(error)[-1].strip()
             message = f"{run.dataset}, {run.method}: {where.filename}, line {where.lineno}: {what}"
             raise GreedymmError(f"a plug-in fails, of {message}") from error
+
+
+def _check_weights(branch: BranchSettings) -> None:
+    """Read a branch's file of weights into a network for colored samples, or else into one for gray samples."""
+    plugin = module_of(branch)
+    try:
+        plugin.build(branch, CHANNELS).initialize()
+    except GreedymmError as error:
+        try:
+            plugin.build(branch, GRAY).initialize()
+        except GreedymmError:
+            raise error from None
 
 
 def _check(run: Run) -> None:

@@ -4,10 +4,15 @@ import json
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from greedymm import checkpoint, record, seeding
 from greedymm.data.batches import Loader
+from greedymm.data.inputs import network_shape
+from greedymm.errors import GreedymmError, lacks_memory
 from greedymm.files import sha256, write_json
 from greedymm.info import read_info
+from greedymm.models.network import MultimodalNetwork
 from greedymm.run import Run
 from greedymm.settings import Execution
 from greedymm.training.fit import Fit, Row
@@ -25,6 +30,7 @@ def train(run: Run, execution: Execution) -> None:
     loader = Loader(run.data_path, settings.stored, batch_size, device, execution, settings.inputs)
     generators = seeding.seed_everything(settings.seed)
     network, method = new_network(settings, loader.channels, len(loader.classes), device, generators["method"])
+    _check_sizes(network, loader)
     folder.mkdir(parents=True, exist_ok=True)
     identity, state, live = settings.model_dump(mode="json"), folder / "resume.pt", folder / "live.jsonl"
     if not state.exists():
@@ -43,6 +49,28 @@ def train(run: Run, execution: Execution) -> None:
     checkpoint.save(folder / "checkpoint.pt", identity, trained)
     for path in (state, live):
         path.unlink(missing_ok=True)
+
+
+def _check_sizes(network: MultimodalNetwork, loader: Loader) -> None:
+    """Check that the samples are large enough for the stages of each branch.
+
+    Raises:
+        GreedymmError: if a branch fails on them; it is named.
+    """
+    network.eval()
+    for modality, branch, channels in zip(loader.modalities, network.branches, loader.channels, strict=True):
+        _, *axes = network_shape(loader.file.images("train", modality).shape[1:], loader.inputs)
+        try:
+            branch(torch.zeros(1, channels, *axes, device=loader.device))
+        except RuntimeError as error:
+            if lacks_memory(error):
+                raise
+            size = " x ".join(map(str, axes))
+            raise GreedymmError(
+                f"{loader.path}: samples of {modality} have {size} pixels, and the branch fails on them: {error}.\n"
+                "  Use larger samples, or a branch of fewer stages."
+            ) from None
+    network.train()
 
 
 def log_live(path: Path, row: Row) -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from greedymm import checkpoint
-from greedymm.errors import GreedymmError
+from greedymm.errors import GreedymmError, lacks_memory
 from greedymm.models.build import build
 from greedymm.models.network import MultimodalNetwork
 from greedymm.params.plugins import module_of
+from greedymm.params.schema import error_lines
 from greedymm.run import RunSettings
 from greedymm.settings import MethodSettings
 from greedymm.training.methods.base import Method
@@ -82,10 +84,21 @@ def load_network(
         raise GreedymmError(f"{path} lacks {', '.join(sorted(missing))}: give the checkpoint.pt of a trained run")
     try:
         settings = RunSettings.model_validate(state["settings"])
-    except ValueError as error:
-        raise GreedymmError(f"{path} has settings that this version does not support:\n  {error}") from error
-    with torch.random.fork_rng():  # loading does not change torch's default generator
-        network, _ = new_network(settings, state["channels"], len(state["classes"]), device)
-    network.load_state_dict(state["best"]["model"])
-    network.classes = tuple(state["classes"])
+    except ValidationError as error:
+        lines = "\n".join(error_lines(error))
+        raise GreedymmError(f"{path} has settings that this version does not support:\n{lines}") from error
+    try:
+        with torch.random.fork_rng():  # loading does not change torch's default generator
+            network, _ = new_network(settings, state["channels"], len(state["classes"]), device)
+        network.load_state_dict(state["best"]["model"])
+        network.classes = tuple(state["classes"])
+        state["shapes"] = [tuple(shape) for _, shape in zip(settings.stored, state["shapes"], strict=True)]
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        if lacks_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise GreedymmError(
+            f"{path} does not fit the network of its settings ({reason}).\n"
+            "  It is of another version, or changed. Use the version that trained it, or train the run again."
+        ) from error
     return network.eval(), settings, state

@@ -3,13 +3,14 @@
 import re
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from greedymm.data import hdf5
 from greedymm.data.datasets.nvgesture import Settings, missing_files, read_frames, split_by_subject
 from greedymm.data.samples import DatasetInfo, UnreadableError
-from greedymm.data.sources.lists import Clip, read_list
+from greedymm.data.sources.lists import Clip, distinguish, read_list
 from greedymm.data.sources.video import write_video
 from greedymm.data.subjects import hold_out_subjects
 from greedymm.errors import GreedymmError
@@ -40,6 +41,9 @@ def test_a_line_names_two_videos_below_the_folder_of_the_list_a_window_a_label_a
 
     for same in (line, f"{line} ", f"{line}\r", f"  {line}\t", " ".join(reversed(line.split())), more):
         assert one(tmp_path, same) == expected
+    for encoding in ("utf-8-sig", "utf-16"):  # of Windows
+        (tmp_path / "train.lst").write_text(line, encoding=encoding)
+        assert read_list(tmp_path / "train.lst", "sk_color") == [expected]
     assert one(tmp_path, line, color="sk_wrapped") == expected._replace(color=home / "sk_wrapped.avi")
 
 
@@ -87,9 +91,39 @@ def test_a_line_of_another_form_is_shown_with_its_number_and_list(tmp_path: Path
 
 
 def test_labels_are_any_numbers_or_words(tmp_path: Path) -> None:
-    labels = {"0": 0, "007": 7, "26": 26, "swipe": "swipe", "links-$x_1$<b>": "links-$x_1$<b>", "Stühle": "Stühle"}
+    labels = {
+        "0": 0,
+        "007": 7,
+        "26": 26,
+        "swipe": "swipe",
+        "links-$x_1$<b>": "links-$x_1$<b>",
+        "Stühle": "Stühle",
+        "swipe left": "swipe left",
+    }
     for text, label in labels.items():
         assert one(tmp_path, LINE.replace("label:1", f"label:{text}")).label == label
+
+
+def test_a_folder_may_have_spaces_and_the_last_subject_of_its_path_counts(tmp_path: Path) -> None:
+    clip = one(tmp_path, LINE.replace("class_01/", "subject1 study/my gesture/"))
+
+    assert (clip.id, clip.subject) == ("subject1 study/my gesture/subject3_r0", 3)
+
+
+def test_several_clips_of_one_video_have_ids_of_their_own_and_one_clip_twice_is_refused(tmp_path: Path) -> None:
+    lines = [LINE, LINE.replace(":146:226", ":300:380"), LINE.replace("subject3", "subject4")]
+    clips = read_list(listed(tmp_path, *lines), "sk_color")
+
+    found, other = distinguish([clips[:1], clips[1:]])
+
+    name = "class_01/subject3_r0"
+    assert [clip.id for clip in found + other] == [
+        f"{name} frames 146-226",
+        f"{name} frames 300-380",
+        "class_01/subject4_r0",
+    ]
+    with pytest.raises(GreedymmError, match=f"the lists have {name} frames 146-226 twice"):
+        distinguish([clips, clips[:1]])
 
 
 def test_an_empty_list_and_one_that_is_not_text_are_named(tmp_path: Path) -> None:
@@ -156,6 +190,18 @@ def test_videos_of_different_rates_are_refused(clip: Clip, tmp_path: Path) -> No
     found = read_frames(clip._replace(color=fast), 3, SIZE)
 
     assert str(found) == "color has 60 frames per second, depth 30; convert one of them"
+
+
+def test_depth_of_more_than_8_bits_is_refused(clip: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "sk_depth.avi"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("ffv1", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "gray16le"
+        for k in range(12):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((24, 32), 300 * k, np.uint16), "gray16le")))
+        file.mux(stream.encode())
+
+    assert "its pixels are gray16le; scale them to 8 bits" in str(read_frames(clip._replace(depth=path), 3, SIZE))
 
 
 def test_a_window_past_the_end_of_a_video_is_broken_with_the_reason(clip: Clip) -> None:

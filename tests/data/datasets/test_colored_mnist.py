@@ -174,6 +174,14 @@ def test_the_same_file_twice_is_no_fault_and_two_that_differ_are_named(tmp_path:
         make(settings, tmp_path)
 
 
+def test_files_that_are_of_no_set_are_counted_in_a_note(tmp_path: Path) -> None:
+    others = {"val-images-idx3-ubyte": b"", "emnist-mapping.txt": b"0 48", ".DS_Store": b"", f"{PLAIN[0]}.bz2": b""}
+
+    _, facts = make(own(tmp_path, another([0, 1]) | others), tmp_path)
+
+    assert facts.notes == ("files of other kinds are not read: 1 .bz2, 1 .txt, 1 val-images-idx3-ubyte",)
+
+
 def test_more_than_ten_classes_have_distinct_colors() -> None:
     colors = mean_colors(62)
 

@@ -210,7 +210,7 @@ def test_hidden_files_are_no_objects_and_files_of_other_kinds_are_counted_in_a_n
 
     splits, facts = make(SETTINGS, tmp_path)
 
-    assert facts.notes == ("files of other kinds are not read: 2 README",)
+    assert facts.notes == ("files of other kinds are not read: 3 README",)
     assert facts.classes == ("cup", "sofa")
     assert sum(len(split.ids) for split in splits.values()) == len(OBJECTS)
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -84,6 +85,9 @@ NAMES = [
     "100",
     "-",
     "{}",
+    "no-break\xa0space",
+    "right\u202eto left",
+    "NA",
 ]
 
 
@@ -108,6 +112,8 @@ REFUSED = {
     "a file of another format": ("cup/train/a.OBJ", "cup/train/a.OBJ", r"\.obj is not read; convert it to \.off"),
     "a class without meshes": ("lamp/train/a.npy", "lamp/", "a folder without meshes; move it elsewhere"),
     "a line break": ("cup/train/a\nb.off", r"cup/train/a\\nb.off", "control character; rename it"),
+    "a packed mesh": ("cup/train/a.off.gz", "cup/train/a.off.gz", "it is packed; unpack it"),
+    "a packed mesh of another format": ("cup/a.ply.zip", "cup/a.ply.zip", "in no folder <class>/train/"),
     "not UTF-8": ("caf\udce9/train/a.off", r"caf\\udce9/train/a.off", "not UTF-8"),
 }
 
@@ -129,13 +135,41 @@ def test_what_cannot_be_placed_is_refused_by_name_or_excluded_with_a_note(kind: 
 
 
 def test_an_empty_class_folder_is_refused_and_other_files_are_counted_in_a_note(tmp_path: Path) -> None:
-    settings = put(tmp_path, "cup/train/cup.mtl", "cup/test/cup.mtl", "sofa/README")
+    settings = put(
+        tmp_path, "cup/train/cup.mtl", "cup/test/cup.mtl", "sofa/README", "lamp.zip", "@eaDir/cup/train/a.off"
+    )
+    (tmp_path / "cup" / "val").mkdir()
     _, facts = make(settings, Path("unused"))
-    assert facts.notes == ("files of other kinds are not read: 2 .mtl, 1 README",)
+    assert facts.notes == ("files of other kinds are not read: 2 .mtl, 1 .zip, 1 README",)
 
     (tmp_path / "lamp" / "train").mkdir(parents=True)
-    with pytest.raises(GreedymmError, match="  lamp/: a folder without meshes"):
+    (tmp_path / "cup" / "train" / "cup_8.off").mkdir()
+    (tmp_path / "mug").symlink_to(tmp_path / "gone")
+    with pytest.raises(GreedymmError) as raised:
         make(settings, Path("unused"))
+    for line in ("lamp/: a folder without meshes", "cup/train/cup_8.off/: an empty folder", "mug: a link to nothing"):
+        assert f"  {line}" in str(raised.value)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    settings = put(tmp_path, "cup/test/cup_0.OFF")
+
+    with pytest.raises(GreedymmError, match=r"cup/test/cup_0: several files have this name: cup_0\.OFF, cup_0\.off"):
+        make(settings, Path("unused"))
+
+
+def test_two_classes_whose_names_look_the_same_are_refused(tmp_path: Path) -> None:
+    names = [normalize(form, "Stühle") for form in ("NFC", "NFD")]
+    settings = put(tmp_path, *(f"{name}/{split}/a.off" for name in names for split in ("train", "test")))
+
+    with pytest.raises(GreedymmError, match="2 classes have the name Stühle"):
+        hdf5.write(tmp_path / "data.h5", *make(settings, Path("unused")))
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/objects", "x" * 300])
+def test_a_folder_that_cannot_be_is_refused_with_its_name(name: str) -> None:
+    with pytest.raises(GreedymmError, match=f"{name} cannot be read (?s:.*)Correct it in the params"):
+        make(Settings(folder=name), Path("unused"))
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

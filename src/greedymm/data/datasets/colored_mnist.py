@@ -65,7 +65,7 @@ class Coloring(DatasetSettings):
 class Settings(Coloring):
     """Settings of Colored-and-gray MNIST, and of a user's own IDX files in its form."""
 
-    folder: str | None = Field(None, description="with the IDX files of another set; null: MNIST")
+    folder: str | None = Field(None, min_length=1, description="with the IDX files of another set; null: MNIST")
     classes: ClassNames | None = Field(None, description="names, in the order of the labels; null: the labels")
     edition: int = Field(1, ge=1, description="raise it to read changed files again")
 
@@ -75,15 +75,14 @@ def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Sa
 
     Some of the training images are held out for validation.
     """
+    notes: tuple[str, ...] = ()
     if settings.folder is None:
         contents, source, terms = fetch_mnist(raw), SOURCE, LICENSE
         hashes = {name: content_md5 for name, (_, content_md5) in FILES.items()}
     else:
-        contents, source, terms = (
-            idx.read_set(own_folder(settings.folder, raw.name)),
-            OWN.format(settings.folder),
-            OWN_LICENSE,
-        )
+        folder = own_folder(settings.folder, raw.name)
+        contents, source, terms = idx.read_set(folder), OWN.format(settings.folder), OWN_LICENSE
+        notes = idx.note_unread(folder)
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     train, test = (_split(split, part, contents) for split, part in (("train", "train"), ("test", "t10k")))
     if train.shapes != test.shapes:
@@ -91,7 +90,7 @@ def make(settings: Settings, raw: Path, _workers: int = 1) -> tuple[dict[str, Sa
     labels = np.unique(np.concatenate([train.labels, test.labels]))
     classes = name_classes(labels.tolist(), settings.classes, [str(label) for label in labels])
     train, test = (digits._replace(labels=np.searchsorted(labels, digits.labels)) for digits in (train, test))
-    facts = DatasetInfo(classes, source, terms, generated=False, hashes=hashes)
+    facts = DatasetInfo(classes, source, terms, generated=False, hashes=hashes, notes=notes)
     return colorize(train, test, settings, len(classes)), facts
 
 

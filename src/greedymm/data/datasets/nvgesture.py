@@ -13,7 +13,7 @@ from pydantic import Field
 from greedymm.data import samples
 from greedymm.data.samples import DatasetInfo, FolderSettings, Splits, UnreadableError
 from greedymm.data.sources.archives import unpack
-from greedymm.data.sources.lists import Clip, read_list, sorted_labels
+from greedymm.data.sources.lists import Clip, distinguish, read_list, sorted_labels
 from greedymm.data.sources.video import Bytes, check_rates, read_video
 from greedymm.data.subjects import hold_out_subjects
 from greedymm.errors import GreedymmError
@@ -55,7 +55,7 @@ class Settings(FolderSettings):
 def make(settings: Settings, raw: Path, workers: int = 1) -> tuple[Splits, DatasetInfo]:
     """Splits of the official lists; some of the training subjects are held out for validation."""
     folder, own = settings.path(raw), settings.folder is not None
-    listed = [read_list(path, settings.color) for path in _find_lists(folder, own=own)]
+    listed = distinguish([read_list(path, settings.color) for path in _find_lists(folder, own=own)])
     train, test = ([clip for clip in clips if not missing_files([clip])] for clips in listed)
     missing = missing_files([*listed[0], *listed[1]])
     if missing and not (settings.only_present and train):

@@ -211,8 +211,8 @@ def _unpack_zip(archive: Path, folder: Path) -> None:
         # No member becomes larger than its header says.
         for member in _limited(file.infolist(), lambda member: member.file_size, archive.stat().st_size):
             name = member.filename  # `extractall` would move such a file into the folder
-            if name.startswith("/") or ".." in PurePosixPath(name).parts:
-                raise UnsafeError(f"'{name}' leads out of the folder")
+            if not name or name.startswith("/") or ".." in PurePosixPath(name).parts:
+                raise UnsafeError(f"'{name}' leads out of the folder, or is no name")
         file.extractall(folder)  # noqa: S202  names are checked, and it writes no links
 
 

@@ -2,14 +2,14 @@
 
 import re
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from greedymm.data.sources.archives import read_gzipped
-from greedymm.data.sources.objects import find_files
+from greedymm.data.sources.objects import find_files, note_others
 from greedymm.errors import GreedymmError, printable
 
 NAMES = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
@@ -28,6 +28,12 @@ def find_sets(folder: Path) -> dict[str, dict[str, list[Path]]]:
             part, what = match["part"].lower().replace("test", "t10k"), match["what"].lower()
             sets[match["set"]][f"{part}-{what}-idx{match['axes']}-ubyte"].append(path)
     return sets
+
+
+def note_unread(folder: Path) -> tuple[str, ...]:
+    """Note on the files below a folder that are of no set."""
+    others = (path for path in find_files(folder) if not FILE.fullmatch(path.name))
+    return note_others(Counter(path.suffix or path.name for path in others))
 
 
 def read_set(folder: Path) -> dict[str, bytes]:

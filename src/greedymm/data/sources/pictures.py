@@ -33,7 +33,9 @@ def read_picture(file: Path, size: int | None = None, *, color: bool = False) ->
     except (OSError, SyntaxError, ValueError, IndexError, *bombs) as error:
         raise UnreadableError(f"{file.name}: no complete PNG or JPEG file ({str(error).splitlines()[0]})") from None
     if picture.mode not in MODES:
-        raise UnreadableError(f"{file.name}: its pixels have mode '{picture.mode}', not 8 bits per channel")
+        raise UnreadableError(
+            f"{file.name}: its pixels have mode '{picture.mode}'; convert it to gray or RGB of 8 bits"
+        )
     if picture.width != picture.height:
         raise UnreadableError(f"{file.name}: {picture.width} x {picture.height} pixels is not square")
     if picture.has_transparency_data:

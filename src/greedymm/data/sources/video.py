@@ -1,5 +1,6 @@
 """Video files -> frames, and back."""
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -81,15 +82,17 @@ def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int
     return frames
 
 
-def _check_size(stream: Any) -> None:
+def _check_form(stream: Any) -> None:
     if stream.width * stream.height > MAX_PIXELS:
         raise ValueError(f"its frames have {stream.width} x {stream.height} pixels, more than those of any camera")
+    if stream.pix_fmt and re.match("(gray|ya)[0-9]", stream.pix_fmt):  # of depth in millimeters, 8 bits would be black
+        raise ValueError(f"its pixels are {stream.pix_fmt}; scale them to 8 bits")
 
 
 def _decoded(file: Any) -> Iterator[tuple[int, Any]]:
     """Frames in the order of their times, each with its slot."""
     stream = file.streams.video[0]
-    _check_size(stream)
+    _check_form(stream)
     stream.thread_type = "NONE"  # many processes share the cores
     is_avi, rate = file.format.name == "avi", _rate(stream)
     first, delay, time, damaged = None, None, -1, False
