@@ -20,6 +20,7 @@ from greedymm.info import DataInfo, read_info
 from greedymm.params.schema import Params
 from greedymm.plan import Plan
 
+NOT_NEGATIVE = ("abs_d_util", "shapley_gap")  # ends of names of measures
 SPLITS = {"val": "validation", "test": "test"}  # name in results: name in the report
 DECIMALS = 6  # beyond what any accuracy resolves: keeps tables the same across platforms
 HEADLINE = {
@@ -117,7 +118,7 @@ def estimates_table(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (dataset, method), group in runs.groupby(GROUP, sort=False):
         for measure, values in group.drop(columns=IDENTITY).dropna(axis=1, how="all").items():
-            bounds = (0.0, 1.0) if "accuracy" in str(measure) else ()
+            bounds = (0.0, 1.0) if "accuracy" in str(measure) else (0.0,) if str(measure).endswith(NOT_NEGATIVE) else ()
             rows.append([dataset, method, measure, *estimate(values.dropna().to_numpy(float), *bounds)])
     return pd.DataFrame(rows, columns=[*GROUP, "measure", *Estimate._fields])
 

@@ -10,6 +10,7 @@ from greedymm.analysis.claims.evidence import (
     CONSTANT,
     EQUAL_VALUES,
     FLAT,
+    NO_DIFFERENCE,
     NO_SEED,
     ONE_SEED,
     SAME,
@@ -48,14 +49,20 @@ def test_two_seeds_have_no_t_test_and_five_no_sign_flips() -> None:
     assert evidence[6].p_sign_flip == stats.permutation_test((x,), np.mean, permutation_type="samples").pvalue
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1])
-def test_differences_that_do_not_vary_are_not_tested(value: float) -> None:
-    evidence = mean_evidence(np.full(7, value), 1, margin=0.5)
+@pytest.mark.parametrize(("value", "n", "margin"), [(0.1, 7, 0.5), (0.0, 7, np.nan), (0.0, 2, 0.5)])
+def test_differences_that_do_not_vary_are_not_tested(value: float, n: int, margin: float) -> None:
+    evidence = mean_evidence(np.full(n, value), 1, margin=margin)
 
     assert evidence[1:4] == pytest.approx([value] * 3)
     assert evidence.note == EQUAL_VALUES
     assert np.isnan([evidence.p, evidence.p_sign_flip, evidence.p_equal]).all()
     assert (evidence.effect, evidence.kind) == (0, "")
+
+
+def test_three_seeds_without_any_difference_are_equal() -> None:
+    evidence = mean_evidence(np.zeros(3), 1, margin=0.01)
+
+    assert (evidence.p, evidence.p_equal, evidence.effect, evidence.note) == (1, 0, 0, NO_DIFFERENCE)
 
 
 def test_methods_without_values_and_then_incomplete_seeds_are_dropped() -> None:

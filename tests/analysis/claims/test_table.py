@@ -274,14 +274,16 @@ def test_the_note_says_where_the_two_tests_disagree() -> None:
     assert (same["verdict"], same["p_sign_flip"], same["note"]) == ("supported", 2 / 64, "")
 
 
-def test_the_same_change_at_all_seeds_is_not_tested() -> None:
+def test_the_same_change_at_all_seeds_is_not_tested_unless_it_is_none() -> None:
     table = claims_table(with_changes({"balanced": [0.1] * 7, "mine": [0.0] * 7}))
 
-    for method in ("balanced", "mine"):
-        result = row(table, "d", method)
-        assert (result["verdict"], result["seeds_needed"]) == ("undecided", None)
-        assert result["note"] == "the same value at all seeds: no test"
-        assert np.isnan([result["p"], result["p_sign_flip"], result["p_equal"]]).all()
+    same = row(table, "d", "mine")
+    assert (same["verdict"], same["seeds_needed"], same["p"]) == ("practically equal", None, 1)
+    assert same["note"] == "no difference at any seed"
+    result = row(table, "d", "balanced")
+    assert (result["verdict"], result["seeds_needed"]) == ("undecided", None)
+    assert result["note"] == "the same value at all seeds: no test"
+    assert np.isnan([result["p"], result["p_sign_flip"], result["p_equal"]]).all()
     data = runs(4)
     data.loc[data["method"] == ALONE[0], "test_accuracy"] = values(data, "balanced", "test_accuracy") - 0.5
     beats = row(claims_table(data), "f", "balanced")

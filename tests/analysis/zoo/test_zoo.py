@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT, CARETUP
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -111,8 +113,33 @@ def test_a_reference_that_was_not_run_is_left_out_with_a_note() -> None:
     plt.close(figures.draw_balance(none, NAME))
 
 
-def test_costs_are_relative_to_plain_training_or_else_to_greedy() -> None:
+def test_a_method_with_the_runs_of_the_reference_is_practically_equal_and_the_cell_says_why() -> None:
     results = draw_results()
+    runs = results.runs[results.runs["method"] != "mla"]
+    copied = runs[runs["method"] == "greedy_multi"].assign(method="mla")
+    tables = make(results._replace(runs=pd.concat([runs, copied], ignore_index=True)))
+
+    cell = format_accuracy(tables, NAME).set_index("Method").loc["mla", "Difference from greedy_multi (points)"]
+
+    assert cell == "+0.0 [0.0, 0.0] practically equal, no difference at any seed"
+    assert "2 practically equal (ume, mla)" in describe_dataset(tables, NAME, "digits")[0]
+
+
+def test_signed_d_util_of_different_seeds_cancels_and_absolute_values_do_not() -> None:
+    results = draw_results()
+    d_util = results.runs["seed"].map(dict(enumerate([0.027, 0.068, -0.053, -0.015, -0.013])))
+    runs = results.runs.assign(val_d_util=d_util.where(results.runs["val_d_util"].notna()))
+    balance = format_balance(make(results._replace(runs=runs)), NAME).set_index("Method")
+
+    assert balance.loc["mla", "d_util (validation)"] == "0.00 [-0.05, 0.06]"
+    assert balance.loc["mla", "|d_util| (validation)"] == "0.04 [0.01, 0.07]"
+    assert balance.loc["gray alone", "|d_util| (validation)"] == ""
+
+
+def test_costs_are_those_of_the_fastest_seed_relative_to_plain_training_or_else_to_greedy() -> None:
+    results = draw_results()  # one seed took a second longer
+    loaded = results.costs["seconds"] * results.costs["seed"].map({0: 5, 1: 2, 2: 2}).fillna(1)
+    results = results._replace(costs=results.costs.assign(seconds=loaded))
     costs = make(results).costs.set_index("method")
     assert set(costs["relative"].drop(index="agm")) == {1}
     assert list(costs.loc["agm", ["seconds", "relative", "relative_to", "peak_memory_mb"]]) == [
@@ -206,6 +233,29 @@ def test_a_method_far_off_is_at_the_edge_with_its_value() -> None:
     assert forest.axes[0].get_xlim()[0] > -20
     assert {text.get_text() for text in balance.axes[0].texts} > {"ume", "ogm_ge"}
     assert any(re.match(r"broken (9|10)\.\d %", text.get_text()) for text in balance.axes[0].texts)
+    assert arrowheads(forest.axes[0]) == {CARETLEFT}
+    assert arrowheads(balance.axes[0]) >= {CARETDOWN}
+    plt.close("all")
+
+
+def arrowheads(ax: Axes) -> set[Any]:
+    return {line.get_marker() for line in ax.get_lines()} & {CARETLEFT, CARETRIGHT, CARETDOWN, CARETUP}
+
+
+def test_an_interval_that_exceeds_the_axes_has_an_arrowhead_and_the_reference_is_drawn_last() -> None:
+    results = draw_results()
+    noisy = (results.runs["method"] == "agm") * (results.runs["seed"] - 2) * 0.3
+    tables = make(results._replace(runs=results.runs.assign(test_accuracy=results.runs["test_accuracy"] + noisy)))
+
+    balance, ranks = figures.draw_balance(tables, NAME), figures.draw_ranks(tables)
+    assert balance is not None
+    assert ranks is not None
+    ax = balance.axes[0]
+
+    assert arrowheads(ax) >= {CARETDOWN, CARETUP}
+    points = {line.get_label(): line.get_zorder() for line in ax.get_lines() if line.get_label() in LEVELS}
+    assert max(points, key=lambda method: points[method]) == "greedy_multi"
+    assert "greedy_multi and ume" in {text.get_text() for text in ranks.legends[0].get_texts()}
     plt.close("all")
 
 

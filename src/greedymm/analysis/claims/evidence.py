@@ -22,6 +22,7 @@ ONE_SEED = "one seed: no interval, no test"
 TOO_FEW_FOR_T = "two seeds: no test"
 TOO_FEW_FOR_EXCHANGE = f"fewer than {MIN_SEEDS_FOR_EXCHANGE} seeds: no test"
 EQUAL_VALUES = "the same value at all seeds: no test"
+NO_DIFFERENCE = "no difference at any seed"
 SAME = "permuting the seeds changes nothing: no test"
 CONSTANT = "no rank correlation: one measure is the same in all runs of each method"
 FLAT = "no rank correlation: one measure is the same at all epochs of each run"
@@ -69,8 +70,10 @@ def mean_evidence(values: Floats, direction: int, limit: float = np.inf, margin:
     evidence = Evidence(n, mean, low, high, margin=margin)
     if n == 1:
         return evidence._replace(note=ONE_SEED)
-    if np.ptp(x) == 0:
-        return evidence._replace(note=EQUAL_VALUES)  # t divides by their standard deviation
+    if np.ptp(x) == 0:  # t divides by their standard deviation
+        if n < MIN_SEEDS_FOR_T or mean or np.isnan(margin):
+            return evidence._replace(note=EQUAL_VALUES)
+        return evidence._replace(p=1.0, p_lower=0.0, p_upper=0.0, sd=0.0, note=NO_DIFFERENCE)
     signed = round(direction * mean if direction else abs(mean), DIGITS)
     evidence = evidence._replace(sd=sd, effect=signed / sd, kind="mean")
     if n < MIN_SEEDS_FOR_T:

@@ -102,7 +102,7 @@ def explain_claims(claims: pd.DataFrame) -> list[str]:
     return [
         "Supported, contradicted: the difference is significant at the level 0.05, for or against the claim.",
         f"Practically equal: the difference of two accuracies is within the margin{margin}, by two one-sided t tests.",
-        "A significant difference within the margin is practically equal.",
+        "A significant difference within the margin is practically equal, and so is no difference at any of the seeds.",
         "Undecided: neither is shown. This is no evidence of equality.",
         "Seeds needed: to decide with power 0.8, if the true effect is as large as the estimate. None for shares.",
         f"p: two-sided Student's t test of the differences within seeds, from {MIN_SEEDS_FOR_T} seeds on.",

@@ -9,12 +9,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import CARETDOWN, CARETLEFT, CARETRIGHT, CARETUP
 
 from greedymm.analysis.claims.verdicts import EQUAL, UNDECIDED
 from greedymm.analysis.figures.style import ROW, WIDEST, Style, is_unimodal, label, label_rows
 from greedymm.analysis.zoo.blocks import cliques
 from greedymm.analysis.zoo.labels import FONT, name_points
-from greedymm.analysis.zoo.leaderboard import BEST, BETTER, ENSEMBLE, PLAIN, REFERENCES, WORSE, Tables
+from greedymm.analysis.zoo.leaderboard import BEST, BETTER, D_UTIL, ENSEMBLE, PLAIN, REFERENCES, WORSE, Tables
 
 STYLES = {
     BETTER: Style("#0072B2", "^"),
@@ -24,22 +25,29 @@ STYLES = {
 }
 REFERENCE = Style("#000000", "D")  # of a reference, and of a method that is not compared
 RANKED = Style("#0072B2", "o")  # without a verdict
-MEASURES = {"val_d_util": "d_util, validation (0: balanced)", "test_shapley_gap": "Shapley gap, test (0: balanced)"}
+MEASURES = {
+    D_UTIL: "|d_util|, validation, mean over seeds (0: balanced)",
+    "test_shapley_gap": "Shapley gap, test (0: balanced)",
+}
 CAPTIONS = {
     "forest": "Difference of test accuracy from each reference, paired by seed, with 95 % intervals. Verdicts are"
-    " corrected for the number of methods, intervals are not. Green band: practically equal. Outliers are at the edge,"
-    " with their value.",
+    " corrected for the number of methods, intervals are not. Green band: practically equal. Arrowheads: intervals"
+    " and outliers that exceed the axis. Outliers are at the edge, with their value.",
     "balance": "Test accuracy against balance: means over seeds with 95 % intervals. Color: verdict on test accuracy."
-    " Intervals may exceed the axes. Outliers are at the edge, with their accuracy.",
-    "cost": "Test accuracy, with 95 % intervals, against the median time of training. Color: verdict on test accuracy."
-    " Outliers are at the edge, with their accuracy.",
+    " |d_util| is the mean of absolute values. Arrowheads: intervals and outliers that exceed the axes. Outliers are at"
+    " the edge, with their accuracy.",
+    "cost": "Test accuracy, with 95 % intervals, against the time of training of the fastest seed. Color: verdict on"
+    " test accuracy. Arrowheads: intervals and outliers that exceed the axes. Outliers are at the edge, with their"
+    " accuracy.",
     "ranks": "1 is the best rank. Left: rank of the mean test accuracy, averaged over datasets. Bootstrap intervals are"
     " too narrow for few seeds. Right: average rank over blocks; a block is a dataset and a seed. A black line joins"
-    " methods without a critical difference (Nemenyi).",
+    " methods without a critical difference (Nemenyi). Black diamonds: the references.",
     "improvement": "Probability that a run of a method is more accurate than a run of the reference, averaged over"
     " datasets. 0.5: as good as the reference. Bootstrap intervals are too narrow for few seeds.",
 }
 NEAR = 5.0  # points of accuracy
+ARROWHEADS = ((CARETLEFT, CARETRIGHT), (CARETDOWN, CARETUP))  # below and above the limits of x, and of y
+INTERVAL = "_interval"  # label of a line; the legend does not have it
 
 
 def draw_forest(tables: Tables, dataset: str) -> Figure | None:
@@ -66,10 +74,12 @@ def _draw_differences(ax: Axes, rows: pd.DataFrame, methods: list[str]) -> None:
     ax.axvspan(-margin, margin, color=STYLES[EQUAL].color, alpha=0.15, linewidth=0)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_xlabel(f"difference (points; band: ±{margin:g})")
-    low, high = _set_limits(ax.set_xlim, [*values["estimate"], -2 * margin, 2 * margin])
+    low, high = _set_limits(ax.set_xlim, [*values.to_numpy().flat, -2 * margin, 2 * margin])
     inside = values["estimate"].clip(low, high)
+    ends = {"low": values[["low", "estimate"]].min(axis=1), "high": values[["high", "estimate"]].max(axis=1)}
     styles = {str(method): STYLES[verdict] for method, verdict in rows["verdict"].items()}
-    _draw_rows(ax, values.assign(estimate=inside), methods, styles)
+    _draw_rows(ax, values.assign(estimate=inside, **ends), methods, styles)
+    _mark_cuts(ax)
     for y, method in enumerate(methods):
         x = values["estimate"].get(method, np.nan)
         if x < low or x > high:
@@ -87,9 +97,9 @@ def draw_cost(tables: Tables, dataset: str) -> Figure | None:
     """Draw test accuracy over time of training, with the name of each method."""
     costs = tables.of(dataset).costs.set_index("method")
     relative = costs["relative_to"].iloc[0]
-    title = f"time of training, relative to {relative}" if relative else "time of training (s)"
+    title = f"time relative to {relative}" if relative else "time of training (s)"
     values = costs["relative" if relative else "seconds"].rename("mean").to_frame().assign(low=np.nan, high=np.nan)
-    return _draw_points(tables, dataset, {title: values}, scale="log")
+    return _draw_points(tables, dataset, {f"{title}, fastest of the seeds": values}, scale="log")
 
 
 def draw_ranks(tables: Tables) -> Figure | None:
@@ -100,7 +110,9 @@ def draw_ranks(tables: Tables) -> Figure | None:
     methods = list(ranks.index)
     figure, axes = _rows(methods, 2)
     table = tables.ranks[PLAIN].set_index("method")[["mean_rank", "rank_low", "rank_high"]]
-    styles = dict.fromkeys(methods, RANKED) | {m: REFERENCE for m in (PLAIN, ENSEMBLE) if m in ranks}
+    references = [m for m in (PLAIN, ENSEMBLE) if m in ranks]
+    styles = dict.fromkeys(methods, RANKED) | dict.fromkeys(references, REFERENCE)
+    handles = [Line2D([], [], linestyle="", label=" and ".join(references), **REFERENCE.line)] if references else []
     _draw_rows(axes[0], table, methods, styles)
     _draw_rows(axes[1], ranks.to_frame().assign(low=np.nan, high=np.nan), methods, styles)
     axes[0].set(title="mean over datasets", xlabel="rank of the mean test accuracy")
@@ -113,8 +125,8 @@ def draw_ranks(tables: Tables) -> Figure | None:
             x = right + (k + 0.5) * len(methods) / 2 / max(len(lines), 8)
             axes[1].plot([x, x], [first - 0.2, last + 0.2], color="black", linewidth=2, solid_capstyle="butt")
         axes[1].set_xticks([tick for tick in axes[1].get_xticks() if 0 <= tick <= len(methods)])
-        handle = Line2D([], [], color="black", linewidth=2, label="no critical difference")
-        figure.legend(handles=[handle], loc="outside lower right")
+        handles.append(Line2D([], [], color="black", linewidth=2, label="no critical difference"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -154,8 +166,19 @@ def _draw_rows(ax: Axes, values: pd.DataFrame, methods: Sequence[str], styles: M
         if method in values.index:
             mean, low, high = values.loc[method].to_numpy(float)
             style = styles.get(method, REFERENCE)
-            ax.plot([low, high], [y, y], color=style.color, linewidth=1)
+            ax.plot([low, high], [y, y], color=style.color, linewidth=1, label=INTERVAL)
             ax.plot(mean, y, linestyle="", markersize=4.5, **style.line)
+
+
+def _mark_cuts(ax: Axes) -> None:
+    """Draw an arrowhead where an interval exceeds the axes."""
+    limits = np.sort([ax.get_xlim(), ax.get_ylim()]).T  # (low and high, x and y)
+    for line in [line for line in ax.get_lines() if line.get_label() == INTERVAL]:
+        ends = np.asarray(line.get_xydata(), dtype=float)
+        for end, axis in np.argwhere((ends < limits[0]) | (ends > limits[1])):
+            marker = ARROWHEADS[axis][int(ends[end, axis] > limits[1, axis])]
+            point = np.clip(ends[end], *limits)
+            ax.plot(*point, linestyle="", marker=marker, markersize=4, color=line.get_color(), clip_on=False)
 
 
 def _draw_points(
@@ -184,10 +207,13 @@ def _draw_points(
             _set_limits(ax.set_xlim, values["mean"], least=np.inf)
         for method, x, left, right in values[["mean", "low", "high"]].itertuples():
             (y, low, high), style = accuracy.loc[method], verdicts.get(method, REFERENCE)
-            ax.plot([left, right], [y, y], color=style.color, linewidth=0.6, alpha=0.35)
-            ax.plot([x, x], [low, high], color=style.color, linewidth=0.6, alpha=0.35)
-            text = method if bottom <= y <= top else f"{method} {y:.1f} %"
-            ax.plot(x, np.clip(y, bottom, top), linestyle="", markersize=5, label=text, **style.line)
+            inside, thin = np.clip(y, bottom, top), {"color": style.color, "linewidth": 0.6, "alpha": 0.35}
+            ax.plot([left, right], [inside, inside], label=INTERVAL, **thin)
+            ax.plot([x, x], [np.fmin(low, y), np.fmax(high, y)], label=INTERVAL, **thin)
+            text = method if inside == y else f"{method} {y:.1f} %"
+            order = 3 if style is REFERENCE else 2  # a reference is above equal methods
+            ax.plot(x, inside, linestyle="", markersize=5, label=text, zorder=order, **style.line)
+        _mark_cuts(ax)
     _legend(figure, tables.comparisons.query("reference == @reference")["verdict"], reference)
     figure.draw_without_rendering()  # positions of the names depend on the final layout
     for ax in figure.axes:

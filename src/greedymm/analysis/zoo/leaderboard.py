@@ -29,6 +29,7 @@ COLUMNS = [
     *("p", "p_holm", "p_sign_flip", "margin", "p_equal", "verdict", "note"),
 ]
 WEAKEST = "test_weakest_branch_accuracy"  # of the branch that has the lowest accuracy when cut from the others
+D_UTIL = "val_abs_d_util"  # absolute value of each run, because signed ones of different seeds cancel
 
 
 class Board(NamedTuple):
@@ -58,7 +59,8 @@ def make_tables(board: Board, margin: float) -> Tables:
     """Compute all tables. Accuracies that differ by less than `margin`, in [0, 1], are practically equal."""
     results, runs = board.results, board.results.runs
     cut = runs.filter(regex=r"^test_accuracy_.+_cut$")
-    measured = runs if cut.empty else runs.assign(**{WEAKEST: cut.astype(float).min(axis=1)})
+    d_util = runs.reindex(columns=["val_d_util"]).astype(float)["val_d_util"]
+    measured = runs.assign(**{WEAKEST: cut.astype(float).min(axis=1), D_UTIL: d_util.abs()})
     return Tables(
         estimates=estimates_table(measured),
         comparisons=compare(runs, margin, board.choice),
@@ -103,12 +105,12 @@ def relative_costs(costs: pd.DataFrame) -> pd.DataFrame:
     """Cost of each dataset and method.
 
     Returns:
-        `seconds`, the median over runs; `relative`, divided by that of `relative_to`, the first of `COST_REFERENCES`
-        that was run (NaN: none was); `peak_memory_mb` and `peak_gpu_memory_mb`, the smallest of all runs, because the
-        peak of a process includes its earlier runs.
+        `seconds`, of the fastest run, because other processes only add time; `relative`, divided by that of
+        `relative_to`, the first of `COST_REFERENCES` that was run (NaN: none was); `peak_memory_mb` and
+        `peak_gpu_memory_mb`, the smallest of all runs, because the peak of a process includes its earlier runs.
     """
     groups = costs.groupby(GROUP, sort=False)
-    table = groups.agg({"seconds": "median", "peak_memory_mb": "min", "peak_gpu_memory_mb": "min"}).reset_index()
+    table = groups.agg({"seconds": "min", "peak_memory_mb": "min", "peak_gpu_memory_mb": "min"}).reset_index()
     parts = []
     for _, part in table.groupby("dataset", sort=False):
         seconds = part.set_index("method")["seconds"]

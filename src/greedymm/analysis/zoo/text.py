@@ -10,13 +10,14 @@ from greedymm.analysis.claims.verdicts import EQUAL, UNDECIDED
 from greedymm.analysis.figures.style import label
 from greedymm.analysis.study import format_estimates
 from greedymm.analysis.zoo.blocks import Blocks
-from greedymm.analysis.zoo.leaderboard import BEST, BETTER, ENSEMBLE, PLAIN, REFERENCES, WEAKEST, WORSE, Tables
+from greedymm.analysis.zoo.leaderboard import BEST, BETTER, D_UTIL, ENSEMBLE, PLAIN, REFERENCES, WEAKEST, WORSE, Tables
 from greedymm.params.schema import Params
 
 BALANCE = {
     "val_accuracy": "Validation accuracy",
     "val_shift_accuracy": "Accuracy under shift",
     "val_d_util": "d_util (validation)",
+    D_UTIL: "|d_util| (validation)",
     "test_d_util": "d_util (test)",
     "test_shapley_gap": "Shapley gap (test)",
     WEAKEST: "Weakest branch alone (test)",
@@ -28,16 +29,18 @@ EXPLANATION = [
     "Differences (percentage points) are paired by seed, with 95 % intervals (Student's t), which are not corrected.",
     "Better, worse: p is at most 0.05, by a paired t test, corrected by Holm's method over the methods of the dataset.",
     "Practically equal: the difference is within {margin}, by two one-sided t tests; p is that of equality, corrected.",
-    "A significant difference within the margin is practically equal.",
+    "A significant difference within the margin is practically equal, and so are runs without any difference.",
     "Undecided: neither is shown. This is no evidence of equality.",
     "With many methods and few seeds, only differences that are large relative to their spread over seeds are decided.",
     "With fewer than three seeds there is no test.",
     "The correction is within one reference and dataset, not over references and datasets.",
     "d_util: u(m1 | m0) - u(m0 | m1). 0: both branches depend equally on the other.",
+    "|d_util|: mean of the absolute values of the runs. Signed values of different seeds can cancel.",
     "A network without fusion between its branches has d_util 0 by construction.",
     "Shapley gap: the mean absolute difference of the modalities' Shapley values for accuracy.",
     "Weakest branch alone: the lowest accuracy of a branch, if each branch is cut from the others.",
-    "Time: median over the runs. Memory: smallest peak of the runs. Other processes may have used the machine, too.",
+    "Time: that of the fastest of the seeds, because other processes on the machine only add time.",
+    "Memory: smallest peak of the runs.",
 ]
 
 
@@ -66,8 +69,8 @@ def format_balance(tables: Tables, dataset: str) -> pd.DataFrame:
     costs = own.costs.set_index("method")
     relative = costs["relative_to"].iloc[0]
     if relative:
-        frame[f"Time, relative to {relative}"] = costs["relative"].map("{:.2f}".format)
-    frame["Time (s)"] = costs["seconds"].map("{:.1f}".format)
+        frame[f"Time relative to {relative} (fastest of the seeds)"] = costs["relative"].map("{:.2f}".format)
+    frame["Time (s, fastest of the seeds)"] = costs["seconds"].map("{:.1f}".format)
     for kind, title in (("peak_memory_mb", "Memory (MiB)"), ("peak_gpu_memory_mb", "GPU memory (MiB)")):
         if costs[kind].any():
             frame[title] = costs[kind].map("{:.0f}".format)
@@ -87,8 +90,8 @@ def _format_difference(row: Any) -> str:
     if pd.isna(row.estimate):
         return str(row.note)
     p = format_p(row.p_equal if row.verdict == EQUAL else row.p_holm)
-    text = f"{100 * row.estimate:+.1f}{format_interval(row, 100, 1)} {row.verdict}"
-    return f"{text}, p {p}" if p else text
+    reason = row.note if row.low == row.high else p and f"p {p}"  # differences that do not vary have no t test
+    return f"{100 * row.estimate:+.1f}{format_interval(row, 100, 1)} " + ", ".join(filter(None, (row.verdict, reason)))
 
 
 def format_all_ranks(tables: Tables) -> pd.DataFrame:
