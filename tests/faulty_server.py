@@ -83,6 +83,6 @@ class FaultyServer:
             self._ended.wait(1.5)
             fault = BROKEN
         if fault:
-            start_response(fault, [("Content-Length", "2")])
+            start_response(fault, [("Content-Length", "2"), ("Retry-After", "3600")])
             return [b"no"]
         return mlflow.server.app(environ, start_response)
