@@ -65,9 +65,9 @@ def test_a_job_that_the_system_kills_says_what_to_lower(project: Project, number
 
 # A user with a number, without a name, and without root's right to write anywhere.
 USER = ("unshare", "--user", "--map-user=4242", "--map-group=4242")
-FOLDERS = (".", ".snakemake", ".snakemake/metadata", "results", "results/plans", "results/data")
-FOLDERS += (f"results/runs/{p.DATASET}", "results/analysis", "results/report", "results/logs/train")
-FOLDERS += ("results/benchmarks",)
+FOLDERS = [".", ".snakemake", ".snakemake/metadata", "results", "results/plans", "results/data"]
+FOLDERS += [f"results/runs/{p.DATASET}", "results/analysis", "results/report", "results/logs/train"]
+FOLDERS += ["results/benchmarks"]
 
 
 @pytest.mark.slow

@@ -91,6 +91,6 @@ def test_the_password_is_nowhere_after_a_whole_workflow(project: Project, server
     run(project, MLFLOW_TRACKING_URI=address)
     project.run("snakemake", "--report", "workflow.html", "--configfile", "overlay.yaml")
 
-    assert server.authorizations == {f"Basic {b64encode(f'me:{PASSWORD}'.encode()).decode()}", f"Bearer {TOKEN}"}
+    assert server.authorizations >= {f"Basic {b64encode(f'me:{PASSWORD}'.encode()).decode()}", f"Bearer {TOKEN}"}
     assert len(project.tracked()) == 2
     assert leaks(project.folder) == []
