@@ -76,6 +76,6 @@ onsuccess:
 
 onerror:
     synchronize()
-    again = shlex.join(["snakemake", *sys.argv[1:]])
+    again = mask(shlex.join(["snakemake", *sys.argv[1:]]), PARAMS.tracking.uri)
     logger.warning(f"What is finished is kept. Make the rest with: {again}")
     logger.warning("Tables and the report of the finished runs: greedymm preview")

@@ -23,6 +23,7 @@ from greedymm.params.load import validate
 from greedymm.params.schema import Params
 from greedymm.plan import Plan, read_plan
 from greedymm.steps.report import make_report
+from greedymm.system import peak_memory
 
 log = logging.getLogger(__name__)
 DATASET, EPOCHS, SAMPLES = "colored_mnist_5k", 10, 1000
@@ -53,7 +54,7 @@ def main(count: int) -> None:
         started = time.perf_counter()
         make_report(read_plan(plan.path))
         seconds = time.perf_counter() - started
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        memory = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
         page = (plan.folder / "index.html").stat().st_size / 1e6
         log.info("%d runs: %.1f s, %.0f MiB; the page has %.1f MB", len(plan.runs), seconds, memory, page)
         chdir("/")

@@ -14,6 +14,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before numpy
 
 from greedymm.data import hdf5
 from greedymm.data.datasets import modelnet40
+from greedymm.system import peak_memory
 
 OBJECTS = 12311
 
@@ -33,7 +34,7 @@ def main(folder: Path, workers: int) -> None:
     objects = rows["train"] + rows["test"]
     seconds = (checked - started) / objects + (written - checked) / sum(rows.values())
     kilobytes = size / sum(rows.values()) / 1000
-    memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    memory = [peak_memory(resource.getrusage(who)) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(  # noqa: T201
         f"{objects} objects, {workers} workers: {seconds:.2f} s and {kilobytes:.0f} kB an object\n"
         f"all {OBJECTS:,}: {seconds * OBJECTS / 3600:.2f} hours, {kilobytes * OBJECTS / 1e6:.2f} GB\n"

@@ -19,6 +19,7 @@ from greedymm.data import hdf5
 from greedymm.data.datasets import nvgesture
 from greedymm.data.samples import DatasetInfo
 from greedymm.data.sources.lists import Clip, read_list
+from greedymm.system import peak_memory
 
 CLIPS = 1532
 FRAMES = 80
@@ -57,7 +58,7 @@ def main(folder: Path, workers: int, height: int) -> None:
         hdf5.write(path, splits, DatasetInfo(classes, "", "", generated=False))
         rows = sum(len(split.labels) for split in splits.values())
         each, size = (time.perf_counter() - started) / rows, path.stat().st_size / rows
-    memory = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    memory = [peak_memory(resource.getrusage(who)) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(  # noqa: T201
         f"{workers} workers, {FRAMES} frames of {height} rows: {each:.3f} s a clip, {bare:.3f} s of bare decoding:"
         f" {bare / each:.2f} of its rate\n"

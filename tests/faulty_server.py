@@ -36,6 +36,7 @@ class FaultyServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.faults = 0
+        self.authorizations = set[str]()  # what the requests have sent to log in
         self.fault: Callable[[str], str | None] = lambda _path: None
         self._ended = threading.Event()
 
@@ -73,6 +74,7 @@ class FaultyServer:
         self._server.server_close()
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Answer:
+        self.authorizations.add(environ.get("HTTP_AUTHORIZATION", ""))
         fault = self.fault(environ["PATH_INFO"])
         self.faults += fault is not None
         if fault in ("hang", "lost"):
@@ -81,6 +83,6 @@ class FaultyServer:
             self._ended.wait(1.5)
             fault = BROKEN
         if fault:
-            start_response(fault, [("Content-Length", "2")])
+            start_response(fault, [("Content-Length", "2"), ("Retry-After", "3600")])
             return [b"no"]
         return mlflow.server.app(environ, start_response)

@@ -80,6 +80,8 @@ def test_an_error_that_a_user_can_mend_is_shown_as_its_message_alone(
         (errno.EISDIR, "Name a file, not a folder,"),
         (errno.ENOTDIR, "Name a folder, not a file,"),
         (errno.EEXIST, "Move the file that is in the way"),
+        (errno.EMFILE, "Allow more open files (ulimit -n 4096)"),
+        (errno.EAGAIN, "Close other programs"),
     ],
 )
 def test_a_disk_that_refuses_is_shown_with_the_cure(
@@ -281,6 +283,8 @@ FULL = [
     RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes."),
     RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+    ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
 ]
 
 

@@ -59,13 +59,15 @@ def test_the_gpu_of_a_killed_process_is_free(start: Start) -> None:
     [
         ("echo GPU-1; echo GPU-2", ["GPU-1", "GPU-2"]),
         ("echo NVIDIA-SMI has failed; exit 9", []),
+        ("exec /bin/sleep 60", []),
         (None, []),
     ],
-    ids=["two", "no driver", "no nvidia-smi"],
+    ids=["two", "no driver", "a driver that hangs", "no nvidia-smi"],
 )
 def test_gpus_are_listed_by_nvidia_smi(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str | None, listed: list[str]
 ) -> None:
+    monkeypatch.setattr(gpus, "PATIENCE", 0.2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     if script:
@@ -76,7 +78,7 @@ def test_gpus_are_listed_by_nvidia_smi(
     assert gpus.list_gpus() == listed
 
 
-@pytest.mark.parametrize("visible", ["", "3", "-1"])
+@pytest.mark.parametrize("visible", ["", " ", "3", "-1", "-1,0", "3,,0", "NoDevFiles"])
 def test_a_single_gpu_or_none_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, visible: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     monkeypatch.setenv("TMPDIR", str(tmp_path))

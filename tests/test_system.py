@@ -4,16 +4,24 @@ import getpass
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from greedymm.system import name_user, run_git, usable_cores
+from greedymm.system import name_user, peak_memory, run_git, usable_cores
 
 
 def test_cores_are_counted_where_the_system_does_not_tell_those_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("os.sched_getaffinity", raising=False)
 
     assert usable_cores() == os.cpu_count()
+
+
+@pytest.mark.parametrize(("system", "unit"), [("darwin", 2**20), ("linux", 2**10)])
+def test_memory_is_counted_in_the_unit_of_the_system(system: str, unit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", system)
+
+    assert peak_memory(SimpleNamespace(ru_maxrss=3 * unit)) == 3  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def main() -> None:
         if not (cure := cure_of(error)):
             raise
         sys.exit(f"greedymm: {printable(str(error), keep=LINES)}\n  {cure}")
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError) as error:
         if not lacks_memory(error):
             raise
         sys.exit(f"greedymm: {(str(error) or type(error).__name__).splitlines()[0]}\n  {NO_MEMORY}")

@@ -9,7 +9,8 @@ NO_MEMORY = (
     " On a cluster, raise execution.memory_mb. Then run again. What is finished is kept."
 )
 # Of torch, which raises RuntimeErrors: no memory of the CPU or the GPU, or a process that reads batches was killed.
-_FULL = re.compile(r"out of memory|allocate memory|shared memory|DataLoader worker \(pid")
+# Of the system's linker: no memory for a library that is imported.
+_FULL = re.compile(r"out of memory|allocate memory|shared memory|DataLoader worker \(pid|failed to map|bad_alloc")
 
 CURES = {
     errno.ENOSPC: "Free some space",
@@ -20,6 +21,9 @@ CURES = {
     errno.EISDIR: "Name a file, not a folder,",
     errno.ENOTDIR: "Name a folder, not a file,",
     errno.EEXIST: "Move the file that is in the way",
+    errno.EMFILE: "Allow more open files (ulimit -n 4096)",
+    errno.ENFILE: "Close other programs",
+    errno.EAGAIN: "Close other programs",  # no further process is allowed
 }
 
 
@@ -39,10 +43,12 @@ def printable(text: str, keep: str = "") -> str:
 
 def lacks_memory(error: Exception) -> bool:
     """Whether an error says that the memory of the CPU or the GPU is full."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_FULL.search(str(error))))
+    return isinstance(error, MemoryError) or bool(_FULL.search(str(error)))
 
 
 def cure_of(error: OSError) -> str:
     """What to do about a disk that is full, or a path that cannot be written; empty for other errors."""
+    if error.errno == errno.ENOMEM:
+        return NO_MEMORY
     cure = CURES.get(error.errno or 0)
     return f"{cure} and run again. What is finished is kept." if cure else ""

@@ -6,28 +6,30 @@ nothing to choose.
 
 import logging
 import os
+import re
 import subprocess
 import tempfile
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
-from shutil import which
 
 from filelock import FileLock, Timeout
 
 log = logging.getLogger(__name__)
 
 QUERY = ("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader")
+PATIENCE = 20.0  # seconds
 _held: list[FileLock] = []  # until the process ends, however it ends
 
 
 def list_gpus() -> list[str]:
-    """GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
+    """GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes, up to a wrong one."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        return [name.strip() for name in visible.split(",") if name.strip()]
-    if which(QUERY[0]) is None:
+        return list(takewhile(re.compile(r"\d|GPU-|MIG-").match, map(str.strip, visible.split(","))))
+    try:
+        done = subprocess.run(QUERY, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):  # not installed, or its driver does not answer
         return []
-    done = subprocess.run(QUERY, capture_output=True, text=True, check=False)
     return done.stdout.split() if done.returncode == 0 else []
 
 

@@ -1,14 +1,21 @@
-"""What depends on the machine and on the user's environment: cores, and git."""
+"""What depends on the machine and on the user's environment: cores, memory, and git."""
 
 import getpass
 import os
+import resource
 import subprocess
+import sys
 from pathlib import Path
 
 
 def usable_cores() -> int:
     """Cores that this process may use; where the system does not say, as on macOS, all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory(usage: resource.struct_rusage) -> float:
+    """MiB of memory that a process had at most. macOS counts bytes, Linux KiB."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def run_git(source: Path, *words: str) -> str | None:

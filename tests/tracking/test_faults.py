@@ -93,6 +93,51 @@ def test_metrics_of_all_runs_arrive_where_files_are_refused_and_the_files_arrive
     check_all(server)
 
 
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("200 OK", "not in a valid JSON format"),  # the page of a proxy
+        ("302 Found", "error code 302"),
+        ("401 Unauthorized", r"401(?s:.*)MLFLOW_TRACKING_TOKEN"),
+        ("413 Content Too Large", "error code 413"),
+        ("429 Too Many Requests", "too many 429"),
+        ("503 Service Unavailable", "too many 503"),
+    ],
+)
+def test_a_server_that_answers_otherwise_is_given_up_soon_with_the_reason(
+    status: str, reason: str, plan: Plan, server: FaultyServer
+) -> None:
+    server.fault = lambda _path: status
+    with pytest.raises(GreedymmError, match=reason):
+        sync_results(plan, Tracking(uri=server.uri))
+
+    server.fault = lambda _path: None
+
+    assert sync_results(plan, Tracking(uri=server.uri)) == 2
+    check_all(server)
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("http://127.0.0.1:9", "refused"),
+        ("http://no-such-host.invalid", "resolve"),
+        ("http://127.0.0.1:99999", "Invalid url"),
+        ("https://127.0.0.1:PORT", "SSL"),
+        ("sqlite:///results", "Is a directory"),
+        ("sqlite:////proc/no/mlflow.db", "No such file"),
+        ("postgresql://me:Secret@127.0.0.1:9/db", "psycopg2|refused"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_said_at_once(uri: str, reason: str, plan: Plan, server: FaultyServer) -> None:
+    started = time.monotonic()
+    with pytest.raises(GreedymmError, match=reason) as raised:
+        sync_results(plan, Tracking(uri=uri.replace("PORT", server.uri.rpartition(":")[2])))
+
+    assert time.monotonic() - started < 10
+    assert "Secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize("count", [3, 20])
 def test_a_store_that_disappears_gets_the_rest_when_it_is_back(count: int, plan: Plan, server: FaultyServer) -> None:
     requests = itertools.count()

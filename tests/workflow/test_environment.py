@@ -1,12 +1,14 @@
 """The workflow in environments of users: nothing is activated, HOME cannot be written, variables of other programs."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from . import project as p
 from .project import Project
 
 HOSTILE = {
@@ -47,17 +49,46 @@ def test_the_workflow_runs_in_the_environment_of_a_notebook_or_a_container(proje
 
 
 @pytest.mark.slow
-def test_a_job_that_the_system_kills_says_what_to_lower(project: Project) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+def test_a_job_that_the_system_kills_says_what_to_lower(project: Project, number: int) -> None:
     project.edit(
         "src/greedymm/steps/prepare.py",
         "splits, facts = ",
-        "__import__('os').kill(__import__('os').getpid(), 9)\n    splits, facts = ",
+        f"__import__('os').kill(__import__('os').getpid(), {number})\n    splits, facts = ",
     )
 
     printed = project.run("snakemake", "--cores", "2", "all", fails=True)
 
     assert "The system killed this job" in printed
     assert "execution.preparers" in printed
+
+
+# A user with a number, without a name, and without root's right to write anywhere.
+USER = ("unshare", "--user", "--map-user=4242", "--map-group=4242")
+FOLDERS = [".", ".snakemake", ".snakemake/metadata", "results", "results/plans", "results/data"]
+FOLDERS += [f"results/runs/{p.DATASET}", "results/analysis", "results/report", "results/logs/train"]
+FOLDERS += ["results/benchmarks"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(subprocess.call([*USER, "true"]) != 0, reason="no user can be mapped here")
+def test_a_folder_that_cannot_be_written_is_named_before_the_first_job(project: Project) -> None:
+    project.track_at("sqlite:///mlflow.db")
+    for name in FOLDERS:
+        folder = project.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o555)
+
+        printed = project.run(*USER, "snakemake", "--cores", "2", "all", fails=True)
+
+        folder.chmod(0o755)
+        assert str(folder) in printed or f"Permission denied: '{name}/" in printed
+        assert "ermissions" in printed
+        assert "Traceback" not in printed
+        assert not list(project.folder.glob("results/data/*/*"))
+
+    project.run(*USER, "snakemake", "--cores", "2", "all")
+    assert len(project.tracked()) == 2
 
 
 @pytest.mark.slow

@@ -329,7 +329,7 @@ def test_settings_of_the_command_line_may_be_lists_and_mappings(plan_jobs: Print
 def test_every_dvc_stage_runs_a_target_and_depends_on_all_params(plan_jobs: Printed) -> None:
     for stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values():
         assert "params.yaml" in stage["deps"]
-        assert stage["cmd"].startswith("snakemake --cores all ")
+        assert stage["cmd"].startswith('PATH="$PATH:.venv/bin" snakemake --cores all ')
         plan_jobs(stage["cmd"].split()[-1])
 
 

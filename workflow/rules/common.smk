@@ -5,6 +5,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +18,9 @@ sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
 
 import psutil
+from greedymm.address import mask
 from greedymm.errors import NO_MEMORY, GreedymmError, cure_of
+from greedymm.gpus import list_gpus
 from greedymm.jobs import PARENT, lock_workflow
 from greedymm.params.load import load
 from greedymm.plan import Plan
@@ -33,8 +36,8 @@ MALLOC = f"MALLOC_TRIM_THRESHOLD_={2**30} MALLOC_TOP_PAD_={2**26} MALLOC_MMAP_TH
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 OWN_PYTHON = f'python() {{{{ {shlex.quote(sys.executable)} "$@"; }}}}'
 PYTHON = "export PYTHONNOUSERSITE=1" if CONDA else OWN_PYTHON
-# A process that the system kills cannot say why.
-KILLED = f"test $? != 137 || echo {shlex.quote(f'The system killed this job. {NO_MEMORY}')} >&2"
+# A process that the system kills cannot say why, nor one that ends for memory in a thread of C++.
+KILLED = f"case $? in 134 | 137) echo {shlex.quote(f'The system killed this job. {NO_MEMORY}')} >&2 ;; esac"
 # A job ends with the process that has started its shell.
 EXPORT = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC} {PARENT}=$PPID"
 PREFIX = f"{EXPORT}; {PYTHON}; trap {shlex.quote(KILLED)} EXIT; "
@@ -45,12 +48,21 @@ if {"{", "}"} & set(workflow.basedir):  # Snakemake formats it
 shell.prefix(PREFIX)
 name_user()  # Snakemake shows the name
 
-for folder in (".", ".snakemake", "results"):
-    if os.path.exists(folder) and not os.access(folder, os.W_OK):
-        raise WorkflowError(
-            f"The folder {os.path.abspath(folder)} cannot be written."
-            " Change its permissions, or work in another folder."
-        )
+
+def check_writable(paths):
+    """Refuse a path that cannot be written, or made in the nearest folder that is there."""
+    for path in map(Path, paths):
+        there = next(p for p in (path, *path.parents) if os.path.exists(p))
+        if not os.access(there, os.W_OK) or not (there == path or there.is_dir()):
+            raise WorkflowError(
+                f"{there.absolute()} cannot be written, or is no folder."
+                " Change its permissions, move it, or work in another folder."
+            )
+
+
+check_writable(
+    (".", ".snakemake", ".snakemake/metadata", ".snakemake/incomplete", "results")
+)
 
 
 # The target `zoo` has params of its own, unless others are given. Targets are not known here except by the command.
@@ -129,12 +141,16 @@ def slots(_):
     return threads * max(1, workflow.cores // available_cpu_count())
 
 
+@cache
+def has_gpu():
+    """Whether jobs find a GPU here. Asking torch would cost seconds. A cluster's jobs compute on other machines."""
+    return workflow.local_exec and which("nvidia-smi") is not None and bool(list_gpus())
+
+
 def gpu_slots(_):
     """GPUs of the pool that a job takes: none where it computes on the CPU."""
-    # Asking torch would cost seconds at every start. On a cluster, the jobs compute on other machines.
-    has_gpu = workflow.local_exec and which("nvidia-smi") is not None
     device = PARAMS.execution.device
-    return int(device == "cuda" or (device == "auto" and has_gpu))
+    return int(device == "cuda" or (device == "auto" and has_gpu()))
 
 
 def memory(_, attempt):
@@ -154,21 +170,32 @@ if workflow.local_exec and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", 1)
 
 
+def written():
+    """Folders and files that the jobs will write. A file that is there is replaced, so its folder matters."""
+    jobs = list(workflow.dag.needrun_jobs())
+    outputs = {Path(path) for job in jobs for path in job.output}
+    folders = {path if path.is_dir() else path.parent for path in outputs}
+    # Logs and times are not replaced.
+    files = {path for job in jobs for path in job.products() if path not in job.output}
+    return sorted(folders | set(map(Path, files)))
+
+
 def start():
     """Lock the folder, write the plan, and stop before the first job where a plug-in does not fit its network."""
+    check_writable(written())
     try:
         lock_workflow()
         PLAN.write()
+        if PARAMS.tracking.enabled:
+            UNSENT.touch()
+        for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
+            os.makedirs(folder, exist_ok=True)
     except GreedymmError as error:
         raise WorkflowError(str(error))
     except OSError as error:
         raise WorkflowError(f"{error}\n  {cure_of(error)}")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    if PARAMS.tracking.enabled:
-        UNSENT.touch()
-    for folder in ("results/searches", "results/zoo"):  # dvc.yaml has them as outs
-        os.makedirs(folder, exist_ok=True)
     # Jobs on a cluster read the Snakefile with another command.
     if ZOO and not workflow.local_exec:
         raise WorkflowError(
@@ -216,5 +243,11 @@ def synchronize():
 
             tracking.sync_results(PLAN, PARAMS.tracking)
             UNSENT.unlink(missing_ok=True)
-        except (GreedymmError, ImportError) as error:
+        except GreedymmError as error:
             logger.warning(str(error))
+        except (
+            Exception
+        ) as error:  # another MLflow than the locked one, first on the user's PYTHONPATH
+            logger.warning(
+                f"tracking failed: {type(error).__name__}: {error}\n  Send it later with: greedymm track"
+            )

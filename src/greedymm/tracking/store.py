@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as db
 
 from greedymm.files import atomic_write
 from greedymm.run import key_of
@@ -52,10 +53,13 @@ class Store:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")  # a proxy may say: in an hour
         for name in ("no_proxy", "NO_PROXY"):  # a proxy of the user's network does not reach this machine's servers
             os.environ[name] = ",".join(filter(None, [os.environ.get(name), "localhost,127.0.0.1,::1"]))
         os.environ.setdefault("PGCONNECT_TIMEOUT", "10")
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # with the password in it
+        db.MAX_RETRY_COUNT = 5  # a database that does not answer is waited for 100 s otherwise
+        logging.getLogger(db.__name__).setLevel(logging.ERROR)  # each retry
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("urllib3").setLevel(logging.ERROR)  # each retry; the last error is raised
         self.client = _open(uri)
@@ -221,6 +225,7 @@ def _open(uri: str) -> MlflowClient:
         if not path.exists():
             with atomic_write(path) as new:
                 _answering(f"sqlite:///{new}")
+        path.open("rb+").close()  # SQLite does not say why it cannot open a file
         return _answering(uri)
 
 

@@ -43,6 +43,8 @@ NAMES = 2  # raise it where names of metrics change: runs in older stores are th
 # SQLite's words for a file with wrong bytes, and those for a database that was cut off while MLflow made it.
 BROKEN = re.compile("malformed|not a database|duplicate column|already exists|no such (table|column)")
 LATER = "Send it later with"
+UNKNOWN_USER = re.compile("error code 401|Invalid leading whitespace")
+LOGIN = "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
 POLL = 5.0  # seconds between two looks for new epochs
 ROUNDS = 3  # tries of all that is left, without a success between
 PATIENCE = float(os.environ.get("GREEDYMM_TRACKING_PATIENCE", "20"))  # seconds without a success
@@ -301,5 +303,6 @@ def reachable(uri: str) -> Iterator[None]:
         shown = mask(uri.partition("?")[0])
         broken = uri.startswith("sqlite:") and BROKEN.search(reason)
         cure = "The database is broken. Move it to another folder. A new one gets all runs with" if broken else LATER
+        cure = f"{LOGIN}. {cure}" if UNKNOWN_USER.search(reason) else cure
         message = f"tracking at {shown} failed: {reason}\n  {cure}: greedymm track"
         raise GreedymmError(message) from error

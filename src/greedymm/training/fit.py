@@ -24,6 +24,7 @@ from greedymm.files import atomic_write
 from greedymm.models.network import Batch, MultimodalNetwork
 from greedymm.seeding import Generators
 from greedymm.settings import Training
+from greedymm.system import peak_memory
 from greedymm.training.methods.base import Method
 from greedymm.training.speed import ConditionalLearningSpeed
 from greedymm.training.step import Batches, Scores, Step, Steps, count_correct, evaluate
@@ -277,6 +278,6 @@ def timing_row(epoch: int, seconds: float, samples_per_second: float) -> Row:
         "epoch": epoch,
         "seconds": seconds,
         "samples_per_second": samples_per_second,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak_memory(resource.getrusage(resource.RUSAGE_SELF)),
         "peak_gpu_memory_mb": torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else 0.0,
     }
