@@ -245,9 +245,9 @@ def synchronize():
             UNSENT.unlink(missing_ok=True)
         except GreedymmError as error:
             logger.warning(str(error))
-        except (
-            Exception
-        ) as error:  # another MLflow than the locked one, first on the user's PYTHONPATH
+        # Such as of another MLflow than the locked one, first on the user's PYTHONPATH.
+        except Exception as error:
+            reason = mask(f"{type(error).__name__}: {error}", PARAMS.tracking.uri)
             logger.warning(
-                f"tracking failed: {type(error).__name__}: {error}\n  Send it later with: greedymm track"
+                f"tracking failed: {reason}\n  Send it later with: greedymm track"
             )
