@@ -307,7 +307,7 @@ CONCAT = {"branch": {"name": "cnn", "widths": [4, 4]}, "fusion": "concat", "head
     [
         (
             {"methods": {"balanced": {}}},
-            "method 'balanced': the network has no parameters fusion.side_0, fusion.side_1, which the fusion mmtm",
+            "method 'balanced': the network has no parameters fusion.side_0, fusion.side_1; it has",
         ),
         (
             {"methods": {"random": {"objective": "joint"}}},

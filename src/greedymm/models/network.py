@@ -262,10 +262,7 @@ class MultimodalNetwork(nn.Module):
         """Parameters of some groups together. A group that does not exist or is empty is a GreedymmError."""
         groups = {name: parameters for name, parameters in self.groups().items() if parameters}
         if missing := [name for name in names if name not in groups]:
-            raise GreedymmError(
-                f"the network has no parameters {', '.join(missing)}, which the fusion mmtm gives it; it has:"
-                f" {', '.join(groups)}"
-            )
+            raise GreedymmError(f"the network has no parameters {', '.join(missing)}; it has: {', '.join(groups)}")
         return [p for name in names for p in groups[name]]
 
     @torch.no_grad()

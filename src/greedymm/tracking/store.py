@@ -79,7 +79,7 @@ class Store:
             tags |= {"mlflow.note.content": GROUPED.format(id=known.experiment_id)}
             for key, value in tags.items():
                 if key not in known.tags:
-                    self.client.set_experiment_tag(known.experiment_id, key, value)
+                    self._describe_experiment(known.experiment_id, key, value)
             self._experiments[name] = str(known.experiment_id)
         return self._experiments[name]
 
@@ -90,6 +90,13 @@ class Store:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another clone has created it meanwhile
                 raise
         return self.client.get_experiment_by_name(name)
+
+    def _describe_experiment(self, identity: str, key: str, value: str) -> None:
+        try:
+            self.client.set_experiment_tag(identity, key, value)
+        except MlflowException:
+            # Another clone added it at the same moment. Now that it is there, it can be set.
+            self.client.set_experiment_tag(identity, key, value)
 
     @contextmanager
     def alone(self, experiment: str) -> Iterator[None]:

@@ -60,7 +60,8 @@ class Method:
         try:
             network.group(*self.groups(len(network.branches)))
         except GreedymmError as error:
-            raise GreedymmError(f"{name}: {error}") from None
+            cure = "Delete it from the params, or set the fusion mmtm"
+            raise GreedymmError(f"{name}: {error}. {cure}") from None
         network.require(self.passes(), name)
 
     def check_schedule(self) -> None:
