@@ -16,6 +16,9 @@ SOURCE = os.path.join(workflow.basedir, "src")
 sys.path.insert(0, SOURCE)
 sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+# On a full disk, Python before 3.12.8 leaves cut bytecode, which it cannot import later. Compiling costs no measurable time.
+sys.dont_write_bytecode = True
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 import psutil
 from greedymm.address import mask
