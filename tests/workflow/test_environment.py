@@ -101,3 +101,18 @@ def test_streamed_data_are_trained_on_with_a_small_shared_memory(project: Projec
     project.run("unshare", "--mount", "bash", "-c", mount)
 
     assert (project.folder / "results/report/index.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_is_full_leaves_nothing_that_stops_the_next_workflow(project: Project) -> None:
+    project.track_at("sqlite:///mlflow.db")
+    small = "mount -t tmpfs -o size=300m none $PWD/../disk && cp -a . ../disk/project && cd ../disk/project"
+    used = 'mount -o remount,size=$(($(du -sk .. | cut -f1) + 700))k "$PWD/.."'
+    more = 'mount -o remount,size=300m "$PWD/.." && snakemake --cores 2 all && snakemake --cores 2 all'
+    (project.folder.parent / "disk").mkdir()
+
+    printed = project.run("unshare", "--mount", "bash", "-ec", f"{small}; {used}; ! snakemake --cores 2 all; {more}")
+
+    assert "No space left on device" in printed
+    assert "Nothing to be done" in printed
