@@ -76,6 +76,7 @@ onsuccess:
 
 onerror:
     synchronize()
-    again = mask(shlex.join(["snakemake", *sys.argv[1:]]), PARAMS.tracking.uri)
+    words = [mask(word, PARAMS.tracking.uri) for word in sys.argv[1:]]
+    again = shlex.join(["snakemake", *words])
     logger.warning(f"What is finished is kept. Make the rest with: {again}")
     logger.warning("Tables and the report of the finished runs: greedymm preview")

@@ -339,7 +339,7 @@ def test_samples_too_small_for_a_branch_are_refused_before_training(
     prepare(read_data_settings(plan.path, *plan.data), tmp_path, 1)
 
     with pytest.raises(
-        GreedymmError, match=r"samples of view0 have 8 x 8 pixels, and the branch fails .*\.\n  Use larger"
+        GreedymmError, match=r"samples of view0 have 8 x 8 pixels, and the branch fails .*\.\n  If they are too small"
     ):
         train(plan.default_runs[0], CPU)
 

@@ -59,7 +59,8 @@ def test_all_methods_try_the_same_learning_rates_and_values_of_their_own() -> No
         ({"seed": 1}, "tuning.seed 1 is one of the seeds"),
         ({"learning_rate": [0.3, 0.1]}, "lower limit below its upper limit"),
         ({"trials": 0}, "tuning.trials"),
-        ({"choices": {"colored_mnist_5k": {"mla": {}}}}, r"choices.colored_mnist_5k.mla: there is no such .* method"),
+        ({"choices": {"colored_mnist_5k": {"greedy": {"objective": []}}}}, "greedy.objective: .* at least 1 item"),
+        ({"choices": {"colored_mnist_5k": {"greedy": {"typo": [1]}}}}, "greedy, value 1:\n  typo: there is no such"),
         ({"choices": {"colored_mnist_5k": {"greedy": {"objective": ["none"]}}}}, "greedy, value none:\n  objective: "),
     ],
 )

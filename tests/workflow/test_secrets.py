@@ -16,10 +16,10 @@ from greedymm.tracking.store import Store
 
 from .project import Project
 
-# Of /, @, :, %, #, ?, a space, é, and what looks encoded already.
-ENCODED, PASSWORD = "Se1%2Fc%40%3A%25%23%3F%20%C3%A9%252FRe1t", "Se1/c@:%#? é%2FRe1t"
-TOKEN = "Se1-token-Re1t"  # noqa: S105
-PARTS = (b"Se1", b"Re1t")
+# Of ', /, @, :, %, #, ?, a space, é, and what looks encoded already.
+ENCODED, PASSWORD = "Se1Kx7q'%2Fc%40%3A%25%23%3F%20%C3%A9%252FRe1tW9z", "Se1Kx7q'/c@:%#? é%2FRe1tW9z"
+TOKEN = "Se1Kx7q-token-Re1tW9z"  # noqa: S105
+PARTS = (b"Se1Kx7q", b"Re1tW9z")
 USER_FILES = {"params.yaml", "overlay.yaml", "test_secrets.py"}
 
 

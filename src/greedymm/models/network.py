@@ -234,7 +234,7 @@ class MultimodalNetwork(nn.Module):
         if missing := fields - supported:
             raise GreedymmError(
                 f"{user} needs passes with {', '.join(sorted(missing))}, which the fusion cannot make; it can:"
-                f" {', '.join(sorted(supported))}. Delete it from the params, or set the fusion mmtm, which can"
+                f" {', '.join(sorted(supported))}. Delete it from the params, or set the fusion mmtm between stages"
             )
 
     def remove_fusions(self) -> None:

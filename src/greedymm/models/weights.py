@@ -57,31 +57,33 @@ def load(branch: Branch, file: Path | str, name_in_file: Callable[[str], str], n
 
 def _find_weights(content: dict[str, Any], keys: Sequence[str], file: Path | str, network: str) -> dict[str, Tensor]:
     """The weights of a file by the names in `keys`, wherever the file has them and whatever precedes the names."""
-    choices = {}
+    choices, deeper = {}, None
     for place, state in _state_dicts(content).items():
         last = max(keys, key=len)
         for prefix in sorted(name.removesuffix(last) for name in state if name.endswith(last)):
             if all(prefix + key in state for key in keys):
-                _check_depth(
-                    {name.removeprefix(prefix) for name in state if name.startswith(prefix)}, keys, file, network
-                )
-                choices[f"{place}{prefix}"] = {key: state[prefix + key] for key in keys}
+                names = {name.removeprefix(prefix) for name in state if name.startswith(prefix)}
+                if more := _deeper(names, keys):
+                    deeper = more
+                else:
+                    choices[f"{place}{prefix}"] = {key: state[prefix + key] for key in keys}
     if len(choices) == 1:
         return choices.popitem()[1]
     if choices:
         raise GreedymmError(
             f"{file} has several networks, at: {', '.join(choices)}; store one of them in a file of its own"
         )
+    if deeper:
+        raise GreedymmError(f"{file} has more layers, as '{deeper}': it is not of {network}")
     best = max(_state_dicts(content).values(), key=lambda state: sum(key in state for key in keys))
     missing = next(key for key in keys if key not in best)
     raise GreedymmError(f"{file} has no weight '{missing}': it is not of {network}")
 
 
-def _check_depth(names: set[str], keys: Sequence[str], file: Path | str, network: str) -> None:
-    """Check that a file has no weights of further layers like those of the network, as ResNet-34 beside ResNet-18."""
+def _deeper(names: set[str], keys: Sequence[str]) -> str | None:
+    """A weight of a further layer like those of the network, as of ResNet-34 beside ResNet-18; None: there is none."""
     forms = {re.sub("[0-9]+", "0", key) for key in keys}
-    if more := sorted(name for name in names.difference(keys) if re.sub("[0-9]+", "0", name) in forms):
-        raise GreedymmError(f"{file} has more layers, as '{more[0]}': it is not of {network}")
+    return min((name for name in names.difference(keys) if re.sub("[0-9]+", "0", name) in forms), default=None)
 
 
 def _state_dicts(content: dict[str, Any]) -> dict[str, dict[str, Tensor]]:

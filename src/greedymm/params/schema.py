@@ -172,7 +172,7 @@ class Tuning(Strict):
     trials: Count = Field(default=8, description="trials of each method, and of each reference, on each dataset")
     seed: int = Field(1000, ge=0, lt=2**32, description="of the values, and of all trials' runs")
     learning_rate: Range = Field((0.03, 0.3), description="range of the learning rate, log-uniform, for all methods")
-    choices: dict[str, dict[str, dict[str, tuple[Any, ...]]]] = Field(
+    choices: dict[str, dict[str, dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]]]] = Field(
         {}, description="dataset: method: setting: values to draw from, in place of the range that the method states"
     )
 
@@ -250,22 +250,25 @@ class Params(WithPlugins):
                 raise ValueError(f"datasets.{name}: {error}") from None
         if self.tuning and self.tuning.seed in self.seeds:
             raise ValueError(f"tuning.seed {self.tuning.seed} is one of the seeds; trials need another one")
-        self._check_choices()
+        if self.tuning:
+            self._check_choices(self.tuning)
         _ = self.sweep_values  # validates each value
         return self
 
-    def _check_choices(self) -> None:
-        for dataset, methods in (self.tuning.choices if self.tuning else {}).items():
-            for method, settings in methods.items():
-                name = f"tuning.choices.{dataset}.{method}"
-                if dataset not in self.datasets or method not in self.datasets[dataset].methods:
-                    raise ValueError(f"{name}: there is no such dataset and method in these params")
-                own = self.datasets[dataset].methods[method]
-                for setting, value in ((setting, value) for setting, values in settings.items() for value in values):
-                    try:
-                        type(own).model_validate(own.model_dump(mode="json") | {setting: value})
-                    except ValidationError as error:
-                        raise ValueError(f"{name}, value {value}:\n" + "\n".join(error_lines(error))) from None
+    def _check_choices(self, tuning: Tuning) -> None:
+        """Raise a ValueError for a value that its setting cannot have. Choices of what was dropped have no effect."""
+        for dataset, section in self.datasets.items():
+            for method, own in section.methods.items():
+                for setting, values in tuning.choices_of(dataset, method).items():
+                    self._check_values(f"tuning.choices.{dataset}.{method}", own, setting, values)
+
+    @staticmethod
+    def _check_values(name: str, settings: Strict, setting: str, values: Iterable[Any]) -> None:
+        for value in values:
+            try:
+                type(settings).model_validate(settings.model_dump(mode="json") | {setting: value})
+            except ValidationError as error:
+                raise ValueError(f"{name}, value {value}:\n" + "\n".join(error_lines(error))) from None
 
     @cached_property
     def sweep_values(self) -> dict[str, list[tuple[str, "Params"]]]:

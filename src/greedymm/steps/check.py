@@ -28,7 +28,7 @@ def check_prepared(path: Path, run: Run) -> None:
     """
     started, folder = path.stat().st_mtime, Path("results/runs", run.dataset)
     trained = any(file.stat().st_mtime > started for file in folder.glob("*/*/checkpoint.pt"))
-    if not trained and run.data_path.stat().st_mtime > started:
+    if not trained and run.data_path.exists() and run.data_path.stat().st_mtime > started:
         check(read_plan(path), [run.dataset])
 
 
@@ -38,13 +38,12 @@ def check(plan: Plan, datasets: Collection[str] | None = None) -> None:
     Raises:
         GreedymmError: if a plug-in fails, if one does not fit its network, or if a file of weights cannot be used.
     """
-    branches = [branch for run in plan.runs.values() for branch in run.settings.branches]
+    runs = [run for run in plan.runs.values() if datasets is None or run.dataset in datasets]
+    branches = [branch for run in runs for branch in run.settings.branches]
     for pretrained in {repr(branch): branch for branch in branches if branch != branch.untrained()}.values():
         _check_weights(pretrained)
     distinct = {}
-    for run in plan.runs.values():
-        if datasets is not None and run.dataset not in datasets:
-            continue
+    for run in runs:
         epochs = run.settings.training.epochs
         settings = run.settings.model_copy(update={"seed": 0, "training": epochs, "inputs": None})
         distinct[settings.model_dump_json(warnings=False) + run.evaluation.model_dump_json()] = run
@@ -61,15 +60,18 @@ def check(plan: Plan, datasets: Collection[str] | None = None) -> None:
 
 
 def _check_weights(branch: BranchSettings) -> None:
-    """Read a branch's file of weights into a network for colored samples, or else into one for gray samples."""
-    plugin = module_of(branch)
-    try:
-        plugin.build(branch, CHANNELS).initialize()
-    except GreedymmError as error:
+    """Read a branch's file of weights into a network for colored samples, or else into one for gray samples.
+
+    Other errors than our own may be due to these numbers of channels. Then training says so.
+    """
+    errors = []
+    for channels in (CHANNELS, GRAY):
         try:
-            plugin.build(branch, GRAY).initialize()
-        except GreedymmError:
-            raise error from None
+            module_of(branch).build(branch, channels).initialize()
+        except Exception as error:  # noqa: BLE001  of a plug-in
+            errors.append(error)
+    if len(errors) > 1 and all(isinstance(error, GreedymmError) for error in errors):
+        raise errors[0]
 
 
 def _check(run: Run) -> None:

@@ -68,8 +68,8 @@ def _check_sizes(network: MultimodalNetwork, loader: Loader) -> None:
             size = " x ".join(map(str, axes))
             raise GreedymmError(
                 f"{loader.path}: samples of {modality} have {size} pixels, and the branch fails on them: {error}.\n"
-                "  Use larger samples, or a branch of fewer stages."
-            ) from None
+                "  If they are too small, use larger samples."
+            ) from error
     network.train()
 
 

@@ -77,8 +77,8 @@ def test_two_methods_that_own_a_hook_are_refused(parts: list[Any], message: str)
     ("parts", "message"),
     [
         (["balanced", "ume"], "'ume' replaces parts of the network .* must be the first one"),
-        (["ume", "balanced"], "'balanced' in a composition: the network has no parameters fusion.side_0"),
-        (["ume", "random"], "'random' in a composition needs passes with mode"),
+        (["ume", "balanced"], "'balanced' in a composition with ume: the network has no parameters fusion.side_0"),
+        (["ume", "random"], "'random' in a composition with ume needs passes with mode"),
         (["agm", {"method": "mmcosine", "objective": "joint"}], "'mmcosine' replaces parts"),
     ],
 )

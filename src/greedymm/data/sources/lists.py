@@ -15,7 +15,7 @@ from greedymm.data.samples import is_plain
 from greedymm.errors import GreedymmError
 
 BEGIN = b"\xff\xfe", b"\xfe\xff"  # of texts in UTF-16, as Windows writes them
-PART = re.compile(r"\s+(?=\w+:)")  # between the parts of a line; the name of a folder may have spaces
+PART = re.compile(r"\s+(?=[\w-]+:)")  # between the parts of a line; the name of a folder may have spaces
 SUBJECT = re.compile(r".*subject(\d+)")  # the last one: a folder above may have such a name, too
 LABEL = re.compile(r"(?P<number>[0-9]{1,9})|[^\W\d_].*")
 

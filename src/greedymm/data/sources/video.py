@@ -14,6 +14,7 @@ from greedymm.data.samples import UnreadableError
 
 Bytes = npt.NDArray[np.uint8]
 
+BITS = 8  # of a color in a frame
 MAX_PIXELS = 2**26  # of a frame: eight times those of 4K video. The decoder allocates what the file declares
 RATE = 30  # frames a second
 RGB = (2, 0, 1)  # planes of `gbrp`; separate planes need no transposition
@@ -85,7 +86,8 @@ def read_video(path: Path, chosen: Sequence[int], channels: int, size: tuple[int
 def _check_form(stream: Any) -> None:
     if stream.width * stream.height > MAX_PIXELS:
         raise ValueError(f"its frames have {stream.width} x {stream.height} pixels, more than those of any camera")
-    if stream.pix_fmt and re.match("(gray|ya)[0-9]", stream.pix_fmt):  # of depth in millimeters, 8 bits would be black
+    wide = stream.format is not None and any(component.bits > BITS for component in stream.format.components)
+    if wide and re.match("gray|ya", stream.pix_fmt):  # of depth in millimeters, 8 bits would be black
         raise ValueError(f"its pixels are {stream.pix_fmt}; scale them to 8 bits")
 
 

@@ -60,7 +60,7 @@ class Method:
         try:
             network.group(*self.groups(len(network.branches)))
         except GreedymmError as error:
-            cure = "Delete it from the params, or set the fusion mmtm"
+            cure = "Delete it from the params, or set the fusion mmtm between stages"
             raise GreedymmError(f"{name}: {error}. {cure}") from None
         network.require(self.passes(), name)
 

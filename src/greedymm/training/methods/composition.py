@@ -89,7 +89,8 @@ class Composition(Method):
             GreedymmError: if the network lacks now what the method needs, or if it replaces what others have set up.
         """
         part, before = self.parts[name], [network.head, *network.fusions]
-        part.check_network(network, f"method '{name}' in a composition")
+        others = ", ".join(other for other in self.parts if other != name)
+        part.check_network(network, f"method '{name}' in a composition with {others}")
         module = part.setup(network, generator)
         if name != next(iter(self.parts)) and [network.head, *network.fusions] != before:
             raise GreedymmError(
