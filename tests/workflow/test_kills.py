@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,13 @@ def kill(project: Project, number: signal.Signals, target: str, moment: str, del
 
 def steps_of(process: int) -> list[int]:
     """Processes of the steps that a workflow computes."""
-    found = psutil.Process(process).children(recursive=True)
-    return [each.pid for each in found if "--plan" in (words := each.cmdline()) and words[1:3] == ["-m", "greedymm"]]
+    found = []
+    for child in psutil.Process(process).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            words = child.cmdline()
+            if "--plan" in words and words[1:3] == ["-m", "greedymm"]:
+                found.append(child.pid)
+    return found
 
 
 def stop(process: int) -> None:
