@@ -18,7 +18,7 @@ sys.path.append(os.getcwd())  # plug-ins beside the params
 PYTHONPATH = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
 # On a full disk, Python before 3.12.8 leaves cut bytecode, which it cannot import later. Our modules compile in 0.3 s.
 sys.dont_write_bytecode = True
-os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 import psutil
 from greedymm.address import mask
@@ -47,7 +47,7 @@ SAYS = {
 CASES = " ".join(f"{k}) echo {shlex.quote(text)} >&2 ;;" for k, text in SAYS.items())
 KILLED = f"case $? in {CASES} esac"
 # A job ends with the process that has started its shell.
-EXPORT = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {MALLOC} {PARENT}=$PPID"
+EXPORT = f"export PYTHONPATH={shlex.quote(PYTHONPATH)} {NO_BYTECODE}=1 {MALLOC} {PARENT}=$PPID"
 PREFIX = f"{EXPORT}; {PYTHON}; trap {shlex.quote(KILLED)} EXIT; "
 if {"{", "}"} & set(workflow.basedir):  # Snakemake formats it
     raise WorkflowError(
@@ -224,7 +224,8 @@ def start():
         )
     if computes and has_torch:
         command = [sys.executable, "-m", "greedymm", "check", "--plan", str(PLAN.path)]
-        environment = os.environ | {"PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1"}
+        own = {"PYTHONPATH": PYTHONPATH, NO_BYTECODE: "1", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | own
         done = subprocess.run(
             command,
             env=environment,
