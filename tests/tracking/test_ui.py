@@ -27,7 +27,7 @@ PATIENCE = 120  # seconds until the server answers: other tests may keep the mac
 @pytest.fixture
 def port(folder: Path) -> Iterator[int]:
     """Of `greedymm ui`, started in the folder of the test."""
-    tracking = {"tracking": {"enabled": True, "uri": "sqlite:///mlflow.db?timeout=777"}}
+    tracking = {"tracking": {"enabled": True, "uri": "sqlite:///mlflow.db?timeout=1827364"}}
     Path("params.yaml").write_text(yaml.safe_dump(TINY | tracking))
     with socket.create_server(("127.0.0.1", 0)) as free:
         number = int(free.getsockname()[1])
@@ -74,7 +74,7 @@ def test_the_ui_listens_on_this_machine_only_and_refuses_foreign_hosts(port: int
     listening = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if " 0A " in line]
     assert f"0100007F:{port:04X}" in listening
     assert f"00000000:{port:04X}" not in listening
-    assert not [words for words in commands() if "777" in words]
+    assert not [words for words in commands() if "1827364" in words]
 
 
 def test_a_server_has_a_ui_of_its_own(plan: Plan) -> None:
