@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from smallest import CPU, SECTION
 
 from greedymm.errors import GreedymmError
 from greedymm.files import read_json, write_json
@@ -17,21 +18,16 @@ from greedymm.steps.prune import prune
 from greedymm.steps.search import choose, search
 from greedymm.steps.train import train
 
-SECTION = {
-    "data": {"per_class": 10},
-    "model": {"branch": {"name": "cnn", "widths": [4]}, "fusion": {"name": "mmtm"}, "fuse_after": [1]},
-    "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.1},
-    "methods": {"ogm_ge": {}},
-    "unimodal": False,
-}
-CPU = Execution(device="cpu")
-
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     """A plan with one search, in its folder, with its data."""
     monkeypatch.chdir(tmp_path)
-    raw = {"seeds": [3, 4], "datasets": {"colored_mnist_5k": SECTION}, "tuning": {"trials": 3}}
+    raw = {
+        "seeds": [3, 4],
+        "datasets": {"colored_mnist_5k": SECTION | {"methods": {"ogm_ge": {}}}},
+        "tuning": {"trials": 3},
+    }
     plan = Plan.make(validate(raw))
     plan.write()
     prepare(read_data_settings(plan.path, *plan.data), tmp_path, 1)

@@ -28,9 +28,12 @@ def _units(content: dict[str, Any]) -> Iterator[tuple[int, float | None]]:
     for name in content["default"]:
         key = key_of(content["runs"][name]["evaluation"])  # an evaluation with other measures does not count
         yield 1, _time_of(Path("results/runs", name, f"evaluation-{key}", "result.json"))
-    for name, search in content["searches"].items():
-        splits = 1 + ("val_shift" in _splits(Path(search["base"]["data_path"])))  # each may choose another trial
-        yield len(search["trials"]) + splits * len(search["seeds"]), _time_of(Path("results/searches", f"{name}.json"))
+    searches = content["searches"]
+    files = {search["base"]["data_path"] for search in searches.values()}
+    choices = {file: 1 + ("val_shift" in _splits(Path(file))) for file in files}  # each split may choose another trial
+    for name, search in searches.items():
+        runs = len(search["trials"]) + choices[search["base"]["data_path"]] * len(search["seeds"])
+        yield runs, _time_of(Path("results/searches", f"{name}.json"))
 
 
 def _splits(data: Path) -> Collection[str]:

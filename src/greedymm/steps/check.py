@@ -70,7 +70,9 @@ def _check_weights(branch: BranchSettings) -> None:
             module_of(branch).build(branch, channels).initialize()
         except Exception as error:  # noqa: BLE001  of a plug-in
             errors.append(error)
-    if len(errors) > 1 and all(isinstance(error, GreedymmError) for error in errors):
+        else:
+            return
+    if all(isinstance(error, GreedymmError) for error in errors):
         raise errors[0]
 
 

@@ -56,7 +56,7 @@ def _is_shown(name: str) -> bool:
 
 
 def note_others(others: Counter[str]) -> tuple[str, ...]:
-    """Note on files that are not read, of which there are so many of each kind."""
+    """Note on files that are not read, with the number of each kind."""
     listed = ", ".join(f"{count} {printable(ending)}" for ending, count in sorted((+others).items()))
     return (f"files of other kinds are not read: {listed}",) if listed else ()
 
