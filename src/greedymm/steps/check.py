@@ -1,7 +1,6 @@
 """Do the parts of all planned runs fit each other: seen before anything is made or trained."""
 
 import traceback
-from collections.abc import Collection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,16 +28,16 @@ def check_prepared(path: Path, run: Run) -> None:
     started, folder = path.stat().st_mtime, Path("results/runs", run.dataset)
     trained = any(file.stat().st_mtime > started for file in folder.glob("*/*/checkpoint.pt"))
     if not trained and run.data_path.exists() and run.data_path.stat().st_mtime > started:
-        check(read_plan(path), [run.dataset])
+        check(read_plan(path), run.dataset)
 
 
-def check(plan: Plan, datasets: Collection[str] | None = None) -> None:
-    """Import all plug-ins of a plan, or of some datasets, and check that head, method and measures fit each network.
+def check(plan: Plan, dataset: str | None = None) -> None:
+    """Import all plug-ins of a plan, or of one dataset, and check that head, method and measures fit each network.
 
     Raises:
         GreedymmError: if a plug-in fails, if one does not fit its network, or if a file of weights cannot be used.
     """
-    runs = [run for run in plan.runs.values() if datasets is None or run.dataset in datasets]
+    runs = [run for run in plan.runs.values() if dataset in (None, run.dataset)]
     branches = [branch for run in runs for branch in run.settings.branches]
     for pretrained in {repr(branch): branch for branch in branches if branch != branch.untrained()}.values():
         _check_weights(pretrained)
